@@ -1,0 +1,126 @@
+//! The accept thread: takes each connection and gives it a place, a number and a thread.
+//!
+//! Runs on `accept`. It never waits for a client and never ends on an error: what it cannot hold
+//! it turns away. Not here: what is said on the connection (`door`).
+
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::answer::Answer;
+use crate::connections::{Connections, Place};
+use crate::door::Door;
+use crate::logging::Limited;
+use crate::wire::Wire;
+
+/// Stack of a connection's first thread, in bytes. Only what is touched is real memory.
+const DOOR_STACK: usize = 256 << 10;
+
+/// Connections that are being turned away at once; further ones are told in passing.
+const TURNED_AWAY: usize = 16;
+
+/// Pause after an `accept` that failed. Out of descriptors it fails at once and for ever, and
+/// without a pause that is a busy core.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the accept thread works with.
+pub struct Acceptor {
+    /// Dropped when the thread ends: then the port is free.
+    pub listener: TcpListener,
+    /// Set before a last connection of our own wakes `accept`.
+    pub stopping: Arc<AtomicBool>,
+    /// The clients' places.
+    pub connections: Arc<Connections>,
+    /// What each new connection is given to.
+    pub door: Arc<Door>,
+}
+
+/// How often which thing went wrong.
+#[derive(Default)]
+struct Troubles {
+    full: Limited,
+    accept: Limited,
+    thread: Limited,
+}
+
+impl Acceptor {
+    /// The accept thread, until `stopping`.
+    pub fn run(self) {
+        let lobby = Connections::new(TURNED_AWAY);
+        let troubles = Troubles::default();
+        loop {
+            let accepted = self.listener.accept();
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            match accepted {
+                Ok((socket, peer)) => match self.connections.admit() {
+                    Some(place) => self.receive(socket, peer, place, &troubles),
+                    None => turn_away(socket, peer, &lobby, &troubles),
+                },
+                // It was reset while it waited to be accepted: no trouble of ours.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    troubles.accept.line(|more| {
+                        log::warn!("no connection could be accepted: {error}{more}");
+                    });
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn receive(&self, socket: TcpStream, peer: SocketAddr, place: Place, troubles: &Troubles) {
+        let Ok(wire) = Wire::new(place.id(), socket, peer, place) else { return };
+        self.connections.enter(&wire);
+        let (door, guest) = (Arc::clone(&self.door), Arc::clone(&wire));
+        if let Err(error) = start(&wire, move || door.receive(&guest)) {
+            troubles.thread.line(|more| {
+                log::warn!("{peer} turned away: no thread could be started: {error}{more}");
+            });
+            tell_in_passing(&wire);
+        }
+    }
+}
+
+fn start(wire: &Wire, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let name = wire.id().to_string();
+    thread::Builder::new().name(name).stack_size(DOOR_STACK).spawn(work).map(drop)
+}
+
+/// `--max-clients` is reached. A few at a time are told with all care, on threads of their own;
+/// in a flood it is done in passing, so that those who are connected feel nothing.
+fn turn_away(socket: TcpStream, peer: SocketAddr, lobby: &Arc<Connections>, troubles: &Troubles) {
+    troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
+    let (place, careful) = match lobby.admit() {
+        Some(place) => (place, true),
+        None => (Connections::new(1).admit().expect("a house of its own has room"), false),
+    };
+    let Ok(wire) = Wire::new(place.id(), socket, peer, place) else { return };
+    let guest = Arc::clone(&wire);
+    if !careful || start(&wire, move || tell_with_care(&guest)).is_err() {
+        tell_in_passing(&wire);
+    }
+}
+
+fn full() -> Vec<u8> {
+    Answer::refusal(503, "This server is full: try again soon.").with("Retry-After", "5").bytes()
+}
+
+/// Reads what the client asks before answering, so that the answer is not lost in a reset.
+fn tell_with_care(wire: &Wire) {
+    let _ = wire.read_before(Instant::now() + Duration::from_secs(1), &mut [0; 4096]);
+    if wire.send_all(&full()).is_ok() {
+        wire.finish();
+        wire.linger();
+    }
+}
+
+/// Without waiting for anything. The answer may be lost if the client has sent much already.
+fn tell_in_passing(wire: &Wire) {
+    let _ = wire.send_now(&full());
+    wire.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,200 @@
+//! The door: one request per connection, whole and checked, before anything else sees it.
+//!
+//! Runs on the connection's own thread. An upgrade becomes a client, on a thread of its own;
+//! anything else is handed to tiny_http as a complete request that the door wrote itself, and the
+//! whole answer is taken back before the first byte of it goes to the client. So a slow or
+//! hostile client meets nothing but this. Not here: the grammar of a head (`request`).
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::answer::Answer;
+use crate::client::{self, Limits};
+use crate::handover::Handover;
+use crate::handshake;
+use crate::inbox::Events;
+use crate::logging::{Limited, escaped};
+use crate::request::Request;
+use crate::room::Target;
+use crate::wire::{Wire, timed_out};
+
+/// From connecting to the last byte of the request, however slowly it comes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Stack of a client's thread, in bytes. A thread of its own, because pages that the handshake
+/// has touched would stay resident for as long as the thread lives.
+const CLIENT_STACK: usize = 128 << 10;
+
+/// Everything that a connection may be given.
+pub struct Door {
+    /// The way to the broadcaster.
+    pub events: Events,
+    /// The way to tiny_http.
+    pub handover: Handover,
+    /// What a client may do.
+    pub limits: Limits,
+    /// `--allow-origin`, in lower case.
+    pub allow_origin: Vec<String>,
+    /// Requests that were refused.
+    pub refused: Limited,
+}
+
+/// Why no request came.
+enum Nothing {
+    /// The client has gone, or said nothing at all in time: there is nobody to answer.
+    Gone,
+    /// What it sent is refused.
+    Refused(Answer),
+}
+
+impl From<Answer> for Nothing {
+    fn from(answer: Answer) -> Self {
+        Self::Refused(answer)
+    }
+}
+
+impl Door {
+    /// One connection, from its first byte to its answer or to its own client thread.
+    pub fn receive(&self, wire: &Arc<Wire>) {
+        let deadline = Instant::now() + PATIENCE;
+        match read_request(wire, deadline) {
+            Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
+            Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
+            Err(Nothing::Gone) => log::debug!("{} {} asked nothing", wire.id(), wire.peer()),
+        }
+    }
+
+    fn serve(&self, wire: &Arc<Wire>, request: &Request, tail: Vec<u8>, deadline: Instant) {
+        match Target::of(&request.path) {
+            Some(Ok(target)) => match handshake::accept(request, &self.allow_origin) {
+                Ok(hello) => self.upgrade(wire, target, hello, tail),
+                Err(answer) => self.refuse_request(wire, request, &answer),
+            },
+            Some(Err(_)) => {
+                let answer = Answer::refusal(400, "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ -");
+                self.refuse_request(wire, request, &answer);
+            }
+            None if handshake::asks_for_websocket(request) => {
+                let answer = Answer::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
+                self.refuse_request(wire, request, &answer);
+            }
+            None => self.hand_over(wire, request, tail, deadline),
+        }
+    }
+
+    fn upgrade(&self, wire: &Arc<Wire>, target: Target, hello: Vec<u8>, tail: Vec<u8>) {
+        let (own, limits, events) = (Arc::clone(wire), self.limits, self.events.clone());
+        let thread = thread::Builder::new()
+            .name(wire.id().to_string())
+            .stack_size(CLIENT_STACK)
+            .spawn(move || client::run(&own, &target, hello, tail, limits, &events));
+        if let Err(error) = thread {
+            let answer = Answer::refusal(503, "No thread could be started: try again soon.");
+            self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());
+        }
+    }
+
+    fn hand_over(&self, wire: &Wire, request: &Request, tail: Vec<u8>, deadline: Instant) {
+        let body = match read_body(wire, request, tail, deadline) {
+            Ok(body) => body,
+            Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, &answer),
+            Err(Nothing::Gone) => return,
+        };
+        let answer = self.handover.ask(request, &body, deadline.max(Instant::now() + PATIENCE));
+        log::debug!("{} {} {} {}", wire.id(), answer.status, request.method, request.path);
+        respond(wire, &request.method, &answer);
+    }
+
+    fn refuse_request(&self, wire: &Wire, request: &Request, answer: &Answer) {
+        let what = format!("{} {}", request.method, request.path);
+        self.log_refusal(wire, answer, what.as_bytes());
+        respond(wire, &request.method, answer);
+    }
+
+    fn refuse(&self, wire: &Wire, answer: &Answer, what: &[u8]) {
+        self.log_refusal(wire, answer, what);
+        respond(wire, "GET", answer);
+    }
+
+    fn log_refusal(&self, wire: &Wire, answer: &Answer, what: &[u8]) {
+        let (id, peer, status) = (wire.id(), wire.peer(), answer.status);
+        self.refused.line(|more| {
+            log::info!(
+                "{id} {peer} refused: {status} {} {}{more}",
+                answer.sentence(),
+                escaped(what)
+            );
+        });
+    }
+}
+
+/// Reads one request head; also what came behind it.
+fn read_request(wire: &Wire, deadline: Instant) -> Result<(Request, Vec<u8>), Nothing> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        if !read_some(wire, &mut bytes, deadline)? {
+            return Err(Nothing::Gone);
+        }
+        // Parsed anew with every piece, so that rubbish is refused at its first wrong byte; the
+        // limit on the head bounds what that costs.
+        if let Some((request, length)) = Request::parse(&bytes)? {
+            let tail = bytes.split_off(length);
+            return Ok((request, tail));
+        }
+    }
+}
+
+fn read_body(
+    wire: &Wire,
+    request: &Request,
+    tail: Vec<u8>,
+    deadline: Instant,
+) -> Result<Vec<u8>, Nothing> {
+    let mut body = tail;
+    if let Some(expected) = request.values("Expect").next() {
+        if !expected.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Answer::refusal(417, "Only 100-continue can be expected.").into());
+        }
+        // The client holds the body back until it is asked for (RFC 9110 §10.1.1).
+        if request.is_http11 && body.len() < request.body_length {
+            let _ = wire.send_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+    while body.len() < request.body_length {
+        if !read_some(wire, &mut body, deadline)? {
+            return Err(Nothing::Gone);
+        }
+    }
+    // One request per connection: what a client pipelines behind it is not answered.
+    body.truncate(request.body_length);
+    Ok(body)
+}
+
+/// Adds what comes next; `false` at the end of the stream.
+fn read_some(wire: &Wire, bytes: &mut Vec<u8>, deadline: Instant) -> Result<bool, Nothing> {
+    let mut piece = [0; 4096];
+    loop {
+        match wire.read_before(deadline, &mut piece) {
+            Ok(count) => {
+                bytes.extend_from_slice(&piece[..count]);
+                return Ok(count > 0);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if timed_out(&error) && !bytes.is_empty() => {
+                return Err(Answer::refusal(408, "The request was not whole within 10 s.").into());
+            }
+            Err(_) => return Err(Nothing::Gone),
+        }
+    }
+}
+
+fn respond(wire: &Wire, method: &str, answer: &Answer) {
+    let bytes = if method == "HEAD" { answer.head_bytes() } else { answer.bytes() };
+    // A client that does not take its answer gets no more of our time than the timeout on it.
+    if wire.send_all(&bytes).is_ok() {
+        wire.finish();
+        wire.linger();
+    }
+}

@@ -1,0 +1,115 @@
+//! The opening handshake of a WebSocket (RFC 6455 §4.2): may this request become one?
+//!
+//! tungstenite writes the 101 and checks the key; what it is lax or silent about is decided here:
+//! lists of tokens, doubled fields, versions, origins. Pure functions, on the connection's thread.
+
+use tungstenite::handshake::server::{create_response, write_response};
+
+use crate::answer::Answer;
+use crate::request::Request;
+
+/// The bytes of the 101 answer.
+///
+/// # Errors
+/// The answer to a request that may not become a WebSocket.
+pub fn accept(request: &Request, allow_origin: &[String]) -> Result<Vec<u8>, Answer> {
+    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        return Err(Answer::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
+    }
+    // "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request"
+    // (RFC 9110 §7.8).
+    let asks = request.method == "GET" && request.is_http11 && asks_for_websocket(request);
+    if !asks {
+        return Err(upgrade_required(
+            "This address is for WebSocket clients: open the page at / instead, \
+            or connect with ws:// (wss:// behind TLS).",
+        ));
+    }
+    if request.value("Sec-WebSocket-Version") != Some("13") {
+        return Err(upgrade_required("This server speaks WebSocket version 13.")
+            .with("Sec-WebSocket-Version", "13"));
+    }
+    if request.body_length > 0 {
+        return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
+    }
+    check_origin(request, allow_origin)?;
+    let key = request.value("Sec-WebSocket-Key").and_then(switching_protocols);
+    key.ok_or_else(|| {
+        Answer::refusal(400, "Sec-WebSocket-Key must be there once: 16 random bytes in base64.")
+    })
+}
+
+/// Whether it is a WebSocket that the client wants, wherever it asks for it.
+pub fn asks_for_websocket(request: &Request) -> bool {
+    request.has_token("Connection", "upgrade") && request.has_token("Upgrade", "websocket")
+}
+
+/// "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22), and a field that
+/// is meant for this connection alone is named in Connection (§7.6.1).
+fn upgrade_required(sentence: &str) -> Answer {
+    Answer::refusal(426, sentence).with("Upgrade", "websocket").with("Connection", "Upgrade")
+}
+
+/// The 101 answer, or `None` if the key is not one. No subprotocol is chosen: a client that
+/// offered some is told so by its absence (RFC 6455 §4.2.2), and decides for itself.
+fn switching_protocols(key: &str) -> Option<Vec<u8>> {
+    let request = http::Request::get("/")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", key);
+    let response = create_response(&request.body(()).ok()?).ok()?;
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response).ok()?;
+    Some(bytes)
+}
+
+/// Browsers let any page open a WebSocket to any host and only tell where the page came from
+/// (RFC 6455 §10.2). A program that is no browser sends no Origin, and is welcome.
+fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Answer> {
+    if request.values("Origin").next().is_none() {
+        return Ok(());
+    }
+    let origin = request.value("Origin").unwrap_or_default().to_ascii_lowercase();
+    let listed = allowed.iter().any(|allowed| allowed == "*" || *allowed == origin);
+    if listed || is_same_host(&origin, &request.host) {
+        return Ok(());
+    }
+    Err(Answer::refusal(
+        403,
+        "A page of another origin may not connect here: allow it with --allow-origin, \
+         or let the proxy pass the Host field on.",
+    ))
+}
+
+/// Host and port are equal; the scheme does not count, for a TLS proxy changes it.
+fn is_same_host(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let bare = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
+    !host.is_empty() && bare(authority) == bare(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_host;
+
+    #[test]
+    fn an_origin_matches_the_host_it_was_loaded_from() {
+        assert!(is_same_host("http://192.168.1.5:8080", "192.168.1.5:8080"));
+        assert!(is_same_host("https://talk.example", "talk.example"));
+        assert!(is_same_host("https://talk.example", "Talk.Example:443"));
+        assert!(is_same_host("http://talk.example:80", "talk.example"));
+        assert!(is_same_host("http://[::1]:8080", "[::1]:8080"));
+    }
+
+    #[test]
+    fn another_origin_does_not_match() {
+        assert!(!is_same_host("null", "talk.example"));
+        assert!(!is_same_host("http://evil.example", "talk.example"));
+        assert!(!is_same_host("http://talk.example:8081", "talk.example:8080"));
+        assert!(!is_same_host("http://talk.example.evil.example", "talk.example"));
+        assert!(!is_same_host("http://talk.example", "talk.example:8080"));
+        assert!(!is_same_host("http://", ""));
+    }
+}

@@ -1,0 +1,48 @@
+//! A small WebSocket broadcast server, and a map of it.
+//!
+//! ```text
+//! socket ─▶ door ──┬─ upgrade ─▶ client ──Event──▶ broadcaster ──one non-blocking send──▶ every member's socket
+//!                  └─ anything else ─▶ tiny_http        │
+//!                                                       └─ only for a member whose socket is full ─▶ its queue ─▶ its writer
+//! ```
+//!
+//! # Threads
+//! - `accept` takes connections; one.
+//! - `client-7` reads one connection: first the door, then, once it is a WebSocket, the client.
+//! - `broadcaster` knows who is in which room, and sends; one.
+//! - `writer-7` sends to one client that is behind, for as long as it is.
+//! - `page-0` … `page-3` answer what is no WebSocket.
+//!
+//! # Invariants
+//! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
+//! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's
+//!    socket. So frames never interleave.
+//! 3. The broadcaster never waits for a client. So one bad network hurts one client.
+//! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
+//! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
+//!    ends on bad input.
+//! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
+//!    outbox → wire. Nothing points back.
+//!
+//! # Reading order
+//! The modules below are declared in the order in which they are best read.
+
+pub mod accept;
+pub mod answer;
+pub mod broadcaster;
+pub mod capacity;
+pub mod client;
+pub mod connections;
+pub mod door;
+pub mod frame;
+pub mod handover;
+pub mod handshake;
+pub mod inbox;
+pub mod logging;
+pub mod options;
+pub mod outbox;
+pub mod page;
+pub mod request;
+pub mod room;
+pub mod server;
+pub mod wire;

@@ -1,0 +1,148 @@
+//! The command line: every option, its default, its unit and its environment variable.
+//!
+//! Not here: what an option does. Each part of the program takes the fields it needs.
+//! Runs on the main thread, once.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+
+/// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
+/// everyone else.
+#[derive(Clone, Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Options {
+    /// Address and port to listen on; port 0 picks a free one.
+    #[arg(short, long, value_name = "ADDR", env = "WSROOM_LISTEN", value_parser = address)]
+    #[arg(default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Connections of every kind at once; one more is answered 503.
+    #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS", value_parser = count)]
+    #[arg(default_value = "4096")]
+    pub max_clients: usize,
+
+    /// Largest message in bytes (suffixes K, M, G); a larger one closes its client with 1009.
+    #[arg(long, value_name = "SIZE", env = "WSROOM_MAX_MESSAGE_SIZE", value_parser = size)]
+    #[arg(default_value = "1M")]
+    pub max_message_size: usize,
+
+    /// Bytes (suffixes K, M, G) that may wait for one slow client before it is cut off.
+    #[arg(long, value_name = "SIZE", env = "WSROOM_MAX_BACKLOG", value_parser = size)]
+    #[arg(default_value = "4M")]
+    pub max_backlog: usize,
+
+    /// Messages a second taken from one client; a faster one is read more slowly. 0 = no limit.
+    #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", default_value = "0")]
+    pub max_rate: u32,
+
+    /// A client from which no byte comes for so long is gone (seconds, or 90s, 5m). It is
+    /// pinged after 5/12 of it.
+    #[arg(long, value_name = "DURATION", env = "WSROOM_IDLE_TIMEOUT", value_parser = duration)]
+    #[arg(default_value = "60s")]
+    pub idle_timeout: Duration,
+
+    /// Also accept WebSockets from pages of this origin, e.g. https://example.org; `*` for any.
+    /// May be repeated.
+    #[arg(long, value_name = "ORIGIN", env = "WSROOM_ALLOW_ORIGIN", value_delimiter = ',')]
+    #[arg(value_parser = origin)]
+    pub allow_origin: Vec<String>,
+
+    /// Log more: -v debug, -vv trace.
+    #[arg(short, long, env = "WSROOM_VERBOSE", action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Log warnings and errors only.
+    #[arg(short, long, env = "WSROOM_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Write the log to this file (appended) instead of standard error.
+    #[arg(long, value_name = "FILE", env = "WSROOM_LOG_FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let help = "give an address and a port, such as 0.0.0.0:8080 or [::]:8080";
+    let found = text.to_socket_addrs().map_err(|_| help.to_owned())?.next();
+    found.ok_or_else(|| help.to_owned())
+}
+
+/// A whole number from 1.
+fn count(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&n| n > 0);
+    number.ok_or_else(|| "give a whole number from 1, such as 4096".to_owned())
+}
+
+/// Bytes: a whole number from 1, with K, M or G for powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let upper = text.to_ascii_uppercase();
+    let (digits, unit) = match upper.as_bytes().last() {
+        Some(b'K') => (&upper[..upper.len() - 1], 1 << 10),
+        Some(b'M') => (&upper[..upper.len() - 1], 1 << 20),
+        Some(b'G') => (&upper[..upper.len() - 1], 1 << 30),
+        _ => (upper.as_str(), 1),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit));
+    // tungstenite and the frame header count in 64 bits; 1 GiB keeps 32-bit hosts whole too.
+    let bytes = bytes.filter(|n| (1..=1 << 30).contains(n));
+    bytes.ok_or_else(|| "give 1 to 1G bytes, such as 65536, 64K or 1M".to_owned())
+}
+
+/// A bare number is seconds; else what humantime reads, such as `90s` or `5m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
+    // Under a second a sound client over a slow network could not answer a Ping in time.
+    let sound = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    duration
+        .filter(|duration| sound.contains(duration))
+        .ok_or_else(|| "give a time from 1s to 1d, such as 60, 90s or 5m".to_owned())
+}
+
+/// `*`, or `scheme://host[:port]` as a browser writes it in its Origin field (RFC 6454 §6.2).
+fn origin(text: &str) -> Result<String, String> {
+    let bare = |(scheme, host): (&str, &str)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' '])
+    };
+    let sound = text == "*" || text.split_once("://").is_some_and(bare);
+    sound
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "give * or an origin without a path, such as https://example.org".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_counts_in_powers_of_1024() {
+        assert_eq!(size("65536"), Ok(65_536));
+        assert_eq!(size("64K"), Ok(65_536));
+        assert_eq!(size("1m"), Ok(1 << 20));
+        for wrong in ["", "K", "-1", "0", "1.5M", "2G", "99999999999999999999", "1T"] {
+            assert!(size(wrong).is_err(), "{wrong:?} passed");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_seconds() {
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for wrong in ["", "0", "500ms", "-5", "soon", "3days"] {
+            assert!(duration(wrong).is_err(), "{wrong:?} passed");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_scheme_and_no_path() {
+        assert_eq!(origin("https://Example.org"), Ok("https://example.org".to_owned()));
+        assert_eq!(origin("*"), Ok("*".to_owned()));
+        for wrong in ["example.org", "https://", "https://example.org/", ""] {
+            assert!(origin(wrong).is_err(), "{wrong:?} passed");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Names of rooms, and where a WebSocket may go: a room or the echo.
+//!
+//! Not here: who is in a room (see `broadcaster`).
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
+/// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// The room of those who name none.
+    pub fn lobby() -> Self {
+        Self("lobby".into())
+    }
+
+    /// `None` if `text` is no room name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let sound = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+        let good = (1..=64).contains(&text.len()) && text.bytes().all(sound);
+        good.then(|| Self(text.into()))
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a WebSocket address leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// Every message comes back to its sender alone.
+    Echo,
+    /// Every message goes to everyone in the room.
+    Room(RoomName),
+}
+
+/// `/ws/…` with something that is no room name.
+#[derive(Debug, Eq, PartialEq)]
+pub struct BadRoomName;
+
+impl Target {
+    /// What `path` leads to; `None` if it is no WebSocket address.
+    ///
+    /// # Errors
+    /// It is one, but its room name is not good.
+    pub fn of(path: &str) -> Option<Result<Self, BadRoomName>> {
+        match path {
+            "/echo" => Some(Ok(Self::Echo)),
+            "/ws" => Some(Ok(Self::Room(RoomName::lobby()))),
+            _ => {
+                let name = path.strip_prefix("/ws/")?;
+                Some(RoomName::parse(name).map(Self::Room).ok_or(BadRoomName))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Echo => f.write_str("the echo"),
+            Self::Room(name) => write!(f, "room {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_name_is_made_of_characters_that_need_no_escape() {
+        for good in ["a", "physics", "A.b_c~d-9", &"x".repeat(64)] {
+            assert!(RoomName::parse(good).is_some(), "{good:?} was refused");
+        }
+        for bad in ["", "a b", "a/b", "a%20b", "ä", "a?b", "a\n", &"x".repeat(65)] {
+            assert!(RoomName::parse(bad).is_none(), "{bad:?} passed");
+        }
+    }
+
+    #[test]
+    fn an_address_leads_to_a_room_or_the_echo() {
+        assert_eq!(Target::of("/echo"), Some(Ok(Target::Echo)));
+        assert_eq!(Target::of("/ws"), Some(Ok(Target::Room(RoomName::lobby()))));
+        assert_eq!(Target::of("/ws/lobby"), Target::of("/ws"));
+        assert_eq!(Target::of("/ws/"), Some(Err(BadRoomName)));
+        assert_eq!(Target::of("/ws/a/b"), Some(Err(BadRoomName)));
+        assert_eq!(Target::of("/"), None);
+        assert_eq!(Target::of("/wsx"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Wires the parts together, and stops them in order.
+//!
+//! Not here: any of their work. Called by the main thread (and by tests).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::accept::Acceptor;
+use crate::broadcaster::{Broadcaster, GOODBYE};
+use crate::capacity;
+use crate::client::Limits;
+use crate::connections::Connections;
+use crate::door::Door;
+use crate::handover;
+use crate::inbox::{self, Event, Events};
+use crate::logging::Limited;
+use crate::options::Options;
+use crate::page::Page;
+
+/// Connections that may wait to be accepted. A class opens the page at once.
+const BACKLOG: i32 = 4096;
+
+/// A server that could not be started, in words for the person who did.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("--listen {address}: {error}; {}", remedy(error))]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// `--max-clients` cannot be had at all.
+    #[error("--max-clients: {0}")]
+    Capacity(String),
+    /// The system gave no socket, thread or temporary directory.
+    #[error("the server could not be set up: {0}; free memory or descriptors, or set TMPDIR")]
+    Setup(#[from] io::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        io::ErrorKind::AddrNotAvailable => "this host has no such address: try 0.0.0.0 or [::]",
+        _ => "choose another address",
+    }
+}
+
+/// A running server. It runs until [`Server::stop`].
+pub struct Server {
+    address: SocketAddr,
+    stopping: Arc<AtomicBool>,
+    connections: Arc<Connections>,
+    events: Events,
+    accept: JoinHandle<()>,
+    broadcaster: JoinHandle<()>,
+    page: Page,
+}
+
+impl Server {
+    /// Starts all threads; from then on clients can connect.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
+        let address = options.listen;
+        let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
+        let address = listener.local_addr()?;
+        let (tiny_http, handover) = handover::open()?;
+        let (events, inbox) = inbox::open();
+        let broadcaster = Broadcaster::new(events.clone(), options.max_backlog);
+        let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
+        let page = Page::start(tiny_http, &events)?;
+        let connections = Connections::new(limit);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let door = Door {
+            events: events.clone(),
+            handover,
+            limits: limits(options),
+            allow_origin: options.allow_origin.clone(),
+            refused: Limited::default(),
+        };
+        let acceptor = Acceptor {
+            listener,
+            stopping: Arc::clone(&stopping),
+            connections: Arc::clone(&connections),
+            door: Arc::new(door),
+        };
+        let accept = spawn("accept", move || acceptor.run())?;
+        Ok(Self { address, stopping, connections, events, accept, broadcaster, page })
+    }
+
+    /// Where it listens, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops in this order, within [`GOODBYE`] and a bit:
+    /// 1. no more connections are accepted, and the port is free;
+    /// 2. connections that have not asked for anything yet are ended;
+    /// 3. every client gets Close 1001 and the time to answer it;
+    /// 4. what is still open is shut, which ends its threads;
+    /// 5. the page's threads end.
+    pub fn stop(self) {
+        let deadline = Instant::now() + GOODBYE;
+        self.stopping.store(true, Ordering::Release);
+        wake(self.address);
+        join(self.accept);
+        self.connections.end_unjoined();
+        self.events.send(Event::Stopped);
+        join(self.broadcaster);
+        self.connections.wait_until_empty(deadline);
+        self.connections.end_all();
+        if !self.connections.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
+            log::warn!("some connections did not end in time");
+        }
+        self.page.stop();
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart need not wait for the last connections' TIME_WAIT. On Windows the same option
+    // would let another program take the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn limits(options: &Options) -> Limits {
+    Limits {
+        message_size: options.max_message_size,
+        rate: options.max_rate,
+        idle: options.idle_timeout,
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        log::error!("a thread of the server has panicked");
+    }
+}
+
+/// A blocked `accept` can only be woken by a connection. If none can be made, it is not blocked:
+/// it fails for the same reason, and looks whether to stop.
+fn wake(mut address: SocketAddr) {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+}

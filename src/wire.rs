@@ -1,0 +1,202 @@
+//! One connection's socket: blocking reads, non-blocking sends, and its end.
+//!
+//! Shared by the connection's own thread (which reads), the broadcaster (which sends and never
+//! waits) and, while the client is behind, its writer thread. Not here: what the bytes mean,
+//! and who may write when (see `outbox`).
+
+use std::any::Any;
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+/// How long a client may take no byte of what is sent to it before it is gone.
+pub const STALLED: Duration = Duration::from_secs(10);
+
+/// How long the peer's last bytes are awaited after our last: see [`Wire::linger`].
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a client that is behind may take to fetch what waits for it once it has left.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// The number of one connection, in the log and in the names of its threads: `client-7`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// The `number`th connection since the start.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client-{}", self.0)
+    }
+}
+
+/// A connection's socket.
+pub struct Wire {
+    id: ClientId,
+    socket: TcpStream,
+    peer: SocketAddr,
+    /// Past the handshake: from then on the broadcaster says goodbye to it.
+    client: AtomicBool,
+    /// Our last byte is with the kernel and the writing side is shut.
+    finished: AtomicBool,
+    /// Why this server ended it, if it did. Set once, before the shutdown that shows it.
+    cut: OnceLock<&'static str>,
+    /// Its place among `--max-clients`, whatever that is made of. Dropped last, so that the
+    /// descriptor is free before the place is.
+    _place: Box<dyn Any + Send + Sync>,
+}
+
+impl Wire {
+    /// Takes over an accepted socket.
+    ///
+    /// # Errors
+    /// The socket was reset before it could be set up.
+    pub fn new(
+        id: ClientId,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: impl Any + Send + Sync,
+    ) -> io::Result<Arc<Self>> {
+        // A relayed message is whole: holding it back for more (Nagle) only delays it.
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(STALLED))?;
+        Ok(Arc::new(Self {
+            id,
+            socket,
+            peer,
+            client: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            cut: OnceLock::new(),
+            _place: Box::new(place),
+        }))
+    }
+
+    /// The number of this connection.
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// The address at the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// From here on it is a WebSocket.
+    pub fn becomes_client(&self) {
+        self.client.store(true, Ordering::Release);
+    }
+
+    /// Whether it is a WebSocket by now.
+    pub fn is_client(&self) -> bool {
+        self.client.load(Ordering::Acquire)
+    }
+
+    /// Each blocking read gives up after `patience` ([`timed_out`] tells). Zero is taken as a
+    /// millisecond: for the system it would mean "never".
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
+    }
+
+    /// Blocks until bytes come; 0 is the end of the stream.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    /// As [`Wire::read`], but no longer than until `deadline`. The system's timeout begins anew
+    /// with every byte, so what is left of the time is reckoned before each read.
+    pub fn read_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.set_patience(left)?;
+        self.read(buffer)
+    }
+
+    /// Sends what the kernel takes at once; [`ErrorKind::WouldBlock`] if it takes nothing.
+    #[cfg(unix)]
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(&self.socket).send_with_flags(bytes, libc::MSG_DONTWAIT)
+    }
+
+    /// Without MSG_DONTWAIT every client is simply always behind: its writer thread sends.
+    #[cfg(not(unix))]
+    pub fn send_now(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// Blocks until some bytes are sent, or for [`STALLED`] without any.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(bytes)
+    }
+
+    /// Blocks until all is sent, as long as there is progress.
+    pub fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket).write_all(bytes)
+    }
+
+    /// No more will be sent: the peer sees the end of the stream behind our last byte.
+    pub fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.shutdown(Shutdown::Write);
+    }
+
+    /// Ends it at once, for a client that cannot be told: its socket takes nothing any more.
+    /// Resetting frees what the kernel holds for it; the shutdown wakes its reader and writer.
+    pub fn cut(&self, reason: &'static str) {
+        let _ = self.cut.set(reason);
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        self.shutdown(Shutdown::Both);
+    }
+
+    /// Why this server cut it off, if it did.
+    pub fn why_cut(&self) -> Option<&'static str> {
+        self.cut.get().copied()
+    }
+
+    /// Shuts one side or both; a thread that is blocked on it wakes.
+    pub fn shutdown(&self, sides: Shutdown) {
+        // It fails only where the peer has already ended it, and then there is nothing to do.
+        let _ = self.socket.shutdown(sides);
+    }
+
+    /// Reads and drops until the peer has closed too. Closing while bytes of the peer are
+    /// unread would send a reset, and the peer would lose the Close frame or the answer that it
+    /// is about to read (RFC 9112 §9.6).
+    pub fn linger(&self) {
+        let mut until = Instant::now() + FAREWELL;
+        let mut last_stretch = false;
+        let mut dropped = [0; 1024];
+        loop {
+            if !last_stretch && self.finished.load(Ordering::Acquire) {
+                until = Instant::now() + LINGER;
+                last_stretch = true;
+            }
+            // In slices: the writer thread may finish while this thread is blocked here.
+            let slice = until.min(Instant::now() + LINGER);
+            match self.read_before(slice, &mut dropped) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if timed_out(&error) && Instant::now() < until => {}
+                Err(_) => break,
+            }
+        }
+        self.shutdown(Shutdown::Both);
+    }
+}
+
+/// A socket's timeout has passed. The system calls it by either name.
+pub fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,114 @@
+//! A client: what one person on the page would do and hear, over tungstenite's own client.
+
+use std::io::ErrorKind;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
+
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message, WebSocket};
+
+use super::PATIENCE;
+
+pub struct Client {
+    pub socket: WebSocket<TcpStream>,
+}
+
+impl Client {
+    /// Connects to a path, and has read the 101 when this returns.
+    pub fn connect(address: SocketAddr, path: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream)
+            .unwrap_or_else(|error| panic!("no handshake at {path}: {error}"));
+        Self { socket }
+    }
+
+    pub fn says(&mut self, text: &str) {
+        self.sends(Message::text(text));
+    }
+
+    pub fn shows(&mut self, bytes: &[u8]) {
+        self.sends(Message::binary(bytes.to_vec()));
+    }
+
+    pub fn sends(&mut self, message: Message) {
+        self.socket.send(message).expect("the server reads");
+    }
+
+    /// The next message is this text.
+    pub fn hears(&mut self, text: &str) {
+        assert_eq!(self.next(), Message::text(text));
+    }
+
+    /// The next message is these bytes.
+    pub fn sees(&mut self, bytes: &[u8]) {
+        assert_eq!(self.next(), Message::binary(bytes.to_vec()));
+    }
+
+    /// Absence is proved by a later marker, not by waiting.
+    pub fn hears_nothing_before(&mut self, marker: &str) {
+        self.hears(marker);
+    }
+
+    /// The next message, whatever it is, but for pings.
+    pub fn next(&mut self) -> Message {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Ping(_)) => {}
+                Ok(message) => return message,
+                Err(error) => panic!("waited for a message and got: {error}"),
+            }
+        }
+    }
+
+    /// Says goodbye, and waits until the server has answered and closed.
+    pub fn leaves(mut self) {
+        self.closes_with(1000, "");
+        self.is_told(1000);
+    }
+
+    pub fn closes_with(&mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
+        self.socket.close(Some(frame)).expect("the server reads");
+    }
+
+    /// Messages apart, the next is a Close with this code; then the server ends the connection.
+    pub fn is_told(&mut self, code: u16) -> String {
+        let mut told = None;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "waited in vain for Close {code}");
+            match self.socket.read() {
+                Ok(Message::Close(close)) => told = close,
+                Ok(_) => {}
+                Err(Error::ConnectionClosed) => break,
+                Err(error) => panic!("waited for Close {code} and got: {error}"),
+            }
+        }
+        let told = told.expect("a Close with a code");
+        assert_eq!(u16::from(told.code), code, "the reason was {:?}", told.reason);
+        told.reason.to_string()
+    }
+
+    /// Goes without a word, as when a laptop lid closes: a reset.
+    pub fn vanishes(self) {
+        let stream = self.socket.get_ref();
+        let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    /// Shuts its writing side, and waits for the end of the stream.
+    pub fn half_closes(mut self) {
+        self.socket.get_ref().shutdown(Shutdown::Write).unwrap();
+        loop {
+            match self.socket.read() {
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("the server holds on to a half-closed connection")
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}

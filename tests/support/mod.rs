@@ -1,0 +1,107 @@
+//! The words that the tests are written in: a server, the clients that join it, visitors that say
+//! what no client would, and the program as its user starts it.
+//!
+//! Everything here is real: real sockets on a port that the system picks, tungstenite's own
+//! client, the real binary. A word that waits has a generous deadline and panics with what it
+//! waited for; nothing sleeps to make something true.
+#![allow(dead_code, reason = "each test file uses the words that it needs")]
+
+mod client;
+mod program;
+mod visitor;
+
+pub use client::Client;
+pub use program::Program;
+pub use visitor::{Answer, Visitor, handshake, masked};
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use wsroom::options::Options;
+
+/// How long anything may take that should happen. It only passes when a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server in this process, on a port of its own; it stops when dropped.
+pub struct Server {
+    running: Option<wsroom::server::Server>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// With default options.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With options as on the command line.
+    pub fn with(options: &[&str]) -> Self {
+        let fixed = ["wsroom", "--listen", "127.0.0.1:0"];
+        let options = Options::parse_from(fixed.iter().chain(options));
+        let running = wsroom::server::Server::start(&options).expect("the server starts");
+        Self { address: running.address(), running: Some(running) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client in a room.
+    pub fn joins(&self, room: &str) -> Client {
+        Client::connect(self.address, &format!("/ws/{room}"))
+    }
+
+    /// A client of the echo.
+    pub fn calls_into_the_echo(&self) -> Client {
+        Client::connect(self.address, "/echo")
+    }
+
+    /// A bare connection.
+    pub fn is_visited(&self) -> Visitor {
+        Visitor::connect(self.address)
+    }
+
+    /// What `GET path` answers.
+    pub fn get(&self, path: &str) -> Answer {
+        self.is_visited().asks(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
+    }
+
+    /// A number that `/healthz` tells: `clients` or `rooms`.
+    pub fn count_of(&self, what: &str) -> u64 {
+        let health: serde_json::Value = serde_json::from_str(&self.get("/healthz").body).unwrap();
+        health[what].as_u64().unwrap_or_else(|| panic!("no {what} in {health}"))
+    }
+
+    /// Waits until `/healthz` tells so many.
+    pub fn comes_to_have(&self, count: u64, what: &str) {
+        until(&format!("{count} {what}"), || self.count_of(what) == count);
+    }
+
+    /// Stops now, and answers when it has.
+    pub fn stops(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Looks again and again until it is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        // Not to make it true, only to leave the processor to those who do.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,164 @@
+//! A visitor: a bare connection, for what no sound client would send.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::PATIENCE;
+
+pub struct Visitor {
+    pub stream: TcpStream,
+}
+
+/// An HTTP answer, taken apart.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Fields as they stand, in order.
+    pub fields: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a field, which stands there at most once.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let first = named.next()?;
+        assert!(named.next().is_none(), "{name} stands there twice");
+        Some(&first.1)
+    }
+}
+
+impl Visitor {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream }
+    }
+
+    /// A failure here is no failure of the test: the server may have closed already.
+    pub fn sends(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        let _ = self.stream.write_all(bytes.as_ref());
+        self
+    }
+
+    /// Sends a request and takes the answer.
+    pub fn asks(&mut self, request: impl AsRef<[u8]>) -> Answer {
+        self.sends(request).gets_an_answer()
+    }
+
+    /// Reads the whole answer, up to the end of the connection.
+    pub fn gets_an_answer(&mut self) -> Answer {
+        let bytes = self.reads_to_the_end();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status_line = lines.next().unwrap();
+        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+        let status = status.unwrap_or_else(|| panic!("no status: {status_line:?}"));
+        let field = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a field");
+            (name.to_owned(), value.to_owned())
+        };
+        Answer {
+            status: status.parse().unwrap(),
+            fields: lines.map(field).collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// Everything until the server closes; a reset counts as the end.
+    pub fn reads_to_the_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 16 << 10];
+        loop {
+            match self.stream.read(&mut piece) {
+                Ok(0) => return bytes,
+                Ok(count) => bytes.extend_from_slice(&piece[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,
+                Err(error) => panic!("after {} bytes: {error}", bytes.len()),
+            }
+        }
+    }
+
+    /// Reads exactly so many bytes.
+    pub fn reads(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+
+    /// Asks for a WebSocket and reads the 101, byte by byte, so that nothing behind it is lost.
+    pub fn upgrades(&mut self, path: &str) -> &mut Self {
+        self.sends(handshake(path));
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(self.reads(1));
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        assert!(head.starts_with("HTTP/1.1 101 "), "no upgrade: {head}");
+        self
+    }
+
+    /// Reads one frame: first byte, and payload.
+    pub fn reads_a_frame(&mut self) -> (u8, Vec<u8>) {
+        let head = self.reads(2);
+        assert_eq!(head[1] & 0x80, 0, "a server's frame is not masked");
+        let length = match head[1] & 0x7f {
+            126 => usize::from(u16::from_be_bytes(self.reads(2).try_into().unwrap())),
+            127 => u64::from_be_bytes(self.reads(8).try_into().unwrap()).try_into().unwrap(),
+            length => usize::from(length),
+        };
+        (head[0], self.reads(length))
+    }
+
+    /// Reads frames until a Close: its code and reason.
+    pub fn reads_a_close(&mut self) -> (u16, String) {
+        loop {
+            let (first, payload) = self.reads_a_frame();
+            if first == 0x88 {
+                let code = u16::from_be_bytes(payload[..2].try_into().expect("a code"));
+                return (code, String::from_utf8(payload[2..].to_vec()).expect("a reason"));
+            }
+        }
+    }
+
+    pub fn half_closes(&mut self) -> &mut Self {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self
+    }
+
+    /// Goes with a reset.
+    pub fn vanishes(self) {
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+/// A sound request for a WebSocket.
+pub fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+/// A frame as a client sends it: `first` holds FIN, reserved bits and opcode; masked.
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
