@@ -39,6 +39,8 @@ pub mod handover;
 pub mod handshake;
 pub mod inbox;
 pub mod logging;
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod options;
 pub mod outbox;
 pub mod page;

@@ -1,5 +1,7 @@
 //! The program: arguments, log, start, and wait for a signal.
 
+#![warn(clippy::unwrap_used)]
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;

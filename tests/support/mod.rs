@@ -4,7 +4,7 @@
 //! Everything here is real: real sockets on a port that the system picks, tungstenite's own
 //! client, the real binary. A word that waits has a generous deadline and panics with what it
 //! waited for; nothing sleeps to make something true.
-#![allow(dead_code, reason = "each test file uses the words that it needs")]
+#![allow(dead_code, unused_imports, reason = "each test file uses the words that it needs")]
 
 mod client;
 mod program;
