@@ -27,24 +27,24 @@
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
 
-pub mod accept;
-pub mod answer;
-pub mod broadcaster;
-pub mod capacity;
-pub mod client;
-pub mod connections;
-pub mod door;
-pub mod frame;
-pub mod handover;
-pub mod handshake;
-pub mod inbox;
-pub mod logging;
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod options;
-pub mod outbox;
-pub mod page;
-pub mod request;
-pub mod room;
+pub mod logging;
+pub mod capacity;
 pub mod server;
+pub mod accept;
+pub mod connections;
 pub mod wire;
+pub mod door;
+pub mod request;
+pub mod answer;
+pub mod handshake;
+pub mod room;
+pub mod client;
+pub mod frame;
+pub mod inbox;
+pub mod broadcaster;
+pub mod outbox;
+pub mod handover;
+pub mod page;
