@@ -16,8 +16,10 @@ use crate::door::Door;
 use crate::logging::Limited;
 use crate::wire::Wire;
 
-/// Stack of a connection's first thread, in bytes. Only what is touched is real memory.
-const DOOR_STACK: usize = 256 << 10;
+/// Stack of a connection's first thread, in bytes. Only what is touched is real memory. Over four
+/// times a client's: glibc hands a dead thread's stack, with its touched pages, to the next thread
+/// that asks for at least a quarter of it, and an idle client would keep them (16 KiB, not 8).
+const DOOR_STACK: usize = 1 << 20;
 
 /// Connections that are being turned away at once; further ones are told in passing.
 const TURNED_AWAY: usize = 16;

@@ -13,14 +13,15 @@ const ALWAYS: &str = "\
     Referrer-Policy: no-referrer\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'\r\n\
-    Connection: close\r\n";
+    frame-ancestors 'none'\r\n";
 
 /// Status, fields and body.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code (RFC 9110 §15).
     pub status: u16,
+    /// One request per connection, so it closes behind every answer.
+    connection: &'static str,
     fields: String,
     body: Vec<u8>,
 }
@@ -28,7 +29,7 @@ pub struct Answer {
 impl Answer {
     /// An answer without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, fields: String::new(), body: Vec::new() }
+        Self { status, connection: "close", fields: String::new(), body: Vec::new() }
     }
 
     /// Says why not, in one sentence.
@@ -36,6 +37,13 @@ impl Answer {
         Self::new(status)
             .with("Content-Type", "text/plain; charset=utf-8")
             .with_body(format!("{sentence}\n").into_bytes())
+    }
+
+    /// 426: "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22), and that
+    /// is named in Connection because it is meant for this connection alone (§7.6.1).
+    pub fn upgrade_required(sentence: &str) -> Self {
+        let answer = Self { connection: "close, upgrade", ..Self::refusal(426, sentence) };
+        answer.with("Upgrade", "websocket")
     }
 
     /// Adds a header field.
@@ -72,8 +80,8 @@ impl Answer {
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
         let date = httpdate::fmt_http_date(SystemTime::now());
         let head = format!(
-            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\n{ALWAYS}{}\r\n",
-            self.status, self.fields
+            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {}\r\n{ALWAYS}{}\r\n",
+            self.status, self.connection, self.fields
         );
         [head.into_bytes(), self.body.clone()].concat()
     }

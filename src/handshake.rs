@@ -20,13 +20,13 @@ pub fn accept(request: &Request, allow_origin: &[String]) -> Result<Vec<u8>, Ans
     // (RFC 9110 §7.8).
     let asks = request.method == "GET" && request.is_http11 && asks_for_websocket(request);
     if !asks {
-        return Err(upgrade_required(
+        return Err(Answer::upgrade_required(
             "This address is for WebSocket clients: open the page at / instead, \
             or connect with ws:// (wss:// behind TLS).",
         ));
     }
     if request.value("Sec-WebSocket-Version") != Some("13") {
-        return Err(upgrade_required("This server speaks WebSocket version 13.")
+        return Err(Answer::upgrade_required("This server speaks WebSocket version 13.")
             .with("Sec-WebSocket-Version", "13"));
     }
     if request.body_length > 0 {
@@ -42,12 +42,6 @@ pub fn accept(request: &Request, allow_origin: &[String]) -> Result<Vec<u8>, Ans
 /// Whether it is a WebSocket that the client wants, wherever it asks for it.
 pub fn asks_for_websocket(request: &Request) -> bool {
     request.has_token("Connection", "upgrade") && request.has_token("Upgrade", "websocket")
-}
-
-/// "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22), and a field that
-/// is meant for this connection alone is named in Connection (§7.6.1).
-fn upgrade_required(sentence: &str) -> Answer {
-    Answer::refusal(426, sentence).with("Upgrade", "websocket").with("Connection", "Upgrade")
 }
 
 /// The 101 answer, or `None` if the key is not one. No subprotocol is chosen: a client that

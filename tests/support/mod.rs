@@ -64,7 +64,7 @@ impl Server {
 
     /// What `GET path` answers.
     pub fn get(&self, path: &str) -> Answer {
-        self.is_visited().asks(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
+        self.is_visited().asks(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
     }
 
     /// A number that `/healthz` tells: `clients` or `rooms`.
