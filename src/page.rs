@@ -40,9 +40,12 @@ macro_rules! file {
 }
 
 /// All there is: no path leads to anything else.
-const FILES: [File; 4] = [
+const FILES: [File; 7] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
+    file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
+    file!("/messages.js", "messages.js", "text/javascript; charset=utf-8"),
+    file!("/view.js", "view.js", "text/javascript; charset=utf-8"),
     file!("/style.css", "style.css", "text/css; charset=utf-8"),
     file!("/favicon.svg", "favicon.svg", "image/svg+xml"),
 ];
