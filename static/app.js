@@ -234,7 +234,8 @@ compose.addEventListener("submit", (event) => {
 });
 
 draft.addEventListener("keydown", (event) => {
-  const picksFromInputMethod = event.isComposing; // Enter then ends a word of Japanese, say
+  // Enter may also end a word of Japanese, say. 229 is how Safari tells that.
+  const picksFromInputMethod = event.isComposing || event.keyCode === 229;
   if (event.key !== "Enter" || event.shiftKey || picksFromInputMethod) return;
   event.preventDefault();
   sendText();

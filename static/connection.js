@@ -178,8 +178,6 @@ function inWords({ code, reason }, wasOpen) {
       return "The last message was larger than the server takes.";
     case 1011:
       return "The server had a fault.";
-    case 1013:
-      return "The server is too busy.";
     case 1000:
     case 1005:
       return "The server ended the connection.";

@@ -16,9 +16,6 @@ const MAX_HELD = 100_000_000;
 /** More than this of one text is a download: it takes a browser seconds to lay out a mebibyte. */
 const MAX_SHOWN = 5_000;
 
-/** How many colours style.css has for names. */
-const HUES = 8;
-
 /** @typedef {{ item: HTMLLIElement, urls: string[], size: number }} Entry */
 
 /** What the log shows, oldest first. @type {Entry[]} */
@@ -78,7 +75,7 @@ export function showMessage(message, own) {
   const item = make("li", "message");
   item.classList.toggle("own", own);
   item.classList.toggle("more", key !== "" && key === last?.key && time === last.time);
-  item.dataset.hue = String(hue(message.tab || message.from));
+  item.style.setProperty("--hue", hue(message.tab || message.from));
 
   /** @type {Entry} */
   const entry = { item, urls: [], size: 0 };
@@ -260,13 +257,13 @@ function make(tag, className = "", text = "") {
 }
 
 /**
- * The same sender always gets the same colour.
+ * An angle on the colour wheel, the same one for the same sender.
  * @param {string} key
  */
 function hue(key) {
   let sum = 0;
   for (const character of key.slice(0, 64)) sum = (sum * 31 + character.charCodeAt(0)) % 65_521;
-  return sum % HUES;
+  return String(sum % 360);
 }
 
 /** @param {number} bytes */
