@@ -100,7 +100,8 @@ impl Broadcaster {
     fn next(&self, inbox: &Receiver<Event>) -> Option<Event> {
         match self.stopping {
             None => inbox.recv().ok(),
-            Some(_) if self.clients.is_empty() => None,
+            // Looked at first: while clients talk on, there is always an event to receive.
+            Some(deadline) if self.clients.is_empty() || Instant::now() >= deadline => None,
             Some(deadline) => inbox.recv_deadline(deadline).ok(),
         }
     }
@@ -241,6 +242,7 @@ impl Room {
         if self.frames.is_empty() {
             return gone;
         }
+        log::trace!("{} bytes to {} members", self.frames.len(), self.members.len());
         let run = Run::new(&self.frames);
         self.members.retain_mut(|member| {
             let kept = member.outbox.send(&run, max_backlog, events).is_ok();

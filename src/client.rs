@@ -10,6 +10,7 @@
 //! room as an event to the broadcaster, the only one that writes to a member's socket.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +57,6 @@ pub fn run(
     events: &Events,
 ) {
     wire.becomes_client();
-    log::info!("{} {} joined {target}", wire.id(), wire.peer());
     let way = match target {
         Target::Room(room) => {
             let (wire, room) = (Arc::clone(wire), room.clone());
@@ -91,10 +91,13 @@ impl Drop for Presence<'_> {
         let last = std::mem::take(&mut self.last);
         let told = !last.is_empty();
         self.events.send(Event::Left(self.wire.id(), last));
-        if told && !thread::panicking() {
+        if thread::panicking() {
+            self.wire.shutdown(Shutdown::Both);
+        } else if told {
             self.wire.linger();
         }
-        self.wire.shutdown(std::net::Shutdown::Both);
+        // Else the client has ended its side, perhaps only that: what it is still owed goes out
+        // first, and whoever sends the last of it shuts ours.
     }
 }
 
@@ -107,11 +110,16 @@ fn read_all(feed: Feed, tail: Vec<u8>, limits: Limits, wire: &Wire, target: &Tar
         match socket.read() {
             Ok(message) => {
                 let counts = message.is_text() || message.is_binary();
-                if let Err(error) = socket.get_mut().pass_on(message) {
+                let feed = socket.get_mut();
+                if let Err(error) = feed.pass_on(message) {
                     break Error::Io(error);
                 }
-                if counts {
-                    pace.wait();
+                if counts && let Some(pause) = pace.pause() {
+                    // What the client is owed does not wait with it.
+                    if let Err(error) = feed.deliver() {
+                        break Error::Io(error);
+                    }
+                    thread::sleep(pause);
                 }
             }
             Err(error) => break error,
@@ -341,12 +349,12 @@ impl Pace {
         Self { interval, due: Instant::now() }
     }
 
-    /// Holds back the client's next read, and with it, through TCP, the client.
-    fn wait(&mut self) {
-        let Some(interval) = self.interval else { return };
+    /// Counts one message. `Some`: the client is too fast by so much; its next read is held back,
+    /// and with it, through TCP, the client.
+    fn pause(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let burst = Duration::from_secs(1);
-        self.due = self.due.max(now.checked_sub(burst).unwrap_or(now)) + interval;
-        thread::sleep(self.due.saturating_duration_since(now));
+        self.due = self.due.max(now.checked_sub(burst).unwrap_or(now)) + self.interval?;
+        Some(self.due.saturating_duration_since(now)).filter(|pause| !pause.is_zero())
     }
 }

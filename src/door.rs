@@ -73,7 +73,10 @@ impl Door {
                 Err(answer) => self.refuse_request(wire, request, &answer),
             },
             Some(Err(_)) => {
-                let answer = Answer::refusal(400, "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ -");
+                let answer = Answer::refusal(
+                    400,
+                    "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).",
+                );
                 self.refuse_request(wire, request, &answer);
             }
             None if handshake::asks_for_websocket(request) => {
@@ -85,6 +88,8 @@ impl Door {
     }
 
     fn upgrade(&self, wire: &Arc<Wire>, target: Target, hello: Vec<u8>, tail: Vec<u8>) {
+        // Not by the client's own thread: the pages that formatting a line touches would stay.
+        log::info!("{} {} joined {target}", wire.id(), wire.peer());
         let (own, limits, events) = (Arc::clone(wire), self.limits, self.events.clone());
         let thread = thread::Builder::new()
             .name(wire.id().to_string())
@@ -103,7 +108,8 @@ impl Door {
             Err(Nothing::Gone) => return,
         };
         let answer = self.handover.ask(request, &body, deadline.max(Instant::now() + PATIENCE));
-        log::debug!("{} {} {} {}", wire.id(), answer.status, request.method, request.path);
+        let path = escaped(request.path.as_bytes());
+        log::debug!("{} {} {} {path}", wire.id(), answer.status, request.method);
         respond(wire, &request.method, &answer);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! tiny_http has no time limits, no header limits, and an accept loop that ends at the first
 //! error. So it never meets a client: the door hands it complete requests that the door wrote
-//! itself, over connections that are all made at the start. After that its listener has no name
-//! any more: nobody can reach it, and it has nothing left to accept. Each request waits for a
+//! itself, over connections that are all made, and used once, at the start. After that its listener
+//! has no name any more: nobody can reach it, and it has nothing left to accept. Each request waits for a
 //! free line, so at most [`LINES`] are under way. Called on the connections' own threads.
 
 use std::io::{self, Read, Write};
@@ -85,6 +85,20 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Line>)> {
 }
 
 impl Handover {
+    /// Asks once over each line, so that tiny_http has accepted all of them: later there may be
+    /// no descriptors left for that, and it would never accept again.
+    ///
+    /// # Errors
+    /// tiny_http did not answer.
+    pub fn prove(&self) -> io::Result<()> {
+        for mut line in self.free.try_iter().collect::<Vec<_>>() {
+            line.write_all(b"HEAD / HTTP/1.1\r\nHost: wsroom\r\n\r\n")?;
+            read_answer(&mut line, "HEAD")?;
+            let _ = self.back.send(line);
+        }
+        Ok(())
+    }
+
     /// Asks tiny_http; blocks until its whole answer is here.
     pub fn ask(&self, request: &Request, body: &[u8], deadline: Instant) -> Answer {
         let Ok(mut line) = self.free.recv_deadline(deadline) else {

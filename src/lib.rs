@@ -27,6 +27,8 @@
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
 
+// The documentation is for readers of the source: it is made with its private parts.
+#![allow(rustdoc::private_intra_doc_links)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod options;

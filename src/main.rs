@@ -5,15 +5,18 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 use wsroom::logging;
 use wsroom::options::Options;
 use wsroom::server::Server;
 
 fn main() -> ExitCode {
-    match Options::try_parse().map_err(|error| refuse(&error)).and_then(|options| run(&options)) {
+    match Options::read().map_err(|error| refuse(&error)).and_then(|options| run(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             let _ = writeln!(io::stderr(), "wsroom: {sentence}");
@@ -24,9 +27,11 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     logging::start(options)?;
+    // Before anything can be greeted: a signal that comes early must not kill.
+    let signals = Signals::listen()?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
     greet(server.address());
-    wait_for_signal()?;
+    signals.wait();
     log::info!("stopping");
     server.stop();
     Ok(())
@@ -72,29 +77,48 @@ fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
     interfaces.iter().map(|interface| SocketAddr::new(interface.ip(), address.port())).collect()
 }
 
-/// Blocks until SIGINT or SIGTERM. From then on a second one ends the program at once.
+/// SIGINT and SIGTERM. The second one ends the program at once.
 #[cfg(unix)]
-fn wait_for_signal() -> Result<(), String> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+struct Signals {
+    arriving: signal_hook::iterator::Signals,
+    /// Set by the first: from then on each ends the program.
+    stopping: Arc<AtomicBool>,
+}
 
-    let stopping = Arc::new(AtomicBool::new(false));
-    let failed = |error: io::Error| format!("signals cannot be handled: {error}");
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopping))
-            .map_err(failed)?;
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::flag::register_conditional_shutdown;
+
+        let failed = |error: io::Error| format!("signals cannot be handled: {error}");
+        let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            register_conditional_shutdown(signal, 1, Arc::clone(&stopping)).map_err(failed)?;
+        }
+        Ok(Self { arriving, stopping })
     }
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    signals.forever().next();
-    stopping.store(true, Ordering::Release);
-    Ok(())
+
+    fn wait(mut self) {
+        self.arriving.forever().next();
+        self.stopping.store(true, Ordering::Release);
+    }
 }
 
 /// Without signals the system ends the program, and with it every connection.
 #[cfg(not(unix))]
-fn wait_for_signal() -> Result<(), String> {
-    loop {
-        std::thread::park();
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn wait(self) {
+        loop {
+            std::thread::park();
+        }
     }
 }

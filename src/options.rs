@@ -7,7 +7,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::builder::BoolishValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
 /// everyone else.
@@ -35,7 +37,8 @@ pub struct Options {
     pub max_backlog: usize,
 
     /// Messages a second taken from one client; a faster one is read more slowly. 0 = no limit.
-    #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", default_value = "0")]
+    #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", value_parser = rate)]
+    #[arg(default_value = "0")]
     pub max_rate: u32,
 
     /// A client from which no byte comes for so long is gone (seconds, or 90s, 5m). It is
@@ -44,8 +47,8 @@ pub struct Options {
     #[arg(default_value = "60s")]
     pub idle_timeout: Duration,
 
-    /// Also accept WebSockets from pages of this origin, e.g. https://example.org; `*` for any.
-    /// May be repeated.
+    /// Also accept WebSockets from pages of this origin, such as `https://example.org`;
+    /// `*` for any. May be repeated.
     #[arg(long, value_name = "ORIGIN", env = "WSROOM_ALLOW_ORIGIN", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub allow_origin: Vec<String>,
@@ -54,13 +57,29 @@ pub struct Options {
     #[arg(short, long, env = "WSROOM_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Log warnings and errors only.
-    #[arg(short, long, env = "WSROOM_QUIET", conflicts_with = "verbose")]
+    /// Log warnings and errors only; wins over -v.
+    #[arg(short, long, env = "WSROOM_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
     /// Write the log to this file (appended) instead of standard error.
     #[arg(long, value_name = "FILE", env = "WSROOM_LOG_FILE")]
     pub log_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the command line and the environment; the command line wins.
+    ///
+    /// # Errors
+    /// What clap has to say to the person who typed it, `--help` and `--version` included.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut matches = Self::command().try_get_matches()?;
+        let typed = |option| matches.value_source(option) == Some(ValueSource::CommandLine);
+        // clap knows that one option's own variable comes second, not that -v undoes WSROOM_QUIET.
+        let louder = typed("verbose") && !typed("quiet");
+        let mut options = Self::from_arg_matches_mut(&mut matches)?;
+        options.quiet &= !louder;
+        Ok(options)
+    }
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
@@ -74,6 +93,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn count(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|&n| n > 0);
     number.ok_or_else(|| "give a whole number from 1, such as 4096".to_owned())
+}
+
+/// A whole number from 0.
+fn rate(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "give a whole number such as 20, or 0 for no limit".to_owned())
 }
 
 /// Bytes: a whole number from 1, with K, M or G for powers of 1024.

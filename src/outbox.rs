@@ -13,7 +13,7 @@
 //! - two WebSockets on a cloned socket: a pong lands inside a half-written frame;
 //! - a writer thread for everybody: two more context switches per delivery, four times the CPU.
 //!
-//! [`Outbox`] is used by the broadcaster alone, [`write`] runs on `writer-7`, and [`EchoOutbox`]
+//! [`Outbox`] is used by the broadcaster alone, [`write()`] runs on `writer-7`, and [`EchoOutbox`]
 //! belongs to a client that no room sends to.
 
 use std::cell::OnceCell;
@@ -226,7 +226,8 @@ fn give_up(wire: &Wire, error: &io::Error) {
 /// stops, the broadcaster says goodbye, between two of the client's own writes.
 pub struct EchoOutbox {
     wire: Arc<Wire>,
-    /// A Close frame has left: nothing may follow it (RFC 6455 §5.5.1).
+    /// A Close frame has left, and nothing may follow it (RFC 6455 §5.5.1); or half a frame has,
+    /// and nothing can.
     closed: Mutex<bool>,
 }
 
@@ -244,13 +245,14 @@ impl EchoOutbox {
     /// Sends whole frames; called by the client's own thread.
     ///
     /// # Errors
-    /// The client took nothing for [`crate::wire::STALLED`], or is gone.
+    /// The client took nothing for [`crate::wire::STALLED`], or is gone. Some of the bytes may
+    /// have left, so nothing can be sent behind them.
     pub fn send(&self, frames: &[u8]) -> io::Result<()> {
-        let closed = self.closed.lock().expect("nothing panics while holding it");
+        let mut closed = self.closed.lock().expect("nothing panics while holding it");
         if *closed {
             return Ok(());
         }
-        self.wire.send_all(frames)
+        self.wire.send_all(frames).inspect_err(|_| *closed = true)
     }
 
     /// Sends a Close frame without waiting; called by the broadcaster. A client that is just

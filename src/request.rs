@@ -180,9 +180,12 @@ fn malformed(error: Error, bytes: &[u8]) -> Answer {
     }
 }
 
-/// Whether the request line ends in `HTTP/` and a digit.
+/// Whether it is a whole request line but for its version: not 1.0 or 1.1, but one all the same.
 fn names_other_version(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start().split(|&c| c == b'\n').next().unwrap_or_default();
-    let version = line.trim_ascii_end().rsplit(|&c| c == b' ').next().unwrap_or_default();
-    version.strip_prefix(b"HTTP/").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+    let parts: Vec<&[u8]> = line.trim_ascii_end().split(|&c| c == b' ').collect();
+    let version = parts.last().and_then(|part| part.strip_prefix(b"HTTP/")).unwrap_or_default();
+    let other =
+        version.first().is_some_and(u8::is_ascii_digit) && !matches!(version, b"1.0" | b"1.1");
+    parts.len() == 3 && other
 }

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
-/// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings.
+/// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings. Not
+/// `.` and `..`: browsers resolve them as folders before they connect (§5.2.4).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct RoomName(Arc<str>);
 
@@ -20,6 +21,7 @@ impl RoomName {
     pub fn parse(text: &str) -> Option<Self> {
         let sound = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
         let good = (1..=64).contains(&text.len()) && text.bytes().all(sound);
+        let good = good && !matches!(text, "." | "..");
         good.then(|| Self(text.into()))
     }
 }
@@ -78,7 +80,7 @@ mod tests {
         for good in ["a", "physics", "A.b_c~d-9", &"x".repeat(64)] {
             assert!(RoomName::parse(good).is_some(), "{good:?} was refused");
         }
-        for bad in ["", "a b", "a/b", "a%20b", "ä", "a?b", "a\n", &"x".repeat(65)] {
+        for bad in ["", ".", "..", "a b", "a/b", "a%20b", "ä", "a?b", "a\n", &"x".repeat(65)] {
             assert!(RoomName::parse(bad).is_none(), "{bad:?} passed");
         }
     }

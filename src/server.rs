@@ -80,6 +80,7 @@ impl Server {
         let broadcaster = Broadcaster::new(events.clone(), options.max_backlog);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let page = Page::start(tiny_http, &events)?;
+        handover.prove()?;
         let connections = Connections::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
         let door = Door {

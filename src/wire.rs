@@ -17,6 +17,11 @@ use socket2::SockRef;
 /// How long a client may take no byte of what is sent to it before it is gone.
 pub const STALLED: Duration = Duration::from_secs(10);
 
+/// What the kernel may hold for a client that does not read, in bytes. The system's own choice
+/// grows to megabytes, and tells a writer that there is room again only when a third of it is
+/// free: somebody who reads 40 KB a second would seem stalled for a minute.
+const SEND_BUFFER: usize = 256 << 10;
+
 /// How long the peer's last bytes are awaited after our last: see [`Wire::linger`].
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -70,6 +75,7 @@ impl Wire {
         // A relayed message is whole: holding it back for more (Nagle) only delays it.
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(STALLED))?;
+        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
         Ok(Arc::new(Self {
             id,
             socket,

@@ -1,10 +1,12 @@
 //! The program as its user starts it: its own process, its output, its signals, its exit status.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
 
-use super::{Client, Visitor, until};
+use super::{Client, PATIENCE, Visitor, until};
 
 /// A running process; killed when dropped.
 pub struct Program {
@@ -12,6 +14,7 @@ pub struct Program {
     address: SocketAddr,
     /// What it printed on standard output.
     pub greeting: String,
+    log: Log,
 }
 
 impl Program {
@@ -35,20 +38,29 @@ impl Program {
     pub fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the program starts");
+        let mut log = Log::of(process.stderr.take().unwrap());
         let mut out = BufReader::new(process.stdout.take().unwrap());
         let mut greeting = String::new();
         while !greeting.contains("Ctrl-C") {
             let count = out.read_line(&mut greeting).expect("its output is text");
-            if count == 0 {
-                let mut errors = String::new();
-                process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-                panic!("the program ended: {errors}");
-            }
+            assert!(count > 0, "the program ended: {}", log.reads_to_the_end());
         }
         let first = greeting.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         let address = first.and_then(|text| text.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address in {greeting}"));
-        Self { process, address, greeting }
+        Self { process, address, greeting, log }
+    }
+
+    /// Starts it at this address, such as where another one was.
+    pub fn start_at(address: &str) -> Self {
+        let mut command = Self::command();
+        command.args(["--listen", address]);
+        Self::spawn(command)
+    }
+
+    /// An address of this host that nobody listens on.
+    pub fn free_address() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap()
     }
 
     /// Runs a command to its end.
@@ -75,13 +87,20 @@ impl Program {
         assert!(sent.success());
     }
 
-    /// Waits for its end: the exit status (`None` if a signal killed it), and what it logged.
+    /// Waits until a line of its log holds this text, and answers with that line.
+    pub fn logs(&self, text: &str) -> String {
+        self.log.waits_for(text)
+    }
+
+    /// Whether a line of its log holds this text by now.
+    pub fn has_logged(&self, text: &str) -> bool {
+        self.log.line_with(text).is_some()
+    }
+
+    /// Waits for its end: the exit status (`None` if a signal killed it), and all that it logged.
     pub fn ends(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        let mut errors = self.process.stderr.take().unwrap();
         until("the program's end", || self.process.try_wait().unwrap().is_some());
-        errors.read_to_string(&mut log).unwrap();
-        (self.process.wait().unwrap().code(), log)
+        (self.process.wait().unwrap().code(), self.log.reads_to_the_end())
     }
 
     /// A number from /proc/PID/status, such as `Threads` or `VmRSS`.
@@ -103,4 +122,50 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What it says on standard error, taken off its hands by a thread: a full pipe would block it.
+struct Log {
+    said: Arc<(Mutex<String>, Condvar)>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Log {
+    fn of(errors: ChildStderr) -> Self {
+        let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
+        let told = Arc::clone(&said);
+        let reader = thread::spawn(move || {
+            let (text, more) = &*told;
+            for line in BufReader::new(errors).split(b'\n').map_while(Result::ok) {
+                let mut text = text.lock().unwrap();
+                text.push_str(&String::from_utf8_lossy(&line));
+                text.push('\n');
+                more.notify_all();
+            }
+        });
+        Self { said, reader: Some(reader) }
+    }
+
+    fn line_with(&self, wanted: &str) -> Option<String> {
+        line_with(&self.said.0.lock().unwrap(), wanted)
+    }
+
+    fn waits_for(&self, wanted: &str) -> String {
+        let (text, more) = &*self.said;
+        let missing = |text: &mut String| line_with(text, wanted).is_none();
+        let (text, _) = more.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        line_with(&text, wanted).unwrap_or_else(|| panic!("{wanted:?} is not in the log: {text}"))
+    }
+
+    /// All of it, once the program has ended.
+    fn reads_to_the_end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.said.0.lock().unwrap().clone()
+    }
+}
+
+fn line_with(text: &str, wanted: &str) -> Option<String> {
+    text.lines().find(|line| line.contains(wanted)).map(str::to_owned)
 }

@@ -9,6 +9,9 @@ pub struct Visitor {
     pub stream: TcpStream,
 }
 
+/// A server's frame: first byte, and payload.
+pub type Frame = (u8, Vec<u8>);
+
 /// An HTTP answer, taken apart.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -19,12 +22,53 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Takes head and body apart.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status_line = lines.next().unwrap();
+        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+        let status = status.unwrap_or_else(|| panic!("no status: {status_line:?}"));
+        let field = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a field");
+            (name.to_owned(), value.to_owned())
+        };
+        Self {
+            status: status.parse().unwrap(),
+            fields: lines.map(field).collect(),
+            body: body.to_owned(),
+        }
+    }
+
     /// The value of a field, which stands there at most once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
         let first = named.next()?;
         assert!(named.next().is_none(), "{name} stands there twice");
         Some(&first.1)
+    }
+
+    /// Carries what every answer carries: security fields, and the end of the connection.
+    pub fn is_sound(&self) -> &Self {
+        assert_eq!(self.field("X-Content-Type-Options"), Some("nosniff"), "{self:?}");
+        assert_eq!(self.field("Referrer-Policy"), Some("no-referrer"), "{self:?}");
+        let policy = self.field("Content-Security-Policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
+        let connection = self.field("Connection").expect("a Connection field");
+        assert!(connection.split(", ").any(|token| token == "close"), "{connection}");
+        self
+    }
+
+    /// Refuses with this status, and says why in a sentence that has come whole.
+    pub fn refuses_with(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{self:?}");
+        let length = self.body.len().to_string();
+        assert_eq!(self.field("Content-Length"), Some(length.as_str()), "{self:?}");
+        assert_eq!(self.field("Content-Type"), Some("text/plain; charset=utf-8"), "{self:?}");
+        assert!(self.body.ends_with('\n') && self.body.contains(' '), "{self:?}");
+        self.is_sound()
     }
 }
 
@@ -49,23 +93,7 @@ impl Visitor {
 
     /// Reads the whole answer, up to the end of the connection.
     pub fn gets_an_answer(&mut self) -> Answer {
-        let bytes = self.reads_to_the_end();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let (head, body) =
-            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
-        let mut lines = head.split("\r\n");
-        let status_line = lines.next().unwrap();
-        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
-        let status = status.unwrap_or_else(|| panic!("no status: {status_line:?}"));
-        let field = |line: &str| {
-            let (name, value) = line.split_once(": ").expect("a field");
-            (name.to_owned(), value.to_owned())
-        };
-        Answer {
-            status: status.parse().unwrap(),
-            fields: lines.map(field).collect(),
-            body: body.to_owned(),
-        }
+        Answer::parse(&self.reads_to_the_end())
     }
 
     /// Everything until the server closes; a reset counts as the end.
@@ -89,14 +117,19 @@ impl Visitor {
         bytes
     }
 
-    /// Asks for a WebSocket and reads the 101, byte by byte, so that nothing behind it is lost.
-    pub fn upgrades(&mut self, path: &str) -> &mut Self {
-        self.sends(handshake(path));
+    /// Reads the head of an answer, byte by byte, so that nothing behind it is lost.
+    pub fn reads_a_head(&mut self) -> Vec<u8> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.extend(self.reads(1));
         }
-        let head = String::from_utf8_lossy(&head).into_owned();
+        head
+    }
+
+    /// Asks for a WebSocket and reads the 101.
+    pub fn upgrades(&mut self, path: &str) -> &mut Self {
+        self.sends(handshake(path));
+        let head = String::from_utf8_lossy(&self.reads_a_head()).into_owned();
         assert!(head.starts_with("HTTP/1.1 101 "), "no upgrade: {head}");
         self
     }
@@ -124,6 +157,41 @@ impl Visitor {
         }
     }
 
+    /// Connects, and has read the 101 at this path.
+    pub fn joins(address: SocketAddr, path: &str) -> Self {
+        let mut visitor = Self::connect(address);
+        visitor.upgrades(path);
+        visitor
+    }
+
+    pub fn says(&mut self, text: &str) -> &mut Self {
+        self.sends(masked(0x81, text.as_bytes()))
+    }
+
+    /// The next frame is this text, whole.
+    pub fn hears(&mut self, text: &str) -> &mut Self {
+        let (first, payload) = self.reads_a_frame();
+        assert_eq!((first, String::from_utf8_lossy(&payload).as_ref()), (0x81, text));
+        self
+    }
+
+    /// All frames that come whole until the end, whatever that is.
+    pub fn reads_whole_frames(&mut self) -> Vec<Frame> {
+        let bytes = self.reads_to_the_end();
+        let (mut frames, mut rest) = (Vec::new(), bytes.as_slice());
+        while let Some((frame, behind)) = split_frame(rest) {
+            frames.push(frame);
+            rest = behind;
+        }
+        frames
+    }
+
+    /// The server closes in order: no more bytes, and no reset.
+    pub fn reads_the_end(&mut self) {
+        let count = self.stream.read(&mut [0]).expect("an end without a reset");
+        assert_eq!(count, 0, "there was more to read");
+    }
+
     pub fn half_closes(&mut self) -> &mut Self {
         let _ = self.stream.shutdown(Shutdown::Write);
         self
@@ -133,6 +201,21 @@ impl Visitor {
     pub fn vanishes(self) {
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
     }
+}
+
+/// The first frame of a server's bytes, and what is behind it; `None` if it is not whole.
+fn split_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(2)?;
+    let size = match head[1] {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let (extended, rest) = rest.split_at_checked(size)?;
+    let long = extended.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let length = if size == 0 { usize::from(head[1]) } else { long };
+    let (payload, behind) = rest.split_at_checked(length)?;
+    Some(((head[0], payload.to_vec()), behind))
 }
 
 /// A sound request for a WebSocket.
