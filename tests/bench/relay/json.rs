@@ -1,0 +1,57 @@
+//! The same figures as JSON, for programs: of every contender, and of every round.
+
+use serde_json::{Value, json};
+
+use super::contender::Contender;
+use super::figures::{self, Figure};
+use super::row::Row;
+
+/// Every figure and its name, which tells the unit.
+const FIGURES: [(&str, Figure); 10] = [
+    ("cpu_us_per_delivery", figures::cpu_per_delivery),
+    ("deliveries_per_s", figures::deliveries_per_second),
+    ("p50_ms", figures::p50),
+    ("p99_ms", figures::p99),
+    ("cpu_percent", figures::server_percent),
+    ("load_cpu_percent", figures::load_percent),
+    ("segments_per_message", figures::segments_per_message),
+    ("resident_kib_per_client", figures::resident_per_client),
+    ("resident_growth_mib", figures::resident_growth),
+    ("extra", figures::extra),
+];
+
+pub fn report(machine: &str, rows: &[Row]) -> Value {
+    json!({ "machine": machine, "scenarios": rows.iter().map(scenario).collect::<Vec<_>>() })
+}
+
+fn scenario(row: &Row) -> Value {
+    let (scenario, faults) = (&row.scenario, row.faults());
+    let contenders = scenario.contenders.iter();
+    json!({
+        "name": scenario.name,
+        "clients": scenario.clients,
+        "rooms": scenario.rooms,
+        "senders": scenario.senders,
+        "bytes": scenario.bytes,
+        "failure": row.failure,
+        "lost": faults.lost,
+        "reordered": faults.reordered,
+        "strange": faults.strange,
+        "contenders": contenders.map(|&each| contender(row, each)).collect::<Vec<_>>(),
+    })
+}
+
+/// Medians, how often they go into the server's, and what each round told.
+fn contender(row: &Row, contender: Contender) -> Value {
+    let object = |value: &dyn Fn(Figure) -> Value| -> Value {
+        FIGURES.iter().map(|&(name, figure)| (name.to_owned(), value(figure))).collect()
+    };
+    let trials = row.of(contender).unwrap_or_default();
+    json!({
+        "name": contender.name(),
+        "extra_is": trials.iter().find_map(|trial| trial.extra).map(|(name, _)| name),
+        "median": object(&|figure| json!(row.median(contender, figure))),
+        "server_to_this": object(&|figure| json!(row.ratio(contender, figure))),
+        "rounds": object(&|figure| trials.iter().map(figure).collect()),
+    })
+}

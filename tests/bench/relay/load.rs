@@ -1,0 +1,53 @@
+//! What every load can do, whoever it drives.
+//!
+//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`). All run on
+//! one thread, the main one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::churn::Churn;
+use super::echo::Echo;
+use super::idle::Idle;
+use super::latency::Latency;
+use super::ledger::Faults;
+use super::mud::Mud;
+use super::paced::Paced;
+use super::scenario::{Scenario, Traffic};
+use super::storm::Storm;
+
+/// What came of one run.
+#[derive(Default)]
+pub struct Tally {
+    pub deliveries: u64,
+    pub elapsed: Duration,
+    pub latency: Latency,
+}
+
+/// Clients that are connected, and what they do.
+pub trait Load {
+    /// Talks for so long, and returns when everything that was said has been heard, or when
+    /// patience has run out.
+    fn run(&mut self, duration: Duration) -> io::Result<Tally>;
+
+    /// What went wrong in all runs.
+    fn faults(&mut self) -> io::Result<Faults>;
+
+    /// A count that only this load knows, and its name.
+    fn extra(&self) -> Option<(&'static str, u64)> {
+        None
+    }
+}
+
+/// Connects a scenario's clients.
+pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Box<dyn Load>> {
+    Ok(match scenario.traffic {
+        Traffic::Paced(_) => Box::new(Paced::connect(scenario, server)?),
+        Traffic::Mud(_) => Box::new(Mud::connect(scenario, server)?),
+        Traffic::Storm => Box::new(Storm::connect(scenario, server)?),
+        Traffic::Echo { window } => Box::new(Echo::connect(scenario, window, server)?),
+        Traffic::Churn => Box::new(Churn::new(scenario, server)?),
+        Traffic::Idle => Box::new(Idle::connect(scenario, server)?),
+    })
+}

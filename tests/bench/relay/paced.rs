@@ -1,0 +1,155 @@
+//! Messages at a fixed pace: `fanout`, `table`, `pictures`, `rooms`.
+//!
+//! The pace does not wait for the server: one that falls behind is late for every message that
+//! follows, as for people who talk. Each message leaves with a send of its own. Every receiver
+//! checks every message.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::crowd::{Crowd, PATIENCE};
+use super::latency::Latency;
+use super::ledger::{self, Faults, Ledger};
+use super::load::{Load, Tally};
+use super::scenario::{Pace, Scenario, Traffic, Turns};
+use super::stamp::{Author, Stamp};
+
+/// How often it is looked at the time where nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether a socket that was full has room again.
+const RETRY: Duration = Duration::from_millis(1);
+
+pub struct Paced {
+    pub crowd: Crowd,
+    scenario: Scenario,
+    pace: Pace,
+    author: Author,
+    ledgers: Vec<Ledger>,
+    /// Messages that each sender has sent.
+    sent: Vec<u32>,
+    /// Deliveries that should have come until now, and that have.
+    expected: u64,
+    heard: u64,
+    latency: Latency,
+    frames: Vec<u8>,
+}
+
+impl Paced {
+    pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+        let mut paced = Self::with_crowd(scenario, Crowd::new()?);
+        paced.join(server, scenario.clients)?;
+        Ok(paced)
+    }
+
+    /// For a crowd that is still to be filled.
+    pub fn with_crowd(scenario: &Scenario, crowd: Crowd) -> Self {
+        let (Traffic::Paced(pace) | Traffic::Mud(pace)) = scenario.traffic else {
+            unreachable!("only paced traffic has a pace")
+        };
+        let ledger = |client| {
+            Ledger::new(client % scenario.rooms, scenario.rooms, scenario.senders / scenario.rooms)
+        };
+        Self {
+            crowd,
+            pace,
+            author: Author::new(scenario.opcode(), scenario.bytes),
+            ledgers: (0..scenario.clients).map(ledger).collect(),
+            sent: vec![0; scenario.senders],
+            expected: 0,
+            heard: 0,
+            latency: Latency::default(),
+            frames: Vec::new(),
+            scenario: scenario.clone(),
+        }
+    }
+
+    /// Lets clients join until there are so many.
+    pub fn join(&mut self, server: SocketAddr, clients: usize) -> io::Result<()> {
+        let newcomers = self.crowd.connections.len()..clients;
+        let paths: Vec<_> = newcomers.map(|client| self.scenario.path(client)).collect();
+        self.crowd.join(server, &paths)
+    }
+
+    /// From one beat to the next, at which one sender or all of them talk.
+    fn interval(&self) -> Duration {
+        let second = Duration::from_secs(1) / self.pace.per_second;
+        match self.pace.turns {
+            Turns::Together => second,
+            Turns::Spread => second / u32::try_from(self.sent.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn say(&mut self, beat: u32) -> io::Result<()> {
+        match self.pace.turns {
+            Turns::Together => (0..self.sent.len()).try_for_each(|sender| self.say_as(sender)),
+            Turns::Spread => self.say_as(beat as usize % self.sent.len()),
+        }
+    }
+
+    fn say_as(&mut self, sender: usize) -> io::Result<()> {
+        self.frames.clear();
+        self.author.push(sender, self.sent[sender], &mut self.frames);
+        self.sent[sender] += 1;
+        self.expected += (self.scenario.clients / self.scenario.rooms) as u64;
+        self.crowd.connections[sender].send(&self.frames)
+    }
+
+    /// Sends on what was held up, and reads from whoever has something.
+    fn hear(&mut self) -> io::Result<()> {
+        let senders = &mut self.crowd.connections[..self.sent.len()];
+        let mut patience = TICK;
+        for sender in senders {
+            if !sender.flush()? {
+                patience = RETRY;
+            }
+        }
+        for event in 0..self.crowd.wait(patience)? {
+            let Some(place) = self.crowd.ready(event) else { continue };
+            let length = self.scenario.bytes;
+            self.crowd.receive(place, |payload| {
+                let stamp = Stamp::read(payload, length);
+                self.ledgers[place].enter(stamp.as_ref());
+                if let Some(stamp) = stamp {
+                    self.latency.enter(&stamp);
+                }
+                self.heard += 1;
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Load for Paced {
+    fn run(&mut self, duration: Duration) -> io::Result<Tally> {
+        let interval = self.interval();
+        let beats = duration.div_duration_f64(interval).ceil() as u32;
+        let (start, heard) = (Instant::now(), self.heard);
+        let (mut beat, mut last) = (0, start);
+        self.crowd.tick_every(interval)?;
+        while beat < beats || self.heard < self.expected {
+            while beat < beats && start.elapsed() >= interval * beat {
+                self.say(beat)?;
+                beat += 1;
+            }
+            let before = self.heard;
+            self.hear()?;
+            if self.heard > before {
+                last = Instant::now();
+            } else if last.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        self.crowd.stop_ticking()?;
+        let latency = std::mem::take(&mut self.latency);
+        Ok(Tally { deliveries: self.heard - heard, elapsed: last - start, latency })
+    }
+
+    fn faults(&mut self) -> io::Result<Faults> {
+        let mut faults = ledger::faults(&self.ledgers);
+        faults.lost += self.expected.saturating_sub(self.heard);
+        faults.strange += self.heard.saturating_sub(self.expected);
+        Ok(faults)
+    }
+}

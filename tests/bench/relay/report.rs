@@ -1,0 +1,148 @@
+//! The table, for people.
+//!
+//! Not here: what the figures mean (see `figures`), or whether they are good enough.
+
+use std::fmt::Write;
+
+use super::contender::Contender;
+use super::figures;
+use super::floor::Manner;
+use super::row::Row;
+use super::scenario::Traffic;
+
+const ONE_SEND: Contender = Contender::Floor(Manner::OneSendEach);
+const JOINED: Contender = Contender::Floor(Manner::Joined);
+
+const HEAD: [&str; 15] = [
+    "scenario", "clients", "bytes", "CPU µs", "one send", "ratio", "joined", "ratio", "heard/s",
+    "ratio", "p50 ms", "p99 ms", "lost", "disorder", "load CPU",
+];
+
+/// From this share of a core on, the load generator's one thread is what is measured.
+const LIMIT: f64 = 95.0;
+
+const LEGEND: &str = "\
+CPU µs: the server's CPU time for each message to each receiver (churn: each connection). one send,
+joined: that of the floors, one thread that sends each message to each member, or all that wait at
+once; the echo's and churn's floor is one non-blocking thread. ratio: the server's figure divided
+by the floor's, at heard/s by that of the joining floor. load CPU: of one core. Medians of the
+rounds.
+";
+
+/// Everything that is printed, but for the machine.
+pub fn table(rows: &[Row]) -> String {
+    let mut lines = vec![HEAD.map(str::to_owned)];
+    lines.extend(rows.iter().map(cells));
+    let widths: [usize; HEAD.len()] = std::array::from_fn(|column| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    });
+    let mut text = String::new();
+    let notes = std::iter::once(String::new()).chain(rows.iter().map(note));
+    for (line, note) in lines.iter().zip(notes) {
+        let _ = write!(text, "{:<width$}", line[0], width = widths[0]);
+        for (cell, width) in line.iter().zip(widths).skip(1) {
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        let _ = writeln!(text, "  {note}");
+    }
+    text + "\n" + &growth(rows) + LEGEND
+}
+
+fn cells(row: &Row) -> [String; HEAD.len()] {
+    let cost = figures::cpu_per_delivery;
+    let (scenario, faults) = (&row.scenario, row.faults());
+    [
+        scenario.name.to_owned(),
+        scenario.clients.to_string(),
+        scenario.bytes.to_string(),
+        cell(row.server(cost)),
+        cell(row.median(ONE_SEND, cost)),
+        ratio(row.ratio(ONE_SEND, cost)),
+        cell(row.median(JOINED, cost)),
+        ratio(row.ratio(JOINED, cost)),
+        thousands(row.server(figures::deliveries_per_second)),
+        ratio(row.ratio(JOINED, figures::deliveries_per_second)),
+        cell(row.server(figures::p50)),
+        cell(row.server(figures::p99)),
+        faults.lost.to_string(),
+        (faults.reordered + faults.strange).to_string(),
+        percent(row.server(figures::load_percent)),
+    ]
+}
+
+/// What this row tells beyond the others.
+fn note(row: &Row) -> String {
+    let mut notes: Vec<_> =
+        row.failure.iter().map(|failure| format!("FAILED: {failure}")).collect();
+    if row.server(figures::load_percent).is_some_and(|percent| percent > LIMIT) {
+        notes.push("the load was the limit".to_owned());
+    }
+    notes.extend(special(row));
+    notes.join("; ")
+}
+
+fn special(row: &Row) -> Option<String> {
+    match row.scenario.traffic {
+        Traffic::Echo { .. } => {
+            Some(format!("{} writes a message", cell(row.server(figures::segments_per_message))))
+        }
+        Traffic::Idle => Some(format!(
+            "{} KiB resident a client, {} % CPU, {} pings answered",
+            cell(row.server(figures::resident_per_client)),
+            cell(row.server(figures::server_percent)),
+            count(row.server(figures::extra)),
+        )),
+        Traffic::Mud(_) => Some(format!(
+            "p99 {} of unhindered, {} MiB more resident at most, {} cut",
+            ratio(row.ratio(Contender::Unhindered, figures::p99)),
+            cell(row.server(figures::resident_growth)),
+            count(row.server(figures::extra)),
+        )),
+        Traffic::Storm => {
+            Some(format!("{} server CPU", percent(row.server(figures::server_percent))))
+        }
+        Traffic::Paced(_) | Traffic::Churn => None,
+    }
+}
+
+/// How the cost grows with clients and with bytes.
+fn growth(rows: &[Row]) -> String {
+    let cost = |name| {
+        let row = rows.iter().find(|row| row.scenario.name == name)?;
+        row.server(figures::cpu_per_delivery)
+    };
+    let mut lines = String::new();
+    for (from, to, what) in [
+        ("fanout-10", "fanout-1000", "from 10 to 1000 clients"),
+        ("fanout-1000", "fanout-1000-1k", "from 64 to 1024 bytes"),
+    ] {
+        if let (Some(from), Some(to)) = (cost(from), cost(to)) {
+            let _ = writeln!(lines, "CPU per delivery {what}: × {:.2}", to / from);
+        }
+    }
+    lines
+}
+
+fn cell(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.2}"))
+}
+
+fn ratio(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("× {figure:.2}"))
+}
+
+fn percent(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.0} %"))
+}
+
+fn count(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.0}"))
+}
+
+fn thousands(figure: Option<f64>) -> String {
+    match figure {
+        Some(figure) if figure >= 1e6 => format!("{:.2} M", figure / 1e6),
+        Some(figure) if figure >= 1e4 => format!("{:.1} k", figure / 1e3),
+        other => count(other),
+    }
+}
