@@ -31,6 +31,9 @@ let following = true;
 /** Where follow() put the log last: a scroll event for that place is not the user's doing. */
 let placedAt = 0;
 
+/** The width and height that it had then: a browser moves the log itself when they change. */
+let placedIn = "";
+
 const scroller = element("scroller", HTMLDivElement);
 const log = element("log", HTMLOListElement);
 const latest = element("latest", HTMLButtonElement);
@@ -214,7 +217,12 @@ function follow() {
     if (!following) return;
     scroller.scrollTop = scroller.scrollHeight;
     placedAt = scroller.scrollTop;
+    placedIn = sizeOfScroller();
   });
+}
+
+function sizeOfScroller() {
+  return `${scroller.clientWidth} × ${scroller.clientHeight}`;
 }
 
 /** @param {boolean} on */
@@ -228,6 +236,8 @@ function setFollowing(on) {
 scroller.addEventListener("scroll", () => {
   // The event comes late: more messages may have arrived since, and the end be out of sight for this moment.
   if (scroller.scrollTop === placedAt) return;
+  // A turned phone, or its keyboard: the observer below follows.
+  if (following && sizeOfScroller() !== placedIn) return;
   setFollowing(scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60);
 });
 
