@@ -38,7 +38,13 @@ pub struct Limits {
 }
 
 /// tungstenite's read buffer, in bytes, for each client for as long as it lives.
-const READ_BUFFER: usize = 1 << 10;
+const READ_BUFFER: usize = 128;
+
+/// What the socket of a quiet client is read with, in bytes.
+const QUIET: usize = 1 << 10;
+
+/// What a busy client is read with, in bytes: one that has filled the last [`QUIET`] bytes.
+const BUSY: usize = 32 << 10;
 
 /// Fragments that one message may come in. Empty ones would otherwise never end.
 const FRAGMENTS: usize = 65_536;
@@ -197,6 +203,12 @@ fn violation(error: &ProtocolError) -> &'static str {
 struct Feed {
     wire: Arc<Wire>,
     way: Way,
+    /// Bytes read from the socket ahead of tungstenite.
+    ahead: Vec<u8>,
+    /// How many of them tungstenite has had.
+    taken: usize,
+    /// The last read filled at least [`QUIET`] bytes: there is probably more.
+    busy: bool,
     /// Frames for this client alone that have not left yet.
     collected: Vec<u8>,
     idle: Duration,
@@ -221,6 +233,9 @@ impl Feed {
         Self {
             wire,
             way,
+            ahead: Vec::new(),
+            taken: 0,
+            busy: false,
             collected: Vec::new(),
             idle: limits.idle,
             silent: false,
@@ -258,6 +273,32 @@ impl Feed {
         Ok(())
     }
 
+    /// Reads what the socket has. tungstenite alone would keep a large buffer for each idle client
+    /// or take a system call for every few messages of a busy one.
+    fn read_ahead(&mut self) -> io::Result<()> {
+        self.deliver()?;
+        if self.spent > self.allowance {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.taken = 0;
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let count = if self.busy {
+            ahead.resize(BUSY, 0);
+            let count = self.wait_for_bytes(&mut ahead)?;
+            ahead.truncate(count);
+            count
+        } else {
+            // An idle client waits here with no buffer but this, on stack that it has anyway.
+            drop(ahead);
+            let mut piece = [0; QUIET];
+            let count = self.wait_for_bytes(&mut piece)?;
+            ahead = piece[..count].to_vec();
+            count
+        };
+        (self.ahead, self.busy) = (ahead, count >= QUIET);
+        Ok(())
+    }
+
     /// Lets go of what was collected.
     fn deliver(&mut self) -> io::Result<()> {
         if self.collected.is_empty() {
@@ -271,7 +312,7 @@ impl Feed {
             Way::Echo(outbox) => {
                 outbox.send(&self.collected)?;
                 self.collected.clear();
-                self.collected.shrink_to(READ_BUFFER);
+                self.collected.shrink_to(QUIET);
             }
         }
         Ok(())
@@ -315,11 +356,13 @@ impl Feed {
 
 impl Read for Feed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.deliver()?;
-        if self.spent > self.allowance {
-            return Err(ErrorKind::InvalidData.into());
+        if self.taken == self.ahead.len() {
+            self.read_ahead()?;
         }
-        let count = self.wait_for_bytes(buffer)?;
+        let rest = &self.ahead[self.taken..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
         self.spent += count;
         Ok(count)
     }
@@ -336,7 +379,10 @@ impl Write for Feed {
     }
 }
 
-/// `--max-rate`: the time between two messages, with a burst of one second's worth.
+/// Who was silent may say so much of its rate at once.
+const BURST: Duration = Duration::from_secs(1);
+
+/// `--max-rate`: the time between two messages, but for a [`BURST`].
 struct Pace {
     interval: Option<Duration>,
     /// When the next message is due at the allowed rate.
@@ -346,15 +392,15 @@ struct Pace {
 impl Pace {
     fn new(rate: u32) -> Self {
         let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
-        Self { interval, due: Instant::now() }
+        let now = Instant::now();
+        Self { interval, due: now.checked_sub(BURST).unwrap_or(now) }
     }
 
     /// Counts one message. `Some`: the client is too fast by so much; its next read is held back,
     /// and with it, through TCP, the client.
     fn pause(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let burst = Duration::from_secs(1);
-        self.due = self.due.max(now.checked_sub(burst).unwrap_or(now)) + self.interval?;
+        self.due = self.due.max(now.checked_sub(BURST).unwrap_or(now)) + self.interval?;
         Some(self.due.saturating_duration_since(now)).filter(|pause| !pause.is_zero())
     }
 }
