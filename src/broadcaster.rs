@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -25,8 +26,19 @@ use crate::wire::{ClientId, Wire};
 /// ever. One message may exceed it.
 const TURN_BYTES: usize = 256 << 10;
 
+/// Bytes of buffer that a room keeps from turn to turn.
+const KEPT_BYTES: usize = 16 << 10;
+
 /// Events after which a turn ends.
 const TURN_EVENTS: usize = 4096;
+
+/// How long a turn waits for more, if the last one had more than one message: those who talk at
+/// once (a game's tick, a chorus) wake one thread after the other, and one send can carry them
+/// all. A lone message never waits.
+const GATHER: Duration = Duration::from_micros(200);
+
+/// Events with which a turn is worth its sends without waiting.
+const ENOUGH: usize = 64;
 
 /// How long clients may take to answer the last Close.
 pub const GOODBYE: Duration = Duration::from_secs(5);
@@ -83,9 +95,15 @@ impl Broadcaster {
 
     /// The broadcaster's thread, until the server has stopped.
     pub fn run(mut self, inbox: &Receiver<Event>) {
+        let mut in_chorus = false;
         while let Some(event) = self.next(inbox) {
             self.take(event);
+            if in_chorus && inbox.len() < ENOUGH {
+                thread::sleep(GATHER);
+            }
+            in_chorus = false;
             for event in inbox.try_iter().take(TURN_EVENTS) {
+                in_chorus = true;
                 self.take(event);
                 if self.turn_bytes >= TURN_BYTES.min(self.max_backlog) {
                     break;
@@ -251,9 +269,9 @@ impl Room {
             }
             kept
         });
-        // The buffer is kept for the next turn, unless a large message has made it large.
+        // The buffer is kept for the next turn, but not a large one: there may be many rooms.
         self.frames.clear();
-        self.frames.shrink_to(TURN_BYTES);
+        self.frames.shrink_to(KEPT_BYTES);
         gone
     }
 }

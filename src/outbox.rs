@@ -35,6 +35,9 @@ const WRITER_STACK: usize = 128 << 10;
 /// steadily.
 const PIECE: usize = 64 << 10;
 
+/// What an entry of the queue itself takes, in bytes, or so: many tiny messages fill it too.
+const ENTRY: usize = 64;
+
 /// Frames for many members at once. Those that are behind share one copy, made for the first.
 pub struct Run<'a> {
     bytes: &'a [u8],
@@ -72,7 +75,8 @@ pub struct Outbox {
 struct Behind {
     /// Unbounded as a channel, bounded by `waiting`. Dropping it ends the writer thread.
     queue: Sender<Waiting>,
-    /// Bytes in the queue and in the writer's hands. The broadcaster adds, the writer takes away.
+    /// Bytes in the queue and in the writer's hands, and [`ENTRY`] for each entry. The broadcaster
+    /// adds, the writer takes away.
     waiting: Arc<AtomicUsize>,
 }
 
@@ -162,7 +166,7 @@ impl Outbox {
 impl Behind {
     fn push(&self, frames: Bytes) {
         // Counted before it is there: the writer must not take away what was not added yet.
-        self.waiting.fetch_add(frames.len(), Ordering::Relaxed);
+        self.waiting.fetch_add(frames.len() + ENTRY, Ordering::Relaxed);
         // It fails when the writer has given up; it has cut the client, and its thread leaves.
         let _ = self.queue.send(Waiting::Frames(frames));
     }
@@ -209,6 +213,7 @@ fn write_frames(wire: &Wire, frames: &[u8], waiting: &AtomicUsize) -> io::Result
             Err(error) => return Err(error),
         }
     }
+    waiting.fetch_sub(ENTRY, Ordering::Release);
     Ok(())
 }
 
