@@ -44,6 +44,7 @@ pub mod answer;
 pub mod handshake;
 pub mod room;
 pub mod client;
+pub mod feed;
 pub mod frame;
 pub mod inbox;
 pub mod broadcaster;

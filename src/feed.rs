@@ -1,0 +1,229 @@
+//! The stream under tungstenite: reads the socket, and only collects what is written.
+//!
+//! A blocking tungstenite `WebSocket` cannot be split, and its `read()` also *writes*: pongs, and
+//! the answer to a Close. What was collected leaves just before the next blocking read: for the
+//! echo straight to the socket, so that pipelined echoes share one write; for a member of a room
+//! as an event to the broadcaster, the only one that writes to a member's socket.
+//!
+//! The keepalive is here too, for its clock is the read's own timeout. Not here: what messages
+//! and errors mean (`client`). Runs on the client's own thread.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tungstenite::Message;
+
+use crate::frame;
+use crate::inbox::{Event, Events};
+use crate::outbox::EchoOutbox;
+use crate::wire::{Wire, timed_out};
+
+/// What the socket of a quiet client is read with, in bytes.
+const QUIET: usize = 1 << 10;
+
+/// What a busy client is read with, in bytes: one that has filled the last [`QUIET`] bytes.
+const BUSY: usize = 32 << 10;
+
+/// Fragments that one message may come in. Empty ones would otherwise never end.
+const FRAGMENTS: usize = 65_536;
+
+/// The least that a frame from a client takes: two bytes of header, four of mask.
+const FRAME_HEADER: usize = 6;
+
+/// One client's stream, for reading in and for its own frames out.
+pub struct Feed {
+    wire: Arc<Wire>,
+    way: Way,
+    /// Bytes read from the socket ahead of tungstenite.
+    ahead: Vec<u8>,
+    /// How many of them tungstenite has had.
+    taken: usize,
+    /// The last read filled at least [`QUIET`] bytes: there is probably more.
+    busy: bool,
+    /// Frames for this client alone that have not left yet.
+    collected: Vec<u8>,
+    /// `--idle-timeout`.
+    idle: Duration,
+    /// One tick without a byte has passed, and a Ping was sent.
+    silent: bool,
+    /// The socket's timeout as it is set now: setting it costs a system call.
+    patience: Option<Duration>,
+    /// The most bytes that one message may take on the wire.
+    allowance: usize,
+    /// Bytes read since the last message.
+    spent: usize,
+}
+
+/// Where this client's frames leave.
+pub enum Way {
+    /// Its messages and its own frames go to the broadcaster.
+    Room(Events),
+    /// Both go back to the client.
+    Echo(Arc<EchoOutbox>),
+}
+
+impl Feed {
+    /// `idle` and `message_size` (in bytes) are the client's limits.
+    pub fn new(wire: Arc<Wire>, way: Way, idle: Duration, message_size: usize) -> Self {
+        Self {
+            wire,
+            way,
+            ahead: Vec::new(),
+            taken: 0,
+            busy: false,
+            collected: Vec::new(),
+            idle,
+            silent: false,
+            patience: None,
+            allowance: message_size + FRAGMENTS * FRAME_HEADER,
+            spent: 0,
+        }
+    }
+
+    /// Whether the last read ended because nothing was heard, not even an answer to a Ping.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Relays a message, or takes note of a control frame.
+    ///
+    /// # Errors
+    /// The echo's client takes nothing any more.
+    pub fn pass_on(&mut self, message: Message) -> io::Result<()> {
+        // The payload shares tungstenite's read buffer, and keeping it would keep the buffer: the
+        // frame is a copy, the only one on this thread.
+        let frame = match message {
+            Message::Text(text) => frame::text(text),
+            Message::Binary(payload) => frame::binary(payload),
+            // tungstenite has written the pong. They may come inside a fragmented message, so
+            // only their own bytes are forgiven.
+            Message::Ping(payload) | Message::Pong(payload) => {
+                self.spent = self.spent.saturating_sub(payload.len() + FRAME_HEADER);
+                return Ok(());
+            }
+            Message::Close(_) | Message::Frame(_) => return Ok(()),
+        };
+        self.spent = 0;
+        match &self.way {
+            Way::Echo(_) => self.collected.extend_from_slice(&frame),
+            Way::Room(events) => {
+                let events = events.clone();
+                // A pong to a ping from before this message goes out before it.
+                self.deliver()?;
+                events.say(self.wire.id(), frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the socket has. tungstenite alone would keep a large buffer for each idle client
+    /// or take a system call for every few messages of a busy one.
+    fn read_ahead(&mut self) -> io::Result<()> {
+        self.deliver()?;
+        if self.spent > self.allowance {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.taken = 0;
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let count = if self.busy {
+            ahead.resize(BUSY, 0);
+            let count = self.wait_for_bytes(&mut ahead)?;
+            ahead.truncate(count);
+            count
+        } else {
+            // An idle client waits here with no buffer but this, on stack that it has anyway.
+            drop(ahead);
+            let mut piece = [0; QUIET];
+            let count = self.wait_for_bytes(&mut piece)?;
+            ahead = piece[..count].to_vec();
+            count
+        };
+        (self.ahead, self.busy) = (ahead, count >= QUIET);
+        Ok(())
+    }
+
+    /// Lets go of what was collected.
+    ///
+    /// # Errors
+    /// The echo's client takes nothing any more.
+    pub fn deliver(&mut self) -> io::Result<()> {
+        if self.collected.is_empty() {
+            return Ok(());
+        }
+        match &self.way {
+            Way::Room(events) => {
+                let bytes = std::mem::take(&mut self.collected);
+                events.send(Event::Answered(self.wire.id(), bytes));
+            }
+            Way::Echo(outbox) => {
+                outbox.send(&self.collected)?;
+                self.collected.clear();
+                self.collected.shrink_to(QUIET);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was collected, and `close` behind it, as the last that this client is sent: a room's
+    /// member is sent it by the broadcaster, the echo's client here and now.
+    pub fn last_words(&mut self, close: &[u8]) -> Vec<u8> {
+        self.collected.extend_from_slice(close);
+        if let Way::Echo(outbox) = &self.way {
+            let _ = outbox.send(&self.collected);
+            self.wire.finish();
+        }
+        std::mem::take(&mut self.collected)
+    }
+
+    /// The keepalive without a timer: the read's own timeout is the tick. After 5/12 of the idle
+    /// timeout without a byte a Ping goes out; after the other 7/12 the client is gone.
+    fn wait_for_bytes(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let tick = self.idle * 5 / 12;
+        loop {
+            let patience = if self.silent { self.idle - tick } else { tick };
+            if self.patience != Some(patience) {
+                self.wire.set_patience(patience)?;
+                self.patience = Some(patience);
+            }
+            match self.wire.read(buffer) {
+                Err(error) if timed_out(&error) && !self.silent => {
+                    self.silent = true;
+                    self.collected.extend(frame::ping());
+                    self.deliver()?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(count) => {
+                    self.silent = false;
+                    return Ok(count);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.ahead.len() {
+            self.read_ahead()?;
+        }
+        let rest = &self.ahead[self.taken..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        self.spent += count;
+        Ok(count)
+    }
+}
+
+impl Write for Feed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.collected.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
