@@ -102,12 +102,6 @@ fn start_under(limit: &str, file: &Path) -> Program {
     Program::spawn(command)
 }
 
-fn has_limit(program: &Program, limit: &str) {
-    let id = program.process.id().to_string();
-    let set = Command::new("prlimit").args(["--pid", &id, limit]).status().expect("prlimit runs");
-    assert!(set.success());
-}
-
 fn text(log: &Path) -> String {
     fs::read_to_string(log).unwrap()
 }
@@ -156,7 +150,7 @@ fn out_of_descriptors_the_server_rests_and_recovers() {
     let mut clients = [(); 2].map(|()| program.joins("lab"));
     // Whatever the start needs, it has: every line to tiny_http has carried a page.
     (0..8).for_each(|_| assert_eq!(program.is_visited().asks(PAGE).status, 200));
-    has_limit(&program, "--nofile=3:");
+    program.has_limit("--nofile=3:");
     let mut waiting = [(); 20].map(|()| holds(program.is_visited()));
     until("a warning", || text(&log).contains("no connection could be accepted"));
     talk(&mut clients);
@@ -166,7 +160,7 @@ fn out_of_descriptors_the_server_rests_and_recovers() {
     let spent = ticks(&program) - before;
     assert!(spent < 50, "{spent} of about 330 ticks of one core were spent");
     talk(&mut clients);
-    has_limit(&program, "--nofile=256:");
+    program.has_limit("--nofile=256:");
     for visitor in &mut waiting {
         let answer = visitor.gets_an_answer();
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -199,7 +193,7 @@ fn a_thread_that_cannot_be_started_is_a_503() {
     let program = Program::spawn(command);
     let mut clients = [(); 2].map(|()| program.joins("lab"));
     let kib = program.status("VmSize") + 512;
-    has_limit(&program, &format!("--as={}:", kib << 10));
+    program.has_limit(&format!("--as={}:", kib << 10));
     // Threads that have ended leave their stacks to a few more.
     let mut silent = Vec::new();
     until("a thread that does not start", || {
@@ -209,7 +203,7 @@ fn a_thread_that_cannot_be_started_is_a_503() {
     is_turned_away(&program.is_visited().asks(PAGE));
     talk(&mut clients);
     drop(silent);
-    has_limit(&program, "--as=unlimited:");
+    program.has_limit("--as=unlimited:");
     until("a page", || program.is_visited().asks(PAGE).status == 200);
     talk(&mut clients);
     assert!(text(&log).contains("no thread could be started"), "{}", text(&log));

@@ -4,7 +4,6 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
@@ -37,12 +36,6 @@ fn stops_without_a_panic(program: Program) {
     assert_eq!((status, log.contains("panicked")), (Some(0), false), "{log}");
 }
 
-fn has_limit(program: &Program, limit: &str) {
-    let id = program.process.id().to_string();
-    let set = Command::new("prlimit").args(["--pid", &id, limit]).status().expect("prlimit runs");
-    assert!(set.success());
-}
-
 /// tiny_http: "the accept loop ends at the first error".
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs /proc and prlimit")]
@@ -51,13 +44,13 @@ fn running_out_of_descriptors_does_not_end_the_page() {
     let log = folder.path().join("log");
     let program = Program::start(&["--log-file", log.to_str().unwrap()]);
     serves_pages(&program);
-    has_limit(&program, "--nofile=3:");
+    program.has_limit("--nofile=3:");
     let mut waiting = [(); 10].map(|()| program.is_visited());
     for visitor in &mut waiting {
         visitor.sends(PAGE);
     }
     until("an accept that fails", || has_line(&log, "no connection could be accepted"));
-    has_limit(&program, "--nofile=256:");
+    program.has_limit("--nofile=256:");
     for visitor in &mut waiting {
         is_whole(&visitor.gets_an_answer());
     }

@@ -103,6 +103,13 @@ impl Program {
         (self.process.wait().unwrap().code(), self.log.reads_to_the_end())
     }
 
+    /// Takes a limit of prlimit's, such as `--nofile=64:`, while it runs.
+    pub fn has_limit(&self, limit: &str) {
+        let id = self.process.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &id, limit]).status();
+        assert!(set.expect("prlimit runs").success());
+    }
+
     /// A number from /proc/PID/status, such as `Threads` or `VmRSS`.
     pub fn status(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
