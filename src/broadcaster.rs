@@ -127,12 +127,12 @@ impl Broadcaster {
     fn take(&mut self, event: Event) {
         match event {
             Event::Said(id, frame) => self.join_frame(id, &frame.bytes),
-            Event::Answered(id, bytes) => self.answer(id, &bytes),
+            Event::Answered(id, frames) => self.answer(id, &frames.bytes),
             Event::Joined { wire, room, hello } => self.add(wire, room, hello),
-            Event::EchoJoined(id, outbox) => self.add_echo(id, outbox),
-            Event::Left(id, last) => self.remove(id, &last),
+            Event::EchoJoined(outbox) => self.add_echo(outbox),
+            Event::Left(id, last) => self.remove(id, &last.bytes),
             Event::CaughtUp(id) => {
-                if let Some((_, member)) = self.find(id) {
+                if let Some(member) = self.find(id) {
                     member.outbox.caught_up();
                 }
             }
@@ -176,7 +176,7 @@ impl Broadcaster {
         // What was said before goes out before.
         self.send_frames_around(id);
         let (max_backlog, events) = (self.max_backlog, self.events.clone());
-        let Some((_, member)) = self.find(id) else { return };
+        let Some(member) = self.find(id) else { return };
         if member.outbox.send(&Run::new(bytes), max_backlog, &events).is_err() {
             self.remove(id, &[]);
         }
@@ -199,11 +199,11 @@ impl Broadcaster {
         self.rooms.entry(name).or_default().members.push(Member { id, outbox });
     }
 
-    fn add_echo(&mut self, id: ClientId, outbox: Arc<EchoOutbox>) {
+    fn add_echo(&mut self, outbox: Arc<EchoOutbox>) {
         if self.stopping.is_some() {
             outbox.close(&goodbye());
         }
-        self.clients.insert(id, Home::Echo(outbox));
+        self.clients.insert(outbox.id(), Home::Echo(outbox));
     }
 
     fn remove(&mut self, id: ClientId, last: &[u8]) {
@@ -245,11 +245,10 @@ impl Broadcaster {
         }
     }
 
-    fn find(&mut self, id: ClientId) -> Option<(&RoomName, &mut Member)> {
+    fn find(&mut self, id: ClientId) -> Option<&mut Member> {
         let Some(Home::Room(name)) = self.clients.get(&id) else { return None };
         let room = self.rooms.get_mut(name)?;
-        let member = room.members.iter_mut().find(|member| member.id == id)?;
-        Some((name, member))
+        room.members.iter_mut().find(|member| member.id == id)
     }
 }
 

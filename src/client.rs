@@ -58,7 +58,7 @@ pub fn run(
             let outbox = Arc::new(EchoOutbox::new(Arc::clone(wire)));
             // A socket that does not even take this fails at the first read too.
             let _ = outbox.send(&hello);
-            events.send(Event::EchoJoined(wire.id(), Arc::clone(&outbox)));
+            events.send(Event::EchoJoined(Arc::clone(&outbox)));
             Way::Echo(outbox)
         }
     };
@@ -81,7 +81,7 @@ impl Drop for Presence<'_> {
     fn drop(&mut self) {
         let last = std::mem::take(&mut self.last);
         let told = !last.is_empty();
-        self.events.send(Event::Left(self.wire.id(), last));
+        self.events.leave(self.wire.id(), last);
         if thread::panicking() {
             self.wire.shutdown(Shutdown::Both);
         } else if told {

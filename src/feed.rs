@@ -15,7 +15,7 @@ use std::time::Duration;
 use tungstenite::Message;
 
 use crate::frame;
-use crate::inbox::{Event, Events};
+use crate::inbox::Events;
 use crate::outbox::EchoOutbox;
 use crate::wire::{Wire, timed_out};
 
@@ -105,14 +105,13 @@ impl Feed {
             Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         self.spent = 0;
+        if matches!(self.way, Way::Room(_)) {
+            // A pong to a ping from before this message goes out before it.
+            self.deliver()?;
+        }
         match &self.way {
             Way::Echo(_) => self.collected.extend_from_slice(&frame),
-            Way::Room(events) => {
-                let events = events.clone();
-                // A pong to a ping from before this message goes out before it.
-                self.deliver()?;
-                events.say(self.wire.id(), frame);
-            }
+            Way::Room(events) => events.say(self.wire.id(), frame),
         }
         Ok(())
     }
@@ -154,7 +153,7 @@ impl Feed {
         match &self.way {
             Way::Room(events) => {
                 let bytes = std::mem::take(&mut self.collected);
-                events.send(Event::Answered(self.wire.id(), bytes));
+                events.answer(self.wire.id(), bytes);
             }
             Way::Echo(outbox) => {
                 outbox.send(&self.collected)?;

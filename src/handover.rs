@@ -2,9 +2,10 @@
 //!
 //! tiny_http has no time limits, no header limits, and an accept loop that ends at the first
 //! error. So it never meets a client: the door hands it complete requests that the door wrote
-//! itself, over connections that are all made, and used once, at the start. After that its listener
-//! has no name any more: nobody can reach it, and it has nothing left to accept. Each request waits for a
-//! free line, so at most [`LINES`] are under way. Called on the connections' own threads.
+//! itself, over connections that are all made, and used once, at the start. After that its
+//! listener has no name any more: nobody can reach it, and it has nothing left to accept. Each
+//! request waits for a free line, so at most [`LINES`] are under way. Called on the connections'
+//! own threads.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};

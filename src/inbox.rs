@@ -38,14 +38,14 @@ pub enum Event {
     },
     /// A client of the echo. It writes its own answers; the broadcaster only counts it and says
     /// goodbye to it.
-    EchoJoined(ClientId, Arc<EchoOutbox>),
+    EchoJoined(Arc<EchoOutbox>),
     /// A message for everyone in the sender's room.
-    Said(ClientId, Frame),
+    Said(ClientId, Frames),
     /// Bytes for this client alone, in their place in its stream: pongs and pings.
-    Answered(ClientId, Vec<u8>),
+    Answered(ClientId, Frames),
     /// The client's thread has stopped reading. `last` goes out behind all that waits: a Close
     /// frame, or nothing if the client is gone.
-    Left(ClientId, Vec<u8>),
+    Left(ClientId, Frames),
     /// All that waited for a client that was behind is with the kernel.
     CaughtUp(ClientId),
     /// Somebody wants to know how many there are.
@@ -90,18 +90,32 @@ impl Events {
         census.recv_timeout(patience).ok()
     }
 
-    /// Hands over a message as frame bytes; blocks while too much waits.
-    pub fn say(&self, client: ClientId, bytes: Vec<u8>) {
+    /// Hands over a message; blocks while too much waits.
+    pub fn say(&self, client: ClientId, frame: Vec<u8>) {
+        self.send(Event::Said(client, self.counted(frame)));
+    }
+
+    /// Hands over frames for the client alone; blocks while too much waits.
+    pub fn answer(&self, client: ClientId, frames: Vec<u8>) {
+        self.send(Event::Answered(client, self.counted(frames)));
+    }
+
+    /// Hands over the client's last frames; blocks while too much waits.
+    pub fn leave(&self, client: ClientId, last: Vec<u8>) {
+        self.send(Event::Left(client, self.counted(last)));
+    }
+
+    fn counted(&self, bytes: Vec<u8>) -> Frames {
         let share = (bytes.len() > SMALL).then(|| self.budget.take(bytes.len()));
-        self.send(Event::Said(client, Frame { bytes, _share: share }));
+        Frames { bytes, _share: share }
     }
 }
 
-/// The bytes of a message on their way to the broadcaster.
-pub struct Frame {
-    /// Header and payload.
+/// Whole frames on their way to the broadcaster.
+pub struct Frames {
+    /// Headers and payloads.
     pub bytes: Vec<u8>,
-    /// Given back when the broadcaster has copied the bytes.
+    /// Given back when the broadcaster has copied or sent the bytes.
     _share: Option<Share>,
 }
 
