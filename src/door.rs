@@ -57,7 +57,7 @@ impl From<Answer> for Nothing {
 
 impl Door {
     /// One connection, from its first byte to its answer or to its own client thread.
-    pub fn receive(&self, wire: &Arc<Wire>) {
+    pub fn receive(self: &Arc<Self>, wire: &Arc<Wire>) {
         let deadline = Instant::now() + PATIENCE;
         match read_request(wire, deadline) {
             Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
@@ -66,7 +66,13 @@ impl Door {
         }
     }
 
-    fn serve(&self, wire: &Arc<Wire>, request: &Request, tail: Vec<u8>, deadline: Instant) {
+    fn serve(
+        self: &Arc<Self>,
+        wire: &Arc<Wire>,
+        request: &Request,
+        tail: Vec<u8>,
+        deadline: Instant,
+    ) {
         match Target::of(&request.path) {
             Some(Ok(target)) => match handshake::accept(request, &self.allow_origin) {
                 Ok(hello) => self.upgrade(wire, target, hello, tail),
@@ -87,14 +93,15 @@ impl Door {
         }
     }
 
-    fn upgrade(&self, wire: &Arc<Wire>, target: Target, hello: Vec<u8>, tail: Vec<u8>) {
+    fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, hello: Vec<u8>, tail: Vec<u8>) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
         log::info!("{} {} joined {target}", wire.id(), wire.peer());
-        let (own, limits, events) = (Arc::clone(wire), self.limits, self.events.clone());
+        // What all clients share is not copied for each.
+        let (own, door) = (Arc::clone(wire), Arc::clone(self));
         let thread = thread::Builder::new()
             .name(wire.id().to_string())
             .stack_size(CLIENT_STACK)
-            .spawn(move || client::run(&own, &target, hello, tail, limits, &events));
+            .spawn(move || client::run(&own, &target, hello, tail, door.limits, &door.events));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
             self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());

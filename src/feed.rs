@@ -12,7 +12,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tungstenite::Message;
+use tungstenite::protocol::frame::coding::Data;
 
 use crate::frame;
 use crate::inbox::Events;
@@ -91,27 +93,34 @@ impl Feed {
     /// # Errors
     /// The echo's client takes nothing any more.
     pub fn pass_on(&mut self, message: Message) -> io::Result<()> {
-        // The payload shares tungstenite's read buffer, and keeping it would keep the buffer: the
-        // frame is a copy, the only one on this thread.
-        let frame = match message {
-            Message::Text(text) => frame::text(text),
-            Message::Binary(payload) => frame::binary(payload),
+        match message {
+            Message::Text(text) => self.relay(Data::Text, text.into()),
+            Message::Binary(payload) => self.relay(Data::Binary, payload),
             // tungstenite has written the pong. They may come inside a fragmented message, so
             // only their own bytes are forgiven.
             Message::Ping(payload) | Message::Pong(payload) => {
                 self.spent = self.spent.saturating_sub(payload.len() + FRAME_HEADER);
-                return Ok(());
+                Ok(())
             }
-            Message::Close(_) | Message::Frame(_) => return Ok(()),
-        };
+            Message::Close(_) | Message::Frame(_) => Ok(()),
+        }
+    }
+
+    /// The payload shares tungstenite's read buffer, and keeping it would keep the buffer: the
+    /// frame is a copy, the only one on this thread.
+    fn relay(&mut self, kind: Data, payload: Bytes) -> io::Result<()> {
         self.spent = 0;
         if matches!(self.way, Way::Room(_)) {
             // A pong to a ping from before this message goes out before it.
             self.deliver()?;
         }
         match &self.way {
-            Way::Echo(_) => self.collected.extend_from_slice(&frame),
-            Way::Room(events) => events.say(self.wire.id(), frame),
+            Way::Echo(_) => frame::push(&mut self.collected, kind, payload),
+            Way::Room(events) => {
+                let mut frame = Vec::new();
+                frame::push(&mut frame, kind, payload);
+                events.say(self.wire.id(), frame);
+            }
         }
         Ok(())
     }

@@ -8,14 +8,11 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
-/// A text message in one frame.
-pub fn text(payload: impl Into<Bytes>) -> Vec<u8> {
-    encoded(Frame::message(payload, OpCode::Data(Data::Text), true))
-}
-
-/// A binary message in one frame.
-pub fn binary(payload: impl Into<Bytes>) -> Vec<u8> {
-    encoded(Frame::message(payload, OpCode::Data(Data::Binary), true))
+/// A message in one frame, added to `bytes`.
+pub fn push(bytes: &mut Vec<u8>, kind: Data, payload: Bytes) {
+    let frame = Frame::message(payload, OpCode::Data(kind), true);
+    bytes.reserve(frame.len());
+    frame.format(bytes).expect("writing to a vector cannot fail");
 }
 
 /// An empty Ping: asks a silent client whether it still lives (§5.5.2).
