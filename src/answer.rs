@@ -1,7 +1,8 @@
 //! An HTTP answer, as the door writes it to a client.
 //!
 //! Every answer but the 101 passes here, so what all of them carry stands in one place. Not here:
-//! deciding what to answer. Nothing that a client sent is put into a header.
+//! deciding what to answer. Nothing that a client sent is put into a header, but for the address to
+//! which a plain request is sent on; its grammar was checked (`request`).
 
 use std::fmt::Write;
 use std::time::SystemTime;

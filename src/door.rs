@@ -5,12 +5,15 @@
 //! whole answer is taken back before the first byte of it goes to the client. So a slow or
 //! hostile client meets nothing but this. Not here: the grammar of a head (`request`).
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use http::uri::Authority;
+
 use crate::answer::Answer;
+use crate::certificate::Certificate;
 use crate::client::{self, Limits};
 use crate::handover::Handover;
 use crate::handshake;
@@ -18,6 +21,7 @@ use crate::inbox::Events;
 use crate::logging::{Limited, escaped};
 use crate::request::Request;
 use crate::room::Target;
+use crate::tls;
 use crate::wire::{Wire, timed_out};
 
 /// From connecting to the last byte of the request, however slowly it comes.
@@ -33,6 +37,8 @@ pub struct Door {
     pub events: Events,
     /// The way to tiny_http.
     pub handover: Handover,
+    /// Where TLS is spoken.
+    pub certificate: Option<Arc<Certificate>>,
     /// What a client may do.
     pub limits: Limits,
     /// `--allow-origin`, in lower case.
@@ -59,11 +65,31 @@ impl Door {
     /// One connection, from its first byte to its answer or to its own client thread.
     pub fn receive(self: &Arc<Self>, wire: &Arc<Wire>) {
         let deadline = Instant::now() + PATIENCE;
-        match read_request(wire, deadline) {
+        match self.greet(wire, deadline).and_then(|()| read_request(wire, deadline)) {
             Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
             Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
             Err(Nothing::Gone) => log::debug!("{} {} asked nothing", wire.id(), wire.peer()),
         }
+    }
+
+    /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
+    fn greet(&self, wire: &Wire, deadline: Instant) -> Result<(), Nothing> {
+        let first = wire.first_byte(deadline).map_err(|_| Nothing::Gone)?;
+        if first != Some(tls::FIRST_BYTE) {
+            return Ok(());
+        }
+        let outcome = match &self.certificate {
+            Some(certificate) => wire.secure(certificate.config(), deadline),
+            None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
+        };
+        outcome.map_err(|error| {
+            let (id, peer) = (wire.id(), wire.peer());
+            self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
+            // An alert may be under way to it.
+            wire.finish();
+            wire.linger();
+            Nothing::Gone
+        })
     }
 
     fn serve(
@@ -73,6 +99,9 @@ impl Door {
         tail: Vec<u8>,
         deadline: Instant,
     ) {
+        if self.certificate.is_some() && !wire.is_secure() {
+            return self.refuse_request(wire, request, &over_there(request));
+        }
         match Target::of(&request.path) {
             Some(Ok(target)) => match handshake::accept(request, &self.allow_origin) {
                 Ok(hello) => self.upgrade(wire, target, hello, tail),
@@ -141,6 +170,22 @@ impl Door {
             );
         });
     }
+}
+
+/// The same address under https. Not to be remembered: the next server on this port may be plain.
+fn over_there(request: &Request) -> Answer {
+    // What is no sound authority would lead elsewhere, or nowhere.
+    let host = request.host.parse::<Authority>().ok().filter(|host| !host.as_str().contains('@'));
+    let Some(host) = host else {
+        return Answer::refusal(
+            400,
+            "This port speaks https, and the Host field is not a host and a port.",
+        );
+    };
+    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    Answer::refusal(308, "This port speaks https.")
+        .with("Location", &format!("https://{host}{}{query}", request.path))
+        .with("Cache-Control", "no-store")
 }
 
 /// Reads one request head; also what came behind it.

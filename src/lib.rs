@@ -34,10 +34,12 @@
 pub mod options;
 pub mod logging;
 pub mod capacity;
+pub mod certificate;
 pub mod server;
 pub mod accept;
 pub mod connections;
 pub mod wire;
+pub mod tls;
 pub mod door;
 pub mod request;
 pub mod answer;

@@ -28,10 +28,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     logging::start(options)?;
     // Before anything can be greeted: a signal that comes early must not kill.
-    let signals = Signals::listen()?;
+    let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
-    greet(server.address());
-    signals.wait();
+    greet(&server);
+    signals.wait(&server);
     log::info!("stopping");
     server.stop();
     Ok(())
@@ -51,11 +51,16 @@ fn refuse(error: &clap::Error) -> String {
 }
 
 /// What a person needs. A closed standard output is no reason not to serve.
-fn greet(address: SocketAddr) {
+fn greet(server: &Server) {
+    let scheme = if server.certificate().is_some() { "https" } else { "http" };
     let mut lines =
         String::from("wsroom is running. Open one of these pages, here and elsewhere:\n");
-    for address in addresses(address) {
-        lines += &format!("  http://{address}/\n");
+    for address in addresses(server.address()) {
+        lines += &format!("  {scheme}://{address}/\n");
+    }
+    if let Some(own) = server.certificate().filter(|certificate| certificate.is_self_signed()) {
+        lines += "The certificate is this program's own, so browsers warn of it. Its SHA-256 fingerprint:\n";
+        lines += &format!("  {}\n", own.fingerprint());
     }
     lines += "Everyone on the page hears everyone else. Ctrl-C stops it.\n";
     let mut out = io::stdout();
@@ -77,7 +82,7 @@ fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
     interfaces.iter().map(|interface| SocketAddr::new(interface.ip(), address.port())).collect()
 }
 
-/// SIGINT and SIGTERM. The second one ends the program at once.
+/// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews the certificate.
 #[cfg(unix)]
 struct Signals {
     arriving: signal_hook::iterator::Signals,
@@ -87,12 +92,16 @@ struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> Result<Self, String> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
+    fn listen(options: &Options) -> Result<Self, String> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag::register_conditional_shutdown;
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        // Else it keeps its meaning: a terminal that closes ends the program, but for `nohup`.
+        if options.tls_cert.is_some() {
+            arriving.add_signal(SIGHUP).map_err(failed)?;
+        }
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             register_conditional_shutdown(signal, 1, Arc::clone(&stopping)).map_err(failed)?;
@@ -100,8 +109,14 @@ impl Signals {
         Ok(Self { arriving, stopping })
     }
 
-    fn wait(mut self) {
-        self.arriving.forever().next();
+    /// Until one that ends the program.
+    fn wait(mut self, server: &Server) {
+        for signal in self.arriving.forever() {
+            match server.certificate() {
+                Some(certificate) if signal == signal_hook::consts::SIGHUP => certificate.renew(),
+                _ => break,
+            }
+        }
         self.stopping.store(true, Ordering::Release);
     }
 }
@@ -112,11 +127,11 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn listen() -> Result<Self, String> {
+    fn listen(_: &Options) -> Result<Self, String> {
         Ok(Self)
     }
 
-    fn wait(self) {
+    fn wait(self, _: &Server) {
         loop {
             std::thread::park();
         }

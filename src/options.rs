@@ -53,6 +53,21 @@ pub struct Options {
     #[arg(value_parser = origin)]
     pub allow_origin: Vec<String>,
 
+    /// Speak TLS (https, wss) with the certificate in this file: PEM, the whole chain. It is read
+    /// again when it changes, and on SIGHUP.
+    #[arg(long, value_name = "FILE", env = "WSROOM_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key: PEM, not encrypted.
+    #[arg(long, value_name = "FILE", env = "WSROOM_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Speak TLS with a certificate made now, for this host's names and addresses. Browsers warn
+    /// of it: compare the fingerprint that is printed.
+    #[arg(long, env = "WSROOM_TLS_SELF_SIGNED", value_parser = BoolishValueParser::new())]
+    #[arg(conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_self_signed: bool,
+
     /// Log more: -v debug, -vv trace.
     #[arg(short, long, env = "WSROOM_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,

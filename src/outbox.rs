@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use crate::inbox::{Event, Events};
-use crate::wire::{ClientId, Wire, timed_out};
+use crate::wire::{ClientId, Sent, Wire, timed_out};
 
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
 const WRITER_STACK: usize = 128 << 10;
@@ -130,11 +130,8 @@ impl Outbox {
 
     fn send_directly(&mut self, run: &Run, events: &Events) -> Result<(), Gone> {
         match self.wire.send_now(run.bytes) {
-            Ok(sent) if sent == run.bytes.len() => Ok(()),
-            Ok(sent) => self.fall_behind(run.rest(sent), events),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.fall_behind(run.rest(0), events)
-            }
+            Ok(Sent::All) => Ok(()),
+            Ok(Sent::Part(sent)) => self.fall_behind(run.rest(sent), events),
             Err(error) => {
                 log::debug!("{}: sending failed: {error}", self.wire.id());
                 self.wire.shutdown(std::net::Shutdown::Both);
@@ -203,7 +200,8 @@ fn write(wire: &Wire, queue: &Receiver<Waiting>, waiting: &AtomicUsize, events: 
 
 fn write_frames(wire: &Wire, frames: &[u8], waiting: &AtomicUsize) -> io::Result<()> {
     let mut rest = frames;
-    while !rest.is_empty() {
+    // Sent once even if empty: under TLS something may be sealed and wait to leave.
+    loop {
         match wire.send(&rest[..rest.len().min(PIECE)]) {
             Ok(sent) => {
                 rest = &rest[sent..];
@@ -211,6 +209,9 @@ fn write_frames(wire: &Wire, frames: &[u8], waiting: &AtomicUsize) -> io::Result
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+        if rest.is_empty() {
+            break;
         }
     }
     waiting.fetch_sub(ENTRY, Ordering::Release);
@@ -264,7 +265,7 @@ impl EchoOutbox {
     /// being written to gets none: if it does not read on, it is cut off with the rest.
     pub fn close(&self, frame: &[u8]) {
         if let Ok(mut closed) = self.closed.try_lock() {
-            *closed = self.wire.send_now(frame).is_ok();
+            *closed = self.wire.send_now(frame).is_ok_and(|sent| sent != Sent::Part(0));
         }
     }
 }

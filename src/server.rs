@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::accept::Acceptor;
 use crate::broadcaster::{Broadcaster, GOODBYE};
 use crate::capacity;
+use crate::certificate::Certificate;
 use crate::client::Limits;
 use crate::connections::Connections;
 use crate::door::Door;
@@ -25,6 +26,9 @@ use crate::page::Page;
 
 /// Connections that may wait to be accepted. A class opens the page at once.
 const BACKLOG: i32 = 4096;
+
+/// How often the certificate's files are looked at.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// A server that could not be started, in words for the person who did.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,9 @@ pub enum StartError {
     /// `--max-clients` cannot be had at all.
     #[error("--max-clients: {0}")]
     Capacity(String),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Certificate(String),
     /// The system gave no socket, thread or temporary directory.
     #[error("the server could not be set up: {0}; free memory or descriptors, or set TMPDIR")]
     Setup(#[from] io::Error),
@@ -57,6 +64,7 @@ fn remedy(error: &io::Error) -> &'static str {
 /// A running server. It runs until [`Server::stop`].
 pub struct Server {
     address: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
     stopping: Arc<AtomicBool>,
     connections: Arc<Connections>,
     events: Events,
@@ -72,6 +80,8 @@ impl Server {
     /// See [`StartError`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
+        let certificate = Certificate::open(options, LOOK).map_err(StartError::Certificate)?;
+        let certificate = certificate.map(Arc::new);
         let address = options.listen;
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
@@ -86,6 +96,7 @@ impl Server {
         let door = Door {
             events: events.clone(),
             handover,
+            certificate: certificate.clone(),
             limits: limits(options),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),
@@ -97,12 +108,17 @@ impl Server {
             door: Arc::new(door),
         };
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { address, stopping, connections, events, accept, broadcaster, page })
+        Ok(Self { address, certificate, stopping, connections, events, accept, broadcaster, page })
     }
 
     /// Where it listens, with the port that it got.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it shows to clients, where it speaks TLS.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
     }
 
     /// Stops in this order, within [`GOODBYE`] and a bit:

@@ -1,4 +1,4 @@
-//! One connection's socket: blocking reads, non-blocking sends, and its end.
+//! One connection's socket, plain or TLS: blocking reads, non-blocking sends, and its end.
 //!
 //! Shared by the connection's own thread (which reads), the broadcaster (which sends and never
 //! waits) and, while the client is behind, its writer thread. Not here: what the bytes mean,
@@ -6,13 +6,16 @@
 
 use std::any::Any;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
 use socket2::SockRef;
+
+use crate::tls::Session;
 
 /// How long a client may take no byte of what is sent to it before it is gone.
 pub const STALLED: Duration = Duration::from_secs(10);
@@ -50,6 +53,8 @@ pub struct Wire {
     id: ClientId,
     socket: TcpStream,
     peer: SocketAddr,
+    /// Where TLS is spoken: set before the first byte is read. Boxed: on plain sockets it is small.
+    session: OnceLock<Box<Session>>,
     /// Past the handshake: from then on the broadcaster says goodbye to it.
     client: AtomicBool,
     /// Our last byte is with the kernel and the writing side is shut.
@@ -80,6 +85,7 @@ impl Wire {
             id,
             socket,
             peer,
+            session: OnceLock::new(),
             client: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             cut: OnceLock::new(),
@@ -113,46 +119,142 @@ impl Wire {
         self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
     }
 
-    /// Blocks until bytes come; 0 is the end of the stream.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(buffer)
+    /// The first byte that the peer sends, which stays there to be read; `None` if it ends first.
+    pub fn first_byte(&self, deadline: Instant) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        self.wait_at_most(deadline)?;
+        Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
     }
 
-    /// As [`Wire::read`], but no longer than until `deadline`. The system's timeout begins anew
-    /// with every byte, so what is left of the time is reckoned before each read.
+    /// Speaks TLS from here on, and blocks until the handshake is over. Called before anybody else
+    /// sends here.
+    ///
+    /// # Errors
+    /// Nothing could be agreed on, as the peer has been told, or not before `deadline`.
+    pub fn secure(&self, config: Arc<ServerConfig>, deadline: Instant) -> io::Result<()> {
+        let session = Box::new(Session::new(config)?);
+        let session = self.session.get_or_init(|| session);
+        let mut piece = [0; 4096];
+        loop {
+            let over = session.shakes_hands();
+            session.flush(&mut &self.socket)?;
+            if over? {
+                return Ok(());
+            }
+            self.wait_at_most(deadline)?;
+            match (&self.socket).read(&mut piece)? {
+                0 => return Err(cut_short()),
+                count => session.feed(&piece[..count])?,
+            }
+        }
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_secure(&self) -> bool {
+        self.session.get().is_some()
+    }
+
+    /// Blocks until bytes come; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// Under TLS also an end without `close_notify`: somebody may have cut it short (RFC 8446
+    /// §6.1).
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_after(|| Ok(()), buffer)
+    }
+
+    /// As [`Wire::read`], but no longer than until `deadline`.
     pub fn read_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_after(|| self.wait_at_most(deadline), buffer)
+    }
+
+    /// Calls `prepare` before each read of the socket: one of plaintext may take many.
+    fn read_after(
+        &self,
+        prepare: impl Fn() -> io::Result<()>,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let Some(session) = self.session.get() else {
+            prepare()?;
+            return (&self.socket).read(buffer);
+        };
+        loop {
+            if let Some(count) = session.open(buffer)? {
+                return Ok(count);
+            }
+            prepare()?;
+            // The buffer holds ciphertext for a moment: an idle client has no other.
+            match (&self.socket).read(buffer)? {
+                0 => return Err(cut_short()),
+                count => session.feed(&buffer[..count])?,
+            }
+        }
+    }
+
+    /// The system's timeout begins anew with every byte, so what is left of the time is reckoned
+    /// before each read.
+    fn wait_at_most(&self, deadline: Instant) -> io::Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.set_patience(left)?;
-        self.read(buffer)
+        self.set_patience(left)
     }
 
-    /// Sends what the kernel takes at once; [`ErrorKind::WouldBlock`] if it takes nothing.
-    #[cfg(unix)]
-    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.socket).send_with_flags(bytes, libc::MSG_DONTWAIT)
+    /// Sends what the kernel takes at once.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<Sent> {
+        let mut socket = NoWait(&self.socket);
+        let Some(session) = self.session.get() else {
+            return match socket.write(bytes) {
+                Ok(count) if count == bytes.len() => Ok(Sent::All),
+                Ok(count) => Ok(Sent::Part(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Sent::Part(0)),
+                Err(error) => Err(error),
+            };
+        };
+        let mut count = 0;
+        loop {
+            match session.flush(&mut socket) {
+                Ok(()) if count == bytes.len() => return Ok(Sent::All),
+                Ok(()) => count += session.seal(&bytes[count..])?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Sent::Part(count));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// Without MSG_DONTWAIT every client is simply always behind: its writer thread sends.
-    #[cfg(not(unix))]
-    pub fn send_now(&self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-
-    /// Blocks until some bytes are sent, or for [`STALLED`] without any.
+    /// Blocks until some bytes are sent, or for [`STALLED`] without any. What [`Sent::Part`] left
+    /// behind goes first, even if `bytes` are none.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(bytes)
+        let Some(session) = self.session.get() else { return (&self.socket).write(bytes) };
+        let mut sealed = Vec::new();
+        let count = session.seal(bytes)?;
+        session.flush(&mut sealed)?;
+        (&self.socket).write_all(&sealed)?;
+        Ok(count)
     }
 
     /// Blocks until all is sent, as long as there is progress.
-    pub fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.socket).write_all(bytes)
+    pub fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.send(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
-    /// No more will be sent: the peer sees the end of the stream behind our last byte.
+    /// No more will be sent: the peer sees the end of the stream behind our last byte. Called by
+    /// the thread that sent it.
     pub fn finish(&self) {
+        if let Some(session) = self.session.get() {
+            // Without waiting: it fails if the peer takes nothing any more.
+            let _ = session.close().and_then(|()| session.flush(&mut NoWait(&self.socket)));
+        }
         self.finished.store(true, Ordering::Release);
         self.shutdown(Shutdown::Write);
     }
@@ -200,6 +302,50 @@ impl Wire {
         }
         self.shutdown(Shutdown::Both);
     }
+}
+
+/// What became of bytes that were sent without waiting.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sent {
+    /// The kernel has them.
+    All,
+    /// So many are taken, under TLS perhaps all of them; but not everything is with the kernel,
+    /// and who sends next must block.
+    Part(usize),
+}
+
+/// A socket that takes what it can at once.
+struct NoWait<'a>(&'a TcpStream);
+
+#[cfg(unix)]
+impl Write for NoWait<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(self.0).send_with_flags(bytes, libc::MSG_DONTWAIT)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        SockRef::from(self.0).send_vectored_with_flags(pieces, libc::MSG_DONTWAIT)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Without MSG_DONTWAIT every client is simply always behind: its writer thread sends.
+#[cfg(not(unix))]
+impl Write for NoWait<'_> {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn cut_short() -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, "the TLS stream was cut short (no close_notify)")
 }
 
 /// A socket's timeout has passed. The system calls it by either name.
