@@ -27,9 +27,9 @@ const SELF_SIGNED_FOR: time::Duration = time::Duration::days(397);
 /// The certificate in use, and what every handshake is made with.
 pub struct Certificate {
     config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
     /// None for a self-signed one, which lives as long as the program.
     renewal: Option<Renewal>,
-    fingerprint: String,
 }
 
 /// Where a certificate is read from.
@@ -51,11 +51,19 @@ struct Shown(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(self.now())
     }
 }
 
 impl Shown {
+    fn new(key: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(key))))
+    }
+
+    fn now(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn replace(&self, key: CertifiedKey) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
     }
@@ -86,12 +94,10 @@ impl Certificate {
 
     fn watch(files: Files, look: Duration) -> Result<Self, String> {
         let contents = files.read()?;
-        let key = files.load(&contents)?;
-        let fingerprint = fingerprint(&key);
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(key))));
+        let shown = Shown::new(files.load(&contents)?);
         let config = config(Arc::clone(&shown))?;
-        let renewal = Renewal::start(files, contents, shown, look)?;
-        Ok(Self { config, renewal: Some(renewal), fingerprint })
+        let renewal = Renewal::start(files, contents, Arc::clone(&shown), look)?;
+        Ok(Self { config, shown, renewal: Some(renewal) })
     }
 
     /// What a [`crate::tls::Session`] begins with.
@@ -99,9 +105,11 @@ impl Certificate {
         Arc::clone(&self.config)
     }
 
-    /// SHA-256 of the certificate as it was at the start, as browsers show it.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+    /// SHA-256 of the certificate that is shown now, written as browsers do.
+    pub fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.shown.now().cert[0]);
+        let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        bytes.join(":")
     }
 
     /// Whether it was made by this program, so that nobody vouches for it.
@@ -256,9 +264,8 @@ fn self_signed() -> Result<Certificate, String> {
     let key = PrivatePkcs8KeyDer::from(pair.serialize_der()).into();
     let key = CertifiedKey::from_der(chain, key, &provider())
         .map_err(|error| format!("--tls-self-signed: {error}"))?;
-    let fingerprint = fingerprint(&key);
-    let config = config(Arc::new(Shown(RwLock::new(Arc::new(key)))))?;
-    Ok(Certificate { config, renewal: None, fingerprint })
+    let shown = Shown::new(key);
+    Ok(Certificate { config: config(Arc::clone(&shown))?, shown, renewal: None })
 }
 
 /// What people may type: `localhost`, this host's name, also as mDNS knows it, its addresses.
@@ -275,12 +282,6 @@ fn names() -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-fn fingerprint(key: &CertifiedKey) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, &key.cert[0]);
-    let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    bytes.join(":")
 }
 
 fn provider() -> Arc<CryptoProvider> {

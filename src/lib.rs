@@ -12,6 +12,7 @@
 //! - `broadcaster` knows who is in which room, and sends; one.
 //! - `writer-7` sends to one client that is behind, for as long as it is.
 //! - `page-0` … `page-3` answer what is no WebSocket.
+//! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
 //! # Invariants
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
@@ -22,7 +23,7 @@
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
 //! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
-//!    outbox → wire. Nothing points back.
+//!    outbox → wire → tls. Nothing points back.
 //!
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
