@@ -61,7 +61,7 @@ impl Acceptor {
             match accepted {
                 Ok((socket, peer)) => match self.connections.admit() {
                     Some(place) => self.receive(socket, peer, place, &troubles),
-                    None => turn_away(socket, peer, &lobby, &troubles),
+                    None => turn_away(socket, peer, &lobby, &self.door, &troubles),
                 },
                 // It was reset while it waited to be accepted: no trouble of ours.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -83,7 +83,7 @@ impl Acceptor {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
-            tell_in_passing(&wire);
+            tell_in_passing(&self.door, &wire);
         }
     }
 }
@@ -95,16 +95,22 @@ fn start(wire: &Wire, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// `--max-clients` is reached. A few at a time are told with all care, on threads of their own;
 /// in a flood it is done in passing, so that those who are connected feel nothing.
-fn turn_away(socket: TcpStream, peer: SocketAddr, lobby: &Arc<Connections>, troubles: &Troubles) {
+fn turn_away(
+    socket: TcpStream,
+    peer: SocketAddr,
+    lobby: &Arc<Connections>,
+    door: &Arc<Door>,
+    troubles: &Troubles,
+) {
     troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
     let (place, careful) = match lobby.admit() {
         Some(place) => (place, true),
         None => (Connections::new(1).admit().expect("a house of its own has room"), false),
     };
     let Ok(wire) = Wire::new(place.id(), socket, peer, place) else { return };
-    let guest = Arc::clone(&wire);
-    if !careful || start(&wire, move || tell_with_care(&guest)).is_err() {
-        tell_in_passing(&wire);
+    let (own, guest) = (Arc::clone(door), Arc::clone(&wire));
+    if !careful || start(&wire, move || tell_with_care(&own, &guest)).is_err() {
+        tell_in_passing(door, &wire);
     }
 }
 
@@ -113,8 +119,12 @@ fn full() -> Vec<u8> {
 }
 
 /// Reads what the client asks before answering, so that the answer is not lost in a reset.
-fn tell_with_care(wire: &Wire) {
-    let _ = wire.read_before(Instant::now() + Duration::from_secs(1), &mut [0; 4096]);
+fn tell_with_care(door: &Door, wire: &Wire) {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    if door.greet(wire, deadline).is_err() && door.certificate.is_some() {
+        return;
+    }
+    let _ = wire.read_before(deadline, &mut [0; 4096]);
     if wire.send_all(&full()).is_ok() {
         wire.finish();
         wire.linger();
@@ -122,7 +132,10 @@ fn tell_with_care(wire: &Wire) {
 }
 
 /// Without waiting for anything. The answer may be lost if the client has sent much already.
-fn tell_in_passing(wire: &Wire) {
-    let _ = wire.send_now(&full());
+fn tell_in_passing(door: &Door, wire: &Wire) {
+    // Over TLS nothing can be said before the handshake, and for that somebody would have to wait.
+    if door.certificate.is_none() {
+        let _ = wire.send_now(&full());
+    }
     wire.shutdown(Shutdown::Both);
 }

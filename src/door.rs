@@ -48,7 +48,7 @@ pub struct Door {
 }
 
 /// Why no request came.
-enum Nothing {
+pub enum Nothing {
     /// The client has gone, or said nothing at all in time: there is nobody to answer.
     Gone,
     /// What it sent is refused.
@@ -68,12 +68,17 @@ impl Door {
         match self.greet(wire, deadline).and_then(|()| read_request(wire, deadline)) {
             Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
             Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
-            Err(Nothing::Gone) => log::debug!("{} {} asked nothing", wire.id(), wire.peer()),
+            Err(Nothing::Gone) => {
+                log::debug!("{} {} asked nothing", wire.id(), wire.peer());
+                // It may still be there, and over TLS it is told that nothing comes (RFC 8446
+                // §6.1).
+                wire.finish();
+            }
         }
     }
 
     /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
-    fn greet(&self, wire: &Wire, deadline: Instant) -> Result<(), Nothing> {
+    pub fn greet(&self, wire: &Wire, deadline: Instant) -> Result<(), Nothing> {
         let first = wire.first_byte(deadline).map_err(|_| Nothing::Gone)?;
         if first != Some(tls::FIRST_BYTE) {
             return Ok(());
@@ -141,7 +146,7 @@ impl Door {
         let body = match read_body(wire, request, tail, deadline) {
             Ok(body) => body,
             Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, &answer),
-            Err(Nothing::Gone) => return,
+            Err(Nothing::Gone) => return wire.finish(),
         };
         let answer = self.handover.ask(request, &body, deadline.max(Instant::now() + PATIENCE));
         let path = escaped(request.path.as_bytes());

@@ -293,7 +293,10 @@ impl Wire {
             // In slices: the writer thread may finish while this thread is blocked here.
             let slice = until.min(Instant::now() + LINGER);
             match self.read_before(slice, &mut dropped) {
-                Ok(0) => break,
+                // Nothing is left to be dropped. What it is still owed may be under way, and
+                // whoever sends the last of it shuts our side.
+                Ok(0) => return,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if timed_out(&error) && Instant::now() < until => {}

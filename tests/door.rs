@@ -212,7 +212,8 @@ fn a_bad_request_line_is_answered_400() {
         "GÄT / HTTP/1.1",
         "G(T / HTTP/1.1",
         " GET / HTTP/1.1",
-        "\x16\x03\x01\x02",
+        // Not 22, with which TLS begins.
+        "\x17\x03\x01\x02",
     ];
     refuses(&server, 400, &lines.map(|line| format!("{line}\r\nHost: localhost\r\n\r\n")));
 }

@@ -35,7 +35,8 @@ fn python() -> Command {
 fn curl(program: &Program, arguments: &[&str], path: &str) -> String {
     let mut command = Command::new("curl");
     command.args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "30"]);
-    command.args(arguments).arg(format!("http://{}{path}", program.address()));
+    command.args(arguments).arg(program.url("http") + path);
+    program.is_trusted_by(&mut command);
     says(command)
 }
 
@@ -44,7 +45,8 @@ fn python_websockets_talks_with_it() {
     let program = Program::start(&[]);
     let mut script = python();
     script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/outside.py"));
-    script.arg(format!("ws://{}", program.address()));
+    script.arg(program.url("ws"));
+    program.is_trusted_by(&mut script);
     let found = says(script);
     for opinion in [
         "text",

@@ -1,25 +1,28 @@
 //! A client: what one person on the page would do and hear, over tungstenite's own client.
 
 use std::io::ErrorKind;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
-use super::PATIENCE;
+use super::{PATIENCE, Stream, Way};
 
 pub struct Client {
-    pub socket: WebSocket<TcpStream>,
+    pub socket: WebSocket<Stream>,
 }
 
 impl Client {
     /// Connects to a path, and has read the 101 when this returns.
     pub fn connect(address: SocketAddr, path: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::over(Way::of_this_run().connects(address), path)
+    }
+
+    /// The same on a connection that is there.
+    pub fn over(stream: Stream, path: &str) -> Self {
+        let address = stream.peer_addr().expect("the server is there");
         let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream)
             .unwrap_or_else(|error| panic!("no handshake at {path}: {error}"));
         Self { socket }
@@ -102,12 +105,15 @@ impl Client {
 
     /// Shuts its writing side, and waits for the end of the stream.
     pub fn half_closes(mut self) {
-        self.socket.get_ref().shutdown(Shutdown::Write).unwrap();
+        self.socket.get_ref().half_closes().unwrap();
         loop {
             match self.socket.read() {
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                     panic!("the server holds on to a half-closed connection")
+                }
+                Err(Error::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    panic!("the server's side was cut short")
                 }
                 Err(_) => return,
             }

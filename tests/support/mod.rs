@@ -2,17 +2,21 @@
 //! what no client would, and the program as its user starts it.
 //!
 //! Everything here is real: real sockets on a port that the system picks, tungstenite's own
-//! client, the real binary. A word that waits has a generous deadline and panics with what it
+//! client, the real binary; plain or over TLS, see `way`. A word that waits has a generous deadline and panics with what it
 //! waited for; nothing sleeps to make something true.
 #![allow(dead_code, unused_imports, reason = "each test file uses the words that it needs")]
 
 mod client;
 mod program;
+mod stream;
 mod visitor;
+mod way;
 
 pub use client::Client;
 pub use program::Program;
+pub use stream::Stream;
 pub use visitor::{Answer, Visitor, handshake, masked};
+pub use way::{Papers, Way};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +31,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     running: Option<wsroom::server::Server>,
     address: SocketAddr,
+    way: Way,
+    _papers: Papers,
 }
 
 impl Server {
@@ -37,10 +43,17 @@ impl Server {
 
     /// With options as on the command line.
     pub fn with(options: &[&str]) -> Self {
-        let fixed = ["wsroom", "--listen", "127.0.0.1:0"];
-        let options = Options::parse_from(fixed.iter().chain(options));
-        let running = wsroom::server::Server::start(&options).expect("the server starts");
-        Self { address: running.address(), running: Some(running) }
+        Self::over(Way::of_this_run(), options)
+    }
+
+    /// Whatever way this run goes.
+    pub fn over(way: Way, options: &[&str]) -> Self {
+        let papers = way.papers();
+        let fixed = ["wsroom", "--listen", "127.0.0.1:0"].iter().chain(options);
+        let all = fixed.map(|option| (*option).to_owned()).chain(papers.options());
+        let running = wsroom::server::Server::start(&Options::parse_from(all));
+        let running = running.expect("the server starts");
+        Self { address: running.address(), running: Some(running), way, _papers: papers }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -49,17 +62,17 @@ impl Server {
 
     /// A client in a room.
     pub fn joins(&self, room: &str) -> Client {
-        Client::connect(self.address, &format!("/ws/{room}"))
+        Client::over(self.way.connects(self.address), &format!("/ws/{room}"))
     }
 
     /// A client of the echo.
     pub fn calls_into_the_echo(&self) -> Client {
-        Client::connect(self.address, "/echo")
+        Client::over(self.way.connects(self.address), "/echo")
     }
 
     /// A bare connection.
     pub fn is_visited(&self) -> Visitor {
-        Visitor::connect(self.address)
+        Visitor::over(self.way.connects(self.address))
     }
 
     /// What `GET path` answers.

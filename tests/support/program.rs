@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
-use super::{Client, PATIENCE, Visitor, until};
+use super::{Client, PATIENCE, Papers, Visitor, Way, until};
 
 /// A running process; killed when dropped.
 pub struct Program {
@@ -15,14 +15,26 @@ pub struct Program {
     /// What it printed on standard output.
     pub greeting: String,
     log: Log,
+    way: Way,
+    papers: Papers,
 }
 
 impl Program {
     /// Starts it on a free port of 127.0.0.1 with more options.
     pub fn start(options: &[&str]) -> Self {
+        Self::start_over(Way::of_this_run(), options)
+    }
+
+    /// Starts it likewise with these options alone, whatever way this run goes.
+    pub fn start_plainly(options: &[&str]) -> Self {
+        Self::start_over(Way::Plain, options)
+    }
+
+    /// Starts it likewise, whatever way this run goes.
+    pub fn start_over(way: Way, options: &[&str]) -> Self {
         let mut command = Self::command();
         command.args(["--listen", "127.0.0.1:0"]).args(options);
-        Self::spawn(command)
+        Self::spawn_over(way, command)
     }
 
     /// The program's command, with none of the environment's own settings.
@@ -35,7 +47,18 @@ impl Program {
     }
 
     /// Starts any command that runs the program, and waits for its greeting.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_over(Way::of_this_run(), command)
+    }
+
+    /// Starts it likewise on a plain port, whatever way this run goes.
+    pub fn spawn_plainly(command: Command) -> Self {
+        Self::spawn_over(Way::Plain, command)
+    }
+
+    fn spawn_over(way: Way, mut command: Command) -> Self {
+        let papers = way.papers();
+        command.args(papers.options());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the program starts");
         let mut log = Log::of(process.stderr.take().unwrap());
@@ -45,10 +68,10 @@ impl Program {
             let count = out.read_line(&mut greeting).expect("its output is text");
             assert!(count > 0, "the program ended: {}", log.reads_to_the_end());
         }
-        let first = greeting.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let first = greeting.split("://").nth(1).and_then(|rest| rest.split('/').next());
         let address = first.and_then(|text| text.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address in {greeting}"));
-        Self { process, address, greeting, log }
+        Self { process, address, greeting, log, way, papers }
     }
 
     /// Starts it at this address, such as where another one was.
@@ -72,12 +95,27 @@ impl Program {
         self.address
     }
 
+    /// What other people's programs call it: `http` or `ws`, with an `s` over TLS.
+    pub fn url(&self, scheme: &str) -> String {
+        match self.way {
+            Way::Plain => format!("{scheme}://{}", self.address),
+            Way::Tls => format!("{scheme}s://{}", self.address),
+        }
+    }
+
+    /// Makes curl, or a program that uses OpenSSL, trust its certificate, if it has one.
+    pub fn is_trusted_by(&self, command: &mut Command) {
+        if let Some(chain) = self.papers.chain() {
+            command.env("CURL_CA_BUNDLE", &chain).env("SSL_CERT_FILE", &chain);
+        }
+    }
+
     pub fn joins(&self, room: &str) -> Client {
-        Client::connect(self.address, &format!("/ws/{room}"))
+        Client::over(self.way.connects(self.address), &format!("/ws/{room}"))
     }
 
     pub fn is_visited(&self) -> Visitor {
-        Visitor::connect(self.address)
+        Visitor::over(self.way.connects(self.address))
     }
 
     /// Sends a signal, by name: `INT`, `TERM`.

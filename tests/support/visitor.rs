@@ -1,12 +1,12 @@
 //! A visitor: a bare connection, for what no sound client would send.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
-use super::PATIENCE;
+use super::{Stream, Way};
 
 pub struct Visitor {
-    pub stream: TcpStream,
+    pub stream: Stream,
 }
 
 /// A server's frame: first byte, and payload.
@@ -74,9 +74,11 @@ impl Answer {
 
 impl Visitor {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::over(Way::of_this_run().connects(address))
+    }
+
+    /// On a connection that is there.
+    pub fn over(stream: Stream) -> Self {
         Self { stream }
     }
 
@@ -98,13 +100,18 @@ impl Visitor {
 
     /// Everything until the server closes; a reset counts as the end.
     pub fn reads_to_the_end(&mut self) -> Vec<u8> {
+        self.reads_until(&[ErrorKind::ConnectionReset])
+    }
+
+    /// Everything until the server closes; one of these counts as the end.
+    fn reads_until(&mut self, ends: &[ErrorKind]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut piece = [0; 16 << 10];
         loop {
             match self.stream.read(&mut piece) {
                 Ok(0) => return bytes,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,
+                Err(error) if ends.contains(&error.kind()) => return bytes,
                 Err(error) => panic!("after {} bytes: {error}", bytes.len()),
             }
         }
@@ -175,9 +182,10 @@ impl Visitor {
         self
     }
 
-    /// All frames that come whole until the end, whatever that is.
+    /// All frames that come whole until the end, whatever that is: over TLS a client that takes
+    /// nothing cannot be told the end of the stream either.
     pub fn reads_whole_frames(&mut self) -> Vec<Frame> {
-        let bytes = self.reads_to_the_end();
+        let bytes = self.reads_until(&[ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof]);
         let (mut frames, mut rest) = (Vec::new(), bytes.as_slice());
         while let Some((frame, behind)) = split_frame(rest) {
             frames.push(frame);
@@ -193,7 +201,7 @@ impl Visitor {
     }
 
     pub fn half_closes(&mut self) -> &mut Self {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.half_closes();
         self
     }
 
