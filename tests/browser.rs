@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Client, PATIENCE, Program, until};
+use support::{Client, PATIENCE, Program, Way, until};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
@@ -45,6 +45,18 @@ fn two_tabs_talk() {
         assert_eq!(tab.asks("document.querySelectorAll('#log time[datetime]').length"), 2);
         tab.has_no_complaints();
     }
+}
+
+#[test]
+fn a_page_over_https_talks_over_wss() {
+    let (program, browser) = (Program::start_over(Way::Tls, &[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    assert_eq!(ada.asks("location.protocol"), "https:");
+    let mut script = program.joins("physics");
+    ada.says("sealed");
+    assert!(matches!(script.next(), Message::Text(text) if text.contains("sealed")));
+    ada.hears("Ada", "sealed");
+    ada.has_no_complaints();
 }
 
 #[test]
@@ -386,7 +398,9 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log"] {
             tab.devtools.does(&format!("{domain}.enable"), &json!({}));
         }
-        let page = format!("http://{}/{fragment}", program.address());
+        // As a person does whom the certificate does not put off.
+        tab.devtools.does("Security.setIgnoreCertificateErrors", &json!({"ignore": true}));
+        let page = format!("{}/{fragment}", program.url("http"));
         tab.devtools.does("Page.navigate", &json!({"url": page}));
         tab.shows(
             "the page",

@@ -27,6 +27,18 @@ fn is_refused(server: &Server, path: &str, wrong: &[u8], code: u16) {
     eve.reads_the_end();
 }
 
+#[test]
+fn who_stops_sending_after_a_mistake_is_told_of_it_all_the_same() {
+    let server = Server::start();
+    for _ in 0..200 {
+        let mut eve = Visitor::joins(server.address(), "/ws/physics");
+        // Unmasked (RFC 6455 section 5.1), and then its side is shut.
+        eve.sends(b"\x81\x01x").half_closes();
+        assert_eq!(eve.reads_a_close().0, 1002);
+        eve.reads_the_end();
+    }
+}
+
 /// Whatever is wrong is refused with this code, in a room and by the echo, and a member of the
 /// room notices nothing.
 fn are_refused(wrong: &[Vec<u8>], code: u16) {
@@ -38,7 +50,7 @@ fn are_refused(wrong: &[Vec<u8>], code: u16) {
         ada.says("a marker");
         ada.hears_nothing_before("a marker");
     }
-    assert_eq!(server.count_of("clients"), 1);
+    server.comes_to_have(1, "clients");
 }
 
 /// A Close says goodbye, with more behind it, and comes back as it should.
