@@ -4,11 +4,11 @@
 //! to itself, which the server opens and closes with it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::connection::Stage;
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
 use super::frame;
 use super::latency::Latency;
 use super::ledger::{self, Faults, Ledger};
@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 pub struct Churn {
     crowd: Crowd,
-    server: SocketAddr,
+    server: Destination,
     scenario: Scenario,
     author: Author,
     /// Of the connection that is now in each place.
@@ -55,7 +55,7 @@ enum Phase {
 }
 
 impl Churn {
-    pub fn new(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+    pub fn new(scenario: &Scenario, server: &Destination) -> io::Result<Self> {
         let clients = scenario.clients;
         let seat = |client| Seat {
             phase: Phase::Empty,
@@ -65,7 +65,7 @@ impl Churn {
         };
         Ok(Self {
             crowd: Crowd::new()?,
-            server,
+            server: server.clone(),
             scenario: scenario.clone(),
             author: Author::new(scenario.opcode(), scenario.bytes),
             seats: (0..clients).map(seat).collect(),
@@ -80,7 +80,7 @@ impl Churn {
         self.opened += 1;
         let seat = &mut self.seats[place];
         (seat.phase, seat.opened) = (Phase::Entering, stamp::now());
-        self.crowd.seat(place, self.server, &self.scenario.path(place))
+        self.crowd.seat(place, &self.server, &self.scenario.path(place))
     }
 
     /// Reads once, and does what is next for this client.

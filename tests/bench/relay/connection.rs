@@ -1,4 +1,4 @@
-//! One client: a plain non-blocking socket that can say and hear WebSocket frames.
+//! One client: a non-blocking socket, plain or TLS, that can say and hear WebSocket frames.
 //!
 //! Not here: when to read and what the messages mean. It is cheap on purpose: one `recv` into a
 //! buffer that all clients share, and payloads are looked at where they lie.
@@ -8,7 +8,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
+use super::destination::Destination;
 use super::frame::{self, Frame};
+use super::session::Session;
 
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +29,8 @@ pub struct Connection {
     pub stage: Stage,
     /// Pings answered so far.
     pub pings: u64,
+    /// Where TLS is spoken. Boxed: it is large, and mostly there is none.
+    session: Option<Box<Session>>,
     /// The beginning of a frame whose end has not come.
     held: Vec<u8>,
     /// What the socket did not take.
@@ -35,24 +39,29 @@ pub struct Connection {
 
 impl Connection {
     /// Connects and asks for the upgrade; the answer comes with the first reads.
-    pub fn open(server: SocketAddr, path: &str, buffer: Option<usize>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
-        if let Some(bytes) = buffer {
-            // Before connecting: the window that the server is offered depends on it.
-            socket.set_recv_buffer_size(bytes)?;
-        }
-        socket.connect(&server.into())?;
-        let socket = TcpStream::from(socket);
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        let (held, unsent) = (Vec::new(), Vec::new());
-        let mut connection = Self { socket, stage: Stage::Greeting, pings: 0, held, unsent };
-        connection.send(request(server, path).as_bytes())?;
+    pub fn open(server: &Destination, path: &str, buffer: Option<usize>) -> io::Result<Self> {
+        let mut connection = Self {
+            socket: connect(server.address, buffer)?,
+            stage: Stage::Greeting,
+            pings: 0,
+            session: server.session()?,
+            held: Vec::new(),
+            unsent: Vec::new(),
+        };
+        connection.send(request(server.address, path).as_bytes())?;
         Ok(connection)
     }
 
     /// Sends, and keeps what the socket does not take for [`Connection::flush`].
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(session) = &mut self.session else { return self.pass(bytes) };
+        let mut sealed = Vec::new();
+        session.seal(bytes, &mut sealed)?;
+        self.pass(&sealed)
+    }
+
+    /// As [`Connection::send`], for bytes that are ready for the socket.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
         let sent = if self.unsent.is_empty() { self.send_now(bytes)? } else { 0 };
         self.unsent.extend_from_slice(&bytes[sent..]);
         Ok(())
@@ -62,7 +71,7 @@ impl Connection {
     pub fn flush(&mut self) -> io::Result<bool> {
         if !self.unsent.is_empty() {
             let unsent = std::mem::take(&mut self.unsent);
-            self.send(&unsent)?;
+            self.pass(&unsent)?;
         }
         Ok(self.unsent.is_empty())
     }
@@ -77,12 +86,35 @@ impl Connection {
     /// Reads once, and shows every message that is complete.
     pub fn receive(&mut self, scratch: &mut [u8], hear: impl FnMut(&[u8])) -> io::Result<()> {
         let count = self.read(scratch)?;
+        let Some(session) = &mut self.session else { return self.hear(&scratch[..count], hear) };
+        let mut plaintext = Vec::new();
+        session.open(&scratch[..count], &mut plaintext)?;
+        // What the handshake has to say next.
+        self.send(&[])?;
+        self.hear(&plaintext, hear)
+    }
+
+    /// Reads once, and looks at nothing; the number of bytes of frames.
+    pub fn count(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        let count = self.read(scratch)?;
+        match &mut self.session {
+            Some(session) => session.count(&scratch[..count]),
+            None => Ok(count),
+        }
+    }
+
+    /// Encrypted records that have come.
+    pub fn records(&self) -> u64 {
+        self.session.as_ref().map_or(0, |session| session.records())
+    }
+
+    fn hear(&mut self, bytes: &[u8], hear: impl FnMut(&[u8])) -> io::Result<()> {
         if self.held.is_empty() {
-            let rest = self.take(&scratch[..count], hear)?;
-            self.held.extend_from_slice(&scratch[count - rest..count]);
+            let rest = self.take(bytes, hear)?;
+            self.held.extend_from_slice(&bytes[bytes.len() - rest..]);
         } else {
             let mut held = std::mem::take(&mut self.held);
-            held.extend_from_slice(&scratch[..count]);
+            held.extend_from_slice(bytes);
             let rest = self.take(&held, hear)?;
             held.drain(..held.len() - rest);
             self.held = held;
@@ -91,7 +123,7 @@ impl Connection {
     }
 
     /// Reads once; 0 if nothing is there, or if the server has ended the connection.
-    pub fn read(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
         match (&self.socket).read(scratch) {
             Ok(0) => {
                 self.stage = Stage::Ended;
@@ -130,6 +162,19 @@ impl Connection {
         self.pings += 1;
         self.send(&pong)
     }
+}
+
+fn connect(server: SocketAddr, buffer: Option<usize>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+    if let Some(bytes) = buffer {
+        // Before connecting: the window that the server is offered depends on it.
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(&server.into())?;
+    let socket = TcpStream::from(socket);
+    socket.set_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// The key is the one of the RFC's example: nobody looks at the answer to it here.

@@ -4,12 +4,19 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::credentials::Credentials;
+use super::destination::Destination;
 use super::floor::Manner;
+use super::scenario::Transport;
+
+/// Where everyone listens.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// How long a server may take to tell its address.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +28,8 @@ pub enum Contender {
     Server,
     /// The program again, in a scenario that goes easier on it.
     Unhindered,
+    /// The program again, without TLS.
+    Plain,
     /// A floor.
     Floor(Manner),
 }
@@ -30,22 +39,29 @@ impl Contender {
         match self {
             Self::Server => "server",
             Self::Unhindered => "unhindered",
+            Self::Plain => "plain",
             Self::Floor(Manner::OneSendEach) => "one send each",
             Self::Floor(Manner::Joined) => "joined sends",
         }
     }
 
     /// Starts it on a free port of 127.0.0.1; `options` are for the program alone.
-    pub fn start(self, options: &[&str]) -> io::Result<Running> {
+    pub fn start(self, options: &[&str], transport: Transport) -> io::Result<Running> {
+        let credentials = match transport {
+            Transport::Plain => None,
+            Transport::Tls => Some(Credentials::make(HOST)?),
+        };
+        let files = credentials.as_ref().map(Credentials::options);
         let mut command = match self {
-            Self::Server | Self::Unhindered => program(options),
+            Self::Server | Self::Unhindered | Self::Plain => program(options),
             Self::Floor(manner) => floor(manner)?,
         };
+        command.args(files.iter().flatten());
         let child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn();
         let child = child.map_err(|error| {
             io::Error::other(format!("{}: {error}", command.get_program().display()))
         })?;
-        Running::new(child)
+        Running::new(child, credentials)
     }
 }
 
@@ -72,16 +88,28 @@ fn floor(manner: Manner) -> io::Result<Command> {
 /// A running server; it is ended when this is dropped, however the scenario went.
 pub struct Running {
     child: Child,
-    pub address: SocketAddr,
+    address: SocketAddr,
+    /// Of a server that speaks TLS.
+    credentials: Option<Credentials>,
 }
 
 impl Running {
-    fn new(mut child: Child) -> io::Result<Self> {
+    fn new(mut child: Child, credentials: Option<Credentials>) -> io::Result<Self> {
         let output = child.stdout.take();
-        let mut running = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut running = Self { child, address: SocketAddr::new(HOST, 0), credentials };
         let output = output.ok_or_else(|| io::Error::other("no standard output"))?;
         running.address = address_in(output)?;
         Ok(running)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its clients need to know.
+    pub fn destination(&self) -> Destination {
+        let tls = self.credentials.as_ref().map(|credentials| Arc::clone(&credentials.client));
+        Destination { address: self.address, tls }
     }
 
     pub fn process(&self) -> u32 {
@@ -103,7 +131,7 @@ fn address_in(output: ChildStdout) -> io::Result<SocketAddr> {
     let (found, address) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let rest = line.split_once("http://").map(|(_, rest)| rest);
+            let rest = line.split_once("://").map(|(_, rest)| rest);
             let text = rest.and_then(|rest| rest.split('/').next());
             if let Some(address) = text.and_then(|text| text.parse().ok()) {
                 // Only the first is waited for.

@@ -3,10 +3,11 @@
 //! Clients check it as any client would. They offer one cipher suite and no resumption, so that
 //! every connection of every trial costs the same and encrypts with what `encryption` measures.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::CertifiedKey;
@@ -17,6 +18,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 use tempfile::TempDir;
+
+use super::pem;
 
 /// What rustls agrees on with itself when it is not told.
 const SUITE: SupportedCipherSuite = cipher_suite::TLS13_AES_256_GCM_SHA384;
@@ -36,14 +39,37 @@ impl Credentials {
     pub fn make(address: IpAddr) -> io::Result<Self> {
         let made = rcgen::generate_simple_self_signed([address.to_string()]);
         let CertifiedKey { cert, signing_key } = made.map_err(io::Error::other)?;
-        let directory = tempfile::tempdir()?;
-        fs::write(chain_in(directory.path()), cert.pem())?;
-        fs::write(key_in(directory.path()), signing_key.serialize_pem())?;
-        Ok(Self { client: Arc::new(client(cert.der())?), directory })
+        let (chain, key) = (cert.der(), signing_key.serialize_der());
+        let client = Arc::new(client(chain.clone())?);
+        let credentials = Self { directory: tempfile::tempdir()?, client };
+        fs::write(credentials.chain(), pem::item("CERTIFICATE", chain))?;
+        fs::write(credentials.key(), pem::item("PRIVATE KEY", &key))?;
+        Ok(credentials)
     }
 
     /// The program's options for the files.
-    pub fn chain_and_key(&self) -> [impl AsRef<Path> + use<>; 2] {
-        [chain_in(self.directory.path()), key_in(self.directory.path())]
+    pub fn options(&self) -> [OsString; 4] {
+        ["--tls-cert".into(), self.chain().into(), "--tls-key".into(), self.key().into()]
     }
+
+    fn chain(&self) -> PathBuf {
+        self.directory.path().join("chain.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.directory.path().join("key.pem")
+    }
+}
+
+fn client(certificate: CertificateDer<'_>) -> io::Result<ClientConfig> {
+    let mut trusted = RootCertStore::empty();
+    trusted.add(certificate).map_err(io::Error::other)?;
+    let provider = CryptoProvider { cipher_suites: vec![SUITE], ..default_provider() };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(io::Error::other)?
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }

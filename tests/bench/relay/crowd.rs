@@ -3,7 +3,7 @@
 //! Not here: when to say what. The loads (`paced`, `storm`, `echo`, `churn`, `idle`) do that.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -11,6 +11,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::connection::{Connection, Stage};
+use super::destination::Destination;
 
 /// One read takes up to this much: under a storm that is thousands of messages.
 const SCRATCH: usize = 256 << 10;
@@ -53,7 +54,7 @@ impl Crowd {
     }
 
     /// Connects one client to each path, and returns when all have been answered.
-    pub fn join(&mut self, server: SocketAddr, paths: &[String]) -> io::Result<()> {
+    pub fn join(&mut self, server: &Destination, paths: &[String]) -> io::Result<()> {
         for batch in paths.chunks(BATCH) {
             let first = self.connections.len();
             for path in batch {
@@ -66,7 +67,7 @@ impl Crowd {
 
     /// Connects one client, at the next place or that of one who is gone; its answer is not
     /// waited for.
-    pub fn seat(&mut self, place: usize, server: SocketAddr, path: &str) -> io::Result<()> {
+    pub fn seat(&mut self, place: usize, server: &Destination, path: &str) -> io::Result<()> {
         let connection = Connection::open(server, path, self.buffer)?;
         self.watch(&connection, place)?;
         match self.connections.get_mut(place) {
@@ -145,10 +146,10 @@ impl Crowd {
         open(connection, place)
     }
 
-    /// Reads once from a client whose messages nobody looks at; the number of bytes.
+    /// Reads once from a client whose messages nobody looks at; the number of bytes of frames.
     pub fn count(&mut self, place: usize) -> io::Result<usize> {
         let connection = &mut self.connections[place];
-        let count = connection.read(&mut self.scratch)?;
+        let count = connection.count(&mut self.scratch)?;
         open(connection, place)?;
         Ok(count)
     }
@@ -156,6 +157,11 @@ impl Crowd {
     /// As [`Crowd::receive`], for a client that may be at its end.
     pub fn receive_last(&mut self, place: usize, hear: impl FnMut(&[u8])) -> io::Result<()> {
         self.connections[place].receive(&mut self.scratch, hear)
+    }
+
+    /// Encrypted records that have come to anyone.
+    pub fn records(&self) -> u64 {
+        self.connections.iter().map(Connection::records).sum()
     }
 
     pub fn pings(&self) -> u64 {

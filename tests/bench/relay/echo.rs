@@ -4,10 +4,10 @@
 //! how the server joins its answers. Every answer is checked.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
 use super::latency::Latency;
 use super::ledger::{self, Faults, Ledger};
 use super::load::{Load, Tally};
@@ -30,7 +30,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    pub fn connect(scenario: &Scenario, window: usize, server: SocketAddr) -> io::Result<Self> {
+    pub fn connect(scenario: &Scenario, window: usize, server: &Destination) -> io::Result<Self> {
         let clients = scenario.clients;
         let paths: Vec<_> = (0..clients).map(|client| scenario.path(client)).collect();
         let mut crowd = Crowd::new()?;

@@ -11,6 +11,7 @@ use std::io;
 use std::time::Duration;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::error::Unspecified;
 
 use super::frame;
 use super::scenario::Scenario;
@@ -59,8 +60,8 @@ impl Writer {
     /// No key takes longer than another, so any will do.
     fn new(client: usize) -> io::Result<Self> {
         let mut key = [0; 32];
-        key[..8].copy_from_slice(&client.to_be_bytes());
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(io::Error::other)?;
+        key[..8].copy_from_slice(&(client as u64).to_be_bytes());
+        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(failed)?;
         Ok(Self { key: LessSafeKey::new(key), iv: [0x5a; 12] })
     }
 
@@ -78,7 +79,12 @@ impl Writer {
         let (nonce, header) = (Nonce::assume_unique_for_key(nonce), Aad::from(header));
         let sealed = &mut record[header.as_ref().len()..];
         let tag = self.key.seal_in_place_separate_tag(nonce, header, sealed);
-        record.extend_from_slice(tag.map_err(io::Error::other)?.as_ref());
+        record.extend_from_slice(tag.map_err(failed)?.as_ref());
         Ok(())
     }
+}
+
+/// ring never tells more.
+fn failed(_: Unspecified) -> io::Error {
+    io::Error::other("encrypting failed")
 }

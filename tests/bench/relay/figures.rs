@@ -45,6 +45,18 @@ pub fn segments_per_message(trial: &Trial) -> Option<f64> {
     trial.segments.map(|segments| segments as f64 / messages)
 }
 
+/// Encrypted records in which a message came to a receiver: 1, or less where messages were late
+/// and came together.
+pub fn records_per_delivery(trial: &Trial) -> Option<f64> {
+    (trial.records > 0 && trial.deliveries > 0)
+        .then(|| trial.records as f64 / trial.deliveries as f64)
+}
+
+/// CPU time of encrypting one message for one receiver, and of nothing else, in µs.
+pub fn encryption(trial: &Trial) -> Option<f64> {
+    trial.encryption.map(micros)
+}
+
 /// In KiB.
 pub fn resident_per_client(trial: &Trial) -> Option<f64> {
     let more = trial.filled.saturating_sub(trial.empty);

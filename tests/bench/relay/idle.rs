@@ -4,10 +4,10 @@
 //! everyone must hear it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
 use super::ledger::{self, Faults, Ledger};
 use super::load::{Load, Tally};
 use super::scenario::Scenario;
@@ -21,7 +21,7 @@ pub struct Idle {
 }
 
 impl Idle {
-    pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+    pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Self> {
         let mut crowd = Crowd::new()?;
         crowd.join(server, &vec![scenario.path(0); scenario.clients])?;
         Ok(Self { crowd, scenario: scenario.clone() })

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::contender::Contender;
+use super::credentials::SUITE_NAME;
 use super::figures::{self, Figure};
 use super::row::Row;
+use super::scenario::Transport;
 
 /// Every figure and its name, which tells the unit.
-const FIGURES: [(&str, Figure); 10] = [
+const FIGURES: [(&str, Figure); 12] = [
     ("cpu_us_per_delivery", figures::cpu_per_delivery),
     ("deliveries_per_s", figures::deliveries_per_second),
     ("p50_ms", figures::p50),
@@ -15,6 +17,8 @@ const FIGURES: [(&str, Figure); 10] = [
     ("cpu_percent", figures::server_percent),
     ("load_cpu_percent", figures::load_percent),
     ("segments_per_message", figures::segments_per_message),
+    ("records_per_message", figures::records_per_delivery),
+    ("encryption_us_per_record", figures::encryption),
     ("resident_kib_per_client", figures::resident_per_client),
     ("resident_growth_mib", figures::resident_growth),
     ("extra", figures::extra),
@@ -33,12 +37,21 @@ fn scenario(row: &Row) -> Value {
         "rooms": scenario.rooms,
         "senders": scenario.senders,
         "bytes": scenario.bytes,
+        "transport": transport(row),
+        "tls_to_plain_and_encryption": row.tls_ratio(),
         "failure": row.failure,
         "lost": faults.lost,
         "reordered": faults.reordered,
         "strange": faults.strange,
         "contenders": contenders.map(|&each| contender(row, each)).collect::<Vec<_>>(),
     })
+}
+
+fn transport(row: &Row) -> &'static str {
+    match row.scenario.transport {
+        Transport::Plain => "plain",
+        Transport::Tls => SUITE_NAME,
+    }
 }
 
 /// Medians, how often they go into the server's, and what each round told.

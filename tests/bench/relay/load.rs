@@ -4,10 +4,10 @@
 //! one thread, the main one.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::churn::Churn;
+use super::destination::Destination;
 use super::echo::Echo;
 use super::idle::Idle;
 use super::latency::Latency;
@@ -34,6 +34,11 @@ pub trait Load {
     /// What went wrong in all runs.
     fn faults(&mut self) -> io::Result<Faults>;
 
+    /// Encrypted records that have come, where TLS is spoken and this load counts them.
+    fn records(&self) -> u64 {
+        0
+    }
+
     /// A count that only this load knows, and its name.
     fn extra(&self) -> Option<(&'static str, u64)> {
         None
@@ -41,7 +46,7 @@ pub trait Load {
 }
 
 /// Connects a scenario's clients.
-pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Box<dyn Load>> {
+pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Box<dyn Load>> {
     Ok(match scenario.traffic {
         Traffic::Paced(_) => Box::new(Paced::connect(scenario, server)?),
         Traffic::Mud(_) => Box::new(Mud::connect(scenario, server)?),

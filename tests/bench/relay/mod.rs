@@ -1,8 +1,9 @@
 //! The map. Read in this order: `scenario` (what is done) · `trial` (once: start, connect, drive,
-//! read the meters, stop) · `figures` and `row` (rounds, medians, ratios) · `report` (the table) and `json` ·
-//! `contender` (who is driven) and `floor`, `floor_peer` (the least it can cost) · `load` and the
-//! six loads · `crowd`, `connection`, `frame` (clients) · `stamp`, `ledger`, `latency` (what is in
-//! a message and what became of it) · `system` (CPU, memory, machine).
+//! read the meters, stop) · `figures` and `row` (rounds, medians, ratios) · `report` (the table) and
+//! `json` · `contender` (who is driven), `credentials` and `pem` (its certificate), `destination` (what clients
+//! know of it) · `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the six
+//! loads · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
+//! `latency` (what is in a message and what became of it) · `system` (CPU, memory, machine).
 //!
 //! One thread drives all clients; server and floor are processes of their own. Everything listens
 //! on 127.0.0.1, on a port that the system picks, and everything ends: runs after their time and
@@ -16,6 +17,9 @@ mod row;
 mod report;
 mod json;
 mod contender;
+mod credentials;
+mod pem;
+mod destination;
 mod floor;
 mod floor_peer;
 mod load;
@@ -27,10 +31,13 @@ mod churn;
 mod idle;
 mod crowd;
 mod connection;
+mod session;
+mod records;
 mod frame;
 mod stamp;
 mod ledger;
 mod latency;
+mod encryption;
 mod system;
 
 use std::io;

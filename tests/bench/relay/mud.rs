@@ -6,10 +6,10 @@
 //! progress), or it would measure something else: [`Mud::extra`] tells how many were cut.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
 use super::frame;
 use super::ledger::Faults;
 use super::load::{Load, Tally};
@@ -31,7 +31,7 @@ pub struct Mud {
 }
 
 impl Mud {
-    pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+    pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Self> {
         let stuck_clients = scenario.clients * PERCENT / 100;
         let clients = scenario.clients - stuck_clients;
         let mut healthy =

@@ -1,14 +1,16 @@
-//! Messages at a fixed pace: `fanout`, `table`, `pictures`, `rooms`.
+//! Messages at a fixed pace: `fanout`, `fanout-tls`, `table`, `pictures`, `rooms`.
 //!
 //! The pace does not wait for the server: one that falls behind is late for every message that
 //! follows, as for people who talk. Each message leaves with a send of its own. Every receiver
-//! checks every message.
+//! checks every message, unless the scenario says that only a sample does: of the others the bytes
+//! of frames are counted.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
+use super::frame;
 use super::latency::Latency;
 use super::ledger::{self, Faults, Ledger};
 use super::load::{Load, Tally};
@@ -26,18 +28,22 @@ pub struct Paced {
     scenario: Scenario,
     pace: Pace,
     author: Author,
+    frame_length: u64,
+    /// Of each client in the sample.
     ledgers: Vec<Ledger>,
     /// Messages that each sender has sent.
     sent: Vec<u32>,
     /// Deliveries that should have come until now, and that have.
     expected: u64,
     heard: u64,
+    /// Bytes of frames that each client has heard.
+    bytes: Vec<u64>,
     latency: Latency,
     frames: Vec<u8>,
 }
 
 impl Paced {
-    pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+    pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Self> {
         let mut paced = Self::with_crowd(scenario, Crowd::new()?);
         paced.join(server, scenario.clients)?;
         Ok(paced)
@@ -55,10 +61,12 @@ impl Paced {
             crowd,
             pace,
             author: Author::new(scenario.opcode(), scenario.bytes),
-            ledgers: (0..scenario.clients).map(ledger).collect(),
+            frame_length: frame::length_around(scenario.bytes) as u64,
+            ledgers: (0..scenario.clients).step_by(scenario.sample).map(ledger).collect(),
             sent: vec![0; scenario.senders],
             expected: 0,
             heard: 0,
+            bytes: vec![0; scenario.clients],
             latency: Latency::default(),
             frames: Vec::new(),
             scenario: scenario.clone(),
@@ -66,7 +74,7 @@ impl Paced {
     }
 
     /// Lets clients join until there are so many.
-    pub fn join(&mut self, server: SocketAddr, clients: usize) -> io::Result<()> {
+    pub fn join(&mut self, server: &Destination, clients: usize) -> io::Result<()> {
         let newcomers = self.crowd.connections.len()..clients;
         let paths: Vec<_> = newcomers.map(|client| self.scenario.path(client)).collect();
         self.crowd.join(server, &paths)
@@ -107,17 +115,33 @@ impl Paced {
         }
         for event in 0..self.crowd.wait(patience)? {
             let Some(place) = self.crowd.ready(event) else { continue };
-            let length = self.scenario.bytes;
-            self.crowd.receive(place, |payload| {
-                let stamp = Stamp::read(payload, length);
-                self.ledgers[place].enter(stamp.as_ref());
-                if let Some(stamp) = stamp {
-                    self.latency.enter(&stamp);
-                }
-                self.heard += 1;
-            })?;
+            let before = self.bytes[place] / self.frame_length;
+            if place % self.scenario.sample == 0 {
+                self.check(place)?;
+            } else {
+                self.bytes[place] += self.crowd.count(place)? as u64;
+            }
+            self.heard += self.bytes[place] / self.frame_length - before;
         }
         Ok(())
+    }
+
+    fn check(&mut self, place: usize) -> io::Result<()> {
+        let (length, frame_length) = (self.scenario.bytes, self.frame_length);
+        let ledger = &mut self.ledgers[place / self.scenario.sample];
+        self.crowd.receive(place, |payload| {
+            let stamp = Stamp::read(payload, length);
+            ledger.enter(stamp.as_ref());
+            if let Some(stamp) = stamp {
+                self.latency.enter(&stamp);
+            }
+            self.bytes[place] += frame_length;
+        })
+    }
+
+    /// Messages that each client in a room should have heard.
+    fn expected_in(&self, room: usize) -> u64 {
+        self.sent.iter().skip(room).step_by(self.scenario.rooms).map(|&sent| u64::from(sent)).sum()
     }
 }
 
@@ -146,10 +170,20 @@ impl Load for Paced {
         Ok(Tally { deliveries: self.heard - heard, elapsed: last - start, latency })
     }
 
+    fn records(&self) -> u64 {
+        self.crowd.records()
+    }
+
     fn faults(&mut self) -> io::Result<Faults> {
         let mut faults = ledger::faults(&self.ledgers);
-        faults.lost += self.expected.saturating_sub(self.heard);
-        faults.strange += self.heard.saturating_sub(self.expected);
+        let expected: Vec<_> =
+            (0..self.scenario.rooms).map(|room| self.expected_in(room)).collect();
+        let length = self.frame_length;
+        for (client, &heard) in self.bytes.iter().enumerate() {
+            let expected = expected[client % self.scenario.rooms] * length;
+            faults.lost += expected.saturating_sub(heard).div_ceil(length);
+            faults.strange += heard.saturating_sub(expected).div_ceil(length);
+        }
         Ok(faults)
     }
 }

@@ -26,7 +26,8 @@ CPU µs: the server's CPU time for each message to each receiver (churn: each co
 joined: that of the floors, one thread that sends each message to each member, or all that wait at
 once; the echo's and churn's floor is one non-blocking thread. ratio: the server's figure divided
 by the floor's, at heard/s by that of the joining floor. load CPU: of one core. Medians of the
-rounds.
+rounds. fanout-tls: at its end stand the same load without TLS, the encryption of each message for
+each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs.
 ";
 
 /// Everything that is printed, but for the machine.
@@ -101,8 +102,20 @@ fn special(row: &Row) -> Option<String> {
         Traffic::Storm => {
             Some(format!("{} server CPU", percent(row.server(figures::server_percent))))
         }
-        Traffic::Paced(_) | Traffic::Churn => None,
+        Traffic::Paced(_) => tls(row),
+        Traffic::Churn => None,
     }
+}
+
+fn tls(row: &Row) -> Option<String> {
+    let ratio_of_both = row.tls_ratio()?;
+    Some(format!(
+        "{} plain + {} encryption, {} of both; {} records a message",
+        cell(row.median(Contender::Plain, figures::cpu_per_delivery)),
+        cell(row.server(figures::encryption)),
+        ratio(Some(ratio_of_both)),
+        cell(row.server(figures::records_per_delivery)),
+    ))
 }
 
 /// How the cost grows with clients and with bytes.

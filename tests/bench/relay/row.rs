@@ -68,6 +68,17 @@ impl Row {
         median(ratios.filter(|ratio| ratio.is_finite()).collect())
     }
 
+    /// How often what the same messages cost without TLS, and what encryption alone costs, both
+    /// together go into what they cost with it.
+    pub fn tls_ratio(&self) -> Option<f64> {
+        let cost = figures::cpu_per_delivery;
+        let pairs = self.of(Contender::Server)?.iter().zip(self.of(Contender::Plain)?);
+        let ratios = pairs.filter_map(|(tls, plain)| {
+            Some(cost(tls)? / (cost(plain)? + figures::encryption(tls)?))
+        });
+        median(ratios.collect())
+    }
+
     /// What went wrong for anyone: beside a floor that loses messages nothing can be put either.
     pub fn faults(&self) -> Faults {
         let mut sum = Faults::default();

@@ -18,6 +18,11 @@ pub struct Scenario {
     /// Length of a message.
     pub bytes: usize,
     pub traffic: Traffic,
+    pub transport: Transport,
+    /// Every so many clients one looks at its messages, where the load would else be the narrow
+    /// place; of the others the bytes are counted. All frames are of one length, so a lost message
+    /// shows.
+    pub sample: usize,
     /// The server first; the others are what it is put beside.
     pub contenders: &'static [Contender],
 }
@@ -38,6 +43,13 @@ pub enum Traffic {
     Idle,
 }
 
+/// What clients speak below WebSocket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    Plain,
+    Tls,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pace {
     /// Messages that each sender sends in a second.
@@ -54,7 +66,7 @@ pub enum Turns {
     Spread,
 }
 
-use Contender::{Floor, Server, Unhindered};
+use Contender::{Floor, Plain, Server, Unhindered};
 
 /// Floors that a scenario is put beside. One that joins does so only where messages wait.
 const ONE_SEND: &[Contender] = &[Server, Floor(Manner::OneSendEach)];
@@ -69,12 +81,14 @@ impl Scenario {
             Self::fanout("fanout-100", 100, 64),
             Self { contenders: BOTH, ..Self::fanout("fanout-1000", 1000, 64) },
             Self::fanout("fanout-1000-1k", 1000, 1024),
+            Self::fanout_tls(),
             Self::storm(),
             Self::table(),
             Self::pictures(),
             Self::echo("echo-1", 1),
             Self::echo("echo-16", 16),
             Self::idle(),
+            Self::idle_tls(),
             Self::churn(),
             Self::rooms(),
             Self::mud(),
@@ -103,12 +117,32 @@ impl Scenario {
     /// One talks, 100 times a second, and everyone hears it.
     fn fanout(name: &'static str, clients: usize, bytes: usize) -> Self {
         let traffic = Traffic::Paced(Pace { per_second: 100, turns: Turns::Together });
-        Self { name, clients, rooms: 1, senders: 1, bytes, traffic, contenders: ONE_SEND }
+        Self {
+            name,
+            clients,
+            rooms: 1,
+            senders: 1,
+            bytes,
+            traffic,
+            transport: Transport::Plain,
+            sample: 1,
+            contenders: ONE_SEND,
+        }
+    }
+
+    /// `fanout-1000` over TLS, beside itself without. Half as often: one core cannot seal and send
+    /// 100,000 times a second, and messages that wait would leave together, in one record. 16 of
+    /// the clients look at messages: opening costs the load what sealing costs the server.
+    fn fanout_tls() -> Self {
+        let traffic = Traffic::Paced(Pace { per_second: 50, turns: Turns::Together });
+        let all = Self::fanout("fanout-tls", 1000, 64);
+        Self { traffic, transport: Transport::Tls, sample: 64, contenders: &[Server, Plain], ..all }
     }
 
     fn storm() -> Self {
         let traffic = Traffic::Storm;
-        Self { senders: 10, traffic, contenders: JOINED, ..Self::fanout("storm", 1000, 64) }
+        let all = Self::fanout("storm", 1000, 64);
+        Self { senders: 10, traffic, sample: 64, contenders: JOINED, ..all }
     }
 
     /// Ten people in one fast game: all of them move at every tick.
@@ -135,6 +169,12 @@ impl Scenario {
     /// A floor would tell nothing here: it keeps next to nothing for a client.
     fn idle() -> Self {
         Self { traffic: Traffic::Idle, contenders: &[Server], ..Self::fanout("idle", 10_000, 64) }
+    }
+
+    /// Everyone opens everything: the pings come inside TLS. Half as many, as their handshakes take
+    /// as long as all else together.
+    fn idle_tls() -> Self {
+        Self { name: "idle-tls", clients: 5000, transport: Transport::Tls, ..Self::idle() }
     }
 
     fn churn() -> Self {

@@ -7,19 +7,16 @@
 //! off a client for which too much waits.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, PATIENCE};
+use super::destination::Destination;
 use super::frame;
 use super::latency::Latency;
 use super::ledger::{self, Faults, Ledger};
 use super::load::{Load, Tally};
 use super::scenario::Scenario;
 use super::stamp::{Author, Stamp};
-
-/// Every so many clients one looks at its messages; with 1000 clients, 16 do.
-const SAMPLE: usize = 64;
 
 /// Messages in one send of a sender.
 const BATCH: u32 = 64;
@@ -36,6 +33,8 @@ pub struct Storm {
     crowd: Crowd,
     author: Author,
     length: usize,
+    /// [`Scenario::sample`].
+    sample: usize,
     /// Of each client in the sample.
     ledgers: Vec<Ledger>,
     /// Messages that each sender has sent.
@@ -49,16 +48,17 @@ pub struct Storm {
 }
 
 impl Storm {
-    pub fn connect(scenario: &Scenario, server: SocketAddr) -> io::Result<Self> {
+    pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Self> {
         let paths: Vec<_> = (0..scenario.clients).map(|client| scenario.path(client)).collect();
         let mut crowd = Crowd::new()?;
         crowd.join(server, &paths)?;
-        let sample = (0..scenario.clients).step_by(SAMPLE);
+        let checking = (0..scenario.clients).step_by(scenario.sample);
         Ok(Self {
             crowd,
             author: Author::new(scenario.opcode(), scenario.bytes),
             length: scenario.bytes,
-            ledgers: sample.map(|_| Ledger::new(0, 1, scenario.senders)).collect(),
+            sample: scenario.sample,
+            ledgers: checking.map(|_| Ledger::new(0, 1, scenario.senders)).collect(),
             sent: vec![0; scenario.senders],
             turn: 0,
             heard: vec![0; scenario.clients],
@@ -124,7 +124,7 @@ impl Storm {
     fn hear(&mut self) -> io::Result<()> {
         for event in 0..self.crowd.wait(RETRY)? {
             let Some(place) = self.crowd.ready(event) else { continue };
-            if place % SAMPLE == 0 {
+            if place % self.sample == 0 {
                 self.check(place)?;
             } else {
                 self.heard[place] += self.crowd.count(place)? as u64;
@@ -135,7 +135,7 @@ impl Storm {
 
     fn check(&mut self, place: usize) -> io::Result<()> {
         let frame_length = self.frame_length();
-        let (ledger, heard) = (&mut self.ledgers[place / SAMPLE], &mut self.heard[place]);
+        let (ledger, heard) = (&mut self.ledgers[place / self.sample], &mut self.heard[place]);
         self.crowd.receive(place, |payload| {
             let stamp = Stamp::read(payload, self.length);
             ledger.enter(stamp.as_ref());

@@ -8,9 +8,10 @@ use std::io;
 use std::time::Duration;
 
 use super::contender::{Contender, Running};
+use super::encryption;
 use super::ledger::Faults;
-use super::load::{self, Tally};
-use super::scenario::{Scenario, Traffic};
+use super::load::{self, Load, Tally};
+use super::scenario::{Scenario, Traffic, Transport};
 use super::system;
 
 /// How much of a machine's time the figures are worth.
@@ -23,6 +24,8 @@ pub struct Effort {
     storm: Duration,
     /// How long idle clients are held.
     hold: Duration,
+    /// The same over TLS.
+    hold_tls: Duration,
     /// Options for the server that holds them.
     holder: &'static [&'static str],
 }
@@ -35,6 +38,8 @@ impl Effort {
         drive: Duration::from_millis(800),
         storm: Duration::from_millis(1600),
         hold: Duration::from_secs(60),
+        // A ping for each, which comes after 25 s, and no second one.
+        hold_tls: Duration::from_secs(30),
         holder: &[],
     };
 
@@ -45,7 +50,8 @@ impl Effort {
         warm_up: Duration::from_millis(40),
         drive: Duration::from_millis(100),
         storm: Duration::from_millis(250),
-        hold: Duration::from_secs(5),
+        hold: Duration::from_secs(3),
+        hold_tls: Duration::from_secs(3),
         holder: &["--idle-timeout", "6s"],
     };
 
@@ -65,6 +71,7 @@ impl Effort {
 
     fn drive_of(&self, scenario: &Scenario) -> Duration {
         match scenario.traffic {
+            Traffic::Idle if scenario.transport == Transport::Tls => self.hold_tls,
             Traffic::Idle => self.hold,
             Traffic::Storm => self.storm,
             _ => self.drive,
@@ -94,21 +101,28 @@ pub struct Trial {
     pub peak: u64,
     /// Segments that the server sent, where they are counted: in `echo`.
     pub segments: Option<u64>,
+    /// Encrypted records that the clients heard; 0 where there is no TLS.
+    pub records: u64,
+    /// CPU time of encrypting one record and nothing else, measured after the drive.
+    pub encryption: Option<Duration>,
     pub extra: Option<(&'static str, u64)>,
 }
 
 impl Trial {
     pub fn run(scenario: &Scenario, contender: Contender, effort: &Effort) -> io::Result<Self> {
         let scenario = &seen_by(contender, scenario);
-        let server = contender.start(effort.options_for(scenario))?;
+        let server = contender.start(effort.options_for(scenario), scenario.transport)?;
         let empty = system::resident(server.process())?;
-        let mut load = load::connect(scenario, server.address)?;
+        let mut load = load::connect(scenario, &server.destination())?;
         load.run(effort.warm_up_of(scenario))?;
-        let before = Meters::read(&server, scenario)?;
+        let before = Meters::read(&server, &*load, scenario)?;
         let tally = load.run(effort.drive_of(scenario))?;
-        let after = Meters::read(&server, scenario)?;
+        let after = Meters::read(&server, &*load, scenario)?;
         let mut trial = Self::reckon(tally, &before, &after);
         (trial.clients, trial.empty) = (scenario.clients, empty);
+        if scenario.transport == Transport::Tls && trial.deliveries > 0 {
+            trial.encryption = Some(encryption::cost_of_record(scenario)?);
+        }
         // Last: to find what is lost may take talking once more.
         (trial.extra, trial.faults) = (load.extra(), load.faults()?);
         Ok(trial)
@@ -126,6 +140,7 @@ impl Trial {
             filled: before.resident,
             peak: after.peak,
             segments: after.segments.zip(before.segments).map(|(after, before)| after - before),
+            records: after.records - before.records,
             ..Self::default()
         }
     }
@@ -137,6 +152,7 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
         (Contender::Unhindered, Traffic::Mud(pace)) => {
             Scenario { traffic: Traffic::Paced(pace), ..scenario.clone() }
         }
+        (Contender::Plain, _) => Scenario { transport: Transport::Plain, ..scenario.clone() },
         _ => scenario.clone(),
     }
 }
@@ -147,14 +163,16 @@ struct Meters {
     resident: u64,
     peak: u64,
     segments: Option<u64>,
+    records: u64,
 }
 
 impl Meters {
-    fn read(server: &Running, scenario: &Scenario) -> io::Result<Self> {
+    fn read(server: &Running, load: &dyn Load, scenario: &Scenario) -> io::Result<Self> {
         let echoes = matches!(scenario.traffic, Traffic::Echo { .. });
         let process = server.process();
         Ok(Self {
-            segments: if echoes { system::segments_sent_from(server.address) } else { None },
+            segments: if echoes { system::segments_sent_from(server.address()) } else { None },
+            records: load.records(),
             resident: system::resident(process)?,
             peak: system::peak_resident(process)?,
             load_cpu: system::own_cpu()?,
