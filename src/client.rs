@@ -17,9 +17,11 @@ use tungstenite::{Error, WebSocket};
 
 use crate::feed::{Feed, Way};
 use crate::frame;
-use crate::inbox::{Event, Events};
+use crate::inbox::{Event, Events, Newcomer};
 use crate::outbox::EchoOutbox;
 use crate::room::Target;
+use crate::store::{MessageId, User};
+use crate::v1::Speaks;
 use crate::wire::{Wire, timed_out};
 
 /// What a client may do.
@@ -38,36 +40,52 @@ pub struct Limits {
 /// it a freed piece of 152 bytes that nothing else would use.
 const READ_BUFFER: usize = 144;
 
-/// Reads the client's messages until it leaves; `tail` is what came right behind its handshake,
-/// and `hello` the answer to it, not yet sent.
-pub fn run(
-    wire: &Arc<Wire>,
-    target: &Target,
-    hello: Vec<u8>,
-    tail: Vec<u8>,
-    limits: Limits,
-    events: &Events,
-) {
+/// What the handshake has left to a client.
+pub struct Start {
+    /// The answer to it, not yet sent.
+    pub hello: Vec<u8>,
+    /// What came right behind it.
+    pub tail: Vec<u8>,
+    /// What was agreed on.
+    pub speaks: Speaks,
+    /// Whose key came with it.
+    pub user: Option<User>,
+    /// `?since=ID`.
+    pub since: Option<MessageId>,
+}
+
+/// Reads the client's messages until it leaves.
+pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, limits: Limits, events: &Events) {
     wire.becomes_client();
-    let way = match target {
+    let (way, tail) = join(wire, target, start, events);
+    // Leaves also when this thread panics, so that no dead client stays in a room.
+    let mut presence = Presence { wire, events, last: Vec::new() };
+    let feed = Feed::new(Arc::clone(wire), way, limits.idle, limits.message_size);
+    presence.last = read_all(feed, tail, limits, wire, target);
+    drop(presence);
+}
+
+/// Makes the client known; answers with its way out, and what came behind its handshake. Not
+/// inlined, as all that is not done while the client waits: the stack that it took would stay in
+/// memory for as long as it does.
+#[inline(never)]
+fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Way, Vec<u8>) {
+    let Start { hello, tail, speaks, user, since } = start;
+    match target {
         Target::Room(room) => {
             let (wire, room) = (Arc::clone(wire), room.clone());
-            events.send(Event::Joined { wire, room, hello });
-            Way::Room(events.clone())
+            let newcomer = Newcomer { wire, room, hello, speaks, user, since };
+            events.send(Event::Joined(Box::new(newcomer)));
+            (Way::Room(events.clone(), speaks), tail)
         }
         Target::Echo => {
             let outbox = Arc::new(EchoOutbox::new(Arc::clone(wire)));
             // A socket that does not even take this fails at the first read too.
             let _ = outbox.send(&hello);
             events.send(Event::EchoJoined(Arc::clone(&outbox)));
-            Way::Echo(outbox)
+            (Way::Echo(outbox), tail)
         }
-    };
-    // Leaves also when this thread panics, so that no dead client stays in a room.
-    let mut presence = Presence { wire, events, last: Vec::new() };
-    let feed = Feed::new(Arc::clone(wire), way, limits.idle, limits.message_size);
-    presence.last = read_all(feed, tail, limits, wire, target);
-    drop(presence);
+    }
 }
 
 /// A client that the broadcaster knows of, until it is dropped.
@@ -93,8 +111,10 @@ impl Drop for Presence<'_> {
     }
 }
 
-/// Reads to the end of the connection. Answers with the last frames for a room to send; the
-/// echo sends its own.
+/// Reads to the end of the connection. Answers with the last frames for a room to send; the echo
+/// sends its own. Not inlined either: else `join` would be called on top of all that this keeps on
+/// the stack.
+#[inline(never)]
 fn read_all(feed: Feed, tail: Vec<u8>, limits: Limits, wire: &Wire, target: &Target) -> Vec<u8> {
     let mut socket = WebSocket::from_partially_read(feed, tail, Role::Server, Some(config(limits)));
     let mut pace = Pace::new(limits.rate);

@@ -14,18 +14,22 @@ use http::uri::Authority;
 
 use crate::answer::Answer;
 use crate::certificate::Certificate;
-use crate::client::{self, Limits};
+use crate::client::{self, Limits, Start};
 use crate::handover::Handover;
-use crate::handshake;
+use crate::handshake::{self, Agreed};
 use crate::inbox::Events;
 use crate::logging::{Limited, escaped};
 use crate::request::Request;
 use crate::room::Target;
 use crate::tls;
+use crate::users::Users;
 use crate::wire::{Wire, timed_out};
 
 /// From connecting to the last byte of the request, however slowly it comes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest body, in bytes; but one that is a message may be as long as messages are.
+const LARGEST_BODY: usize = 64 << 10;
 
 /// Stack of a client's thread, in bytes. A thread of its own, because pages that the handshake
 /// has touched would stay resident for as long as the thread lives.
@@ -37,6 +41,8 @@ pub struct Door {
     pub events: Events,
     /// The way to tiny_http.
     pub handover: Handover,
+    /// Whose keys come with a handshake.
+    pub users: Arc<Users>,
     /// Where TLS is spoken.
     pub certificate: Option<Arc<Certificate>>,
     /// What a client may do.
@@ -65,7 +71,7 @@ impl Door {
     /// One connection, from its first byte to its answer or to its own client thread.
     pub fn receive(self: &Arc<Self>, wire: &Arc<Wire>) {
         let deadline = Instant::now() + PATIENCE;
-        match self.greet(wire, deadline).and_then(|()| read_request(wire, deadline)) {
+        match self.greet(wire, deadline).and_then(|()| self.read_request(wire, deadline)) {
             Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
             Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
             Err(Nothing::Gone) => {
@@ -108,8 +114,8 @@ impl Door {
             return self.refuse_request(wire, request, &over_there(request));
         }
         match Target::of(&request.path) {
-            Some(Ok(target)) => match handshake::accept(request, &self.allow_origin) {
-                Ok(hello) => self.upgrade(wire, target, hello, tail),
+            Some(Ok(target)) => match self.agree(request, &target, tail) {
+                Ok(start) => self.upgrade(wire, target, start),
                 Err(answer) => self.refuse_request(wire, request, &answer),
             },
             Some(Err(_)) => {
@@ -127,7 +133,14 @@ impl Door {
         }
     }
 
-    fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, hello: Vec<u8>, tail: Vec<u8>) {
+    fn agree(&self, request: &Request, target: &Target, tail: Vec<u8>) -> Result<Start, Answer> {
+        let Agreed { hello, speaks, since } =
+            handshake::accept(request, target, &self.allow_origin)?;
+        let user = self.users.whoever(request)?;
+        Ok(Start { hello, tail, speaks, user, since })
+    }
+
+    fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
         log::info!("{} {} joined {target}", wire.id(), wire.peer());
         // What all clients share is not copied for each.
@@ -135,7 +148,7 @@ impl Door {
         let thread = thread::Builder::new()
             .name(wire.id().to_string())
             .stack_size(CLIENT_STACK)
-            .spawn(move || client::run(&own, &target, hello, tail, door.limits, &door.events));
+            .spawn(move || client::run(&own, &target, start, door.limits, &door.events));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
             self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());
@@ -143,15 +156,45 @@ impl Door {
     }
 
     fn hand_over(&self, wire: &Wire, request: &Request, tail: Vec<u8>, deadline: Instant) {
+        // A page from elsewhere may not change anything here: browsers send its user's cookies
+        // along, and tell only where it came from.
+        if !matches!(request.method.as_str(), "GET" | "HEAD")
+            && let Err(answer) = handshake::check_origin(request, &self.allow_origin)
+        {
+            return self.refuse_request(wire, request, &answer);
+        }
+        let is_message = request.path.starts_with("/rooms/");
+        let largest = if is_message { self.limits.message_size } else { LARGEST_BODY };
+        if request.body_length > largest {
+            let answer = Answer::refusal(413, &format!("The body is over {largest} bytes."));
+            return self.refuse_request(wire, request, &answer);
+        }
         let body = match read_body(wire, request, tail, deadline) {
             Ok(body) => body,
             Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, &answer),
             Err(Nothing::Gone) => return wire.finish(),
         };
-        let answer = self.handover.ask(request, &body, deadline.max(Instant::now() + PATIENCE));
+        let answer =
+            self.handover.ask(request, wire.peer(), &body, deadline.max(Instant::now() + PATIENCE));
         let path = escaped(request.path.as_bytes());
         log::debug!("{} {} {} {path}", wire.id(), answer.status, request.method);
         respond(wire, &request.method, &answer);
+    }
+
+    /// Reads one request head; also what came behind it.
+    fn read_request(&self, wire: &Wire, deadline: Instant) -> Result<(Request, Vec<u8>), Nothing> {
+        let mut bytes = Vec::with_capacity(1024);
+        loop {
+            if !read_some(wire, &mut bytes, deadline)? {
+                return Err(Nothing::Gone);
+            }
+            // Parsed anew with every piece, so that rubbish is refused at its first wrong byte;
+            // the limit on the head bounds what that costs.
+            if let Some((request, length)) = Request::parse(&bytes)? {
+                let tail = bytes.split_off(length);
+                return Ok((request, tail));
+            }
+        }
     }
 
     fn refuse_request(&self, wire: &Wire, request: &Request, answer: &Answer) {
@@ -191,22 +234,6 @@ fn over_there(request: &Request) -> Answer {
     Answer::refusal(308, "This port speaks https.")
         .with("Location", &format!("https://{host}{}{query}", request.path))
         .with("Cache-Control", "no-store")
-}
-
-/// Reads one request head; also what came behind it.
-fn read_request(wire: &Wire, deadline: Instant) -> Result<(Request, Vec<u8>), Nothing> {
-    let mut bytes = Vec::with_capacity(1024);
-    loop {
-        if !read_some(wire, &mut bytes, deadline)? {
-            return Err(Nothing::Gone);
-        }
-        // Parsed anew with every piece, so that rubbish is refused at its first wrong byte; the
-        // limit on the head bounds what that costs.
-        if let Some((request, length)) = Request::parse(&bytes)? {
-            let tail = bytes.split_off(length);
-            return Ok((request, tail));
-        }
-    }
 }
 
 fn read_body(

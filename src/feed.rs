@@ -17,8 +17,9 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
 use crate::frame;
-use crate::inbox::Events;
+use crate::inbox::{Event, Events};
 use crate::outbox::EchoOutbox;
+use crate::v1::{self, Announced, Deed, Heard, Speaks};
 use crate::wire::{Wire, timed_out};
 
 /// What the socket of a quiet client is read with, in bytes.
@@ -55,12 +56,14 @@ pub struct Feed {
     allowance: usize,
     /// Bytes read since the last message.
     spent: usize,
+    /// What `wsroom.v1` has announced: the next message is binary. Boxed: it is rarely there.
+    announced: Option<Box<Announced>>,
 }
 
 /// Where this client's frames leave.
 pub enum Way {
     /// Its messages and its own frames go to the broadcaster.
-    Room(Events),
+    Room(Events, Speaks),
     /// Both go back to the client.
     Echo(Arc<EchoOutbox>),
 }
@@ -80,6 +83,7 @@ impl Feed {
             patience: None,
             allowance: message_size + FRAGMENTS * FRAME_HEADER,
             spent: 0,
+            announced: None,
         }
     }
 
@@ -92,6 +96,7 @@ impl Feed {
     ///
     /// # Errors
     /// The echo's client takes nothing any more.
+    #[inline(never)] // Its stack is not needed while the client waits.
     pub fn pass_on(&mut self, message: Message) -> io::Result<()> {
         match message {
             Message::Text(text) => self.relay(Data::Text, text.into()),
@@ -106,21 +111,26 @@ impl Feed {
         }
     }
 
-    /// The payload shares tungstenite's read buffer, and keeping it would keep the buffer: the
-    /// frame is a copy, the only one on this thread.
     fn relay(&mut self, kind: Data, payload: Bytes) -> io::Result<()> {
         self.spent = 0;
-        if matches!(self.way, Way::Room(_)) {
-            // A pong to a ping from before this message goes out before it.
-            self.deliver()?;
+        if let Way::Echo(_) = self.way {
+            // The payload shares tungstenite's read buffer, and keeping it would keep the buffer.
+            frame::push(&mut self.collected, kind, &payload);
+            return Ok(());
         }
-        match &self.way {
-            Way::Echo(_) => frame::push(&mut self.collected, kind, payload),
-            Way::Room(events) => {
-                let mut frame = Vec::new();
-                frame::push(&mut frame, kind, payload);
-                events.say(self.wire.id(), frame);
-            }
+        // A pong to a ping from before this message goes out before it.
+        self.deliver()?;
+        let Way::Room(events, speaks) = &self.way else { return Ok(()) };
+        let deed = match speaks {
+            Speaks::Plain => Ok(v1::plain_deed(kind, payload)),
+            Speaks::V1 => v1::deed(kind, payload, self.announced.take().map(|it| *it)),
+        };
+        let id = self.wire.id();
+        match deed {
+            Ok(Deed::Say(content, reference)) => events.say(id, content, reference),
+            Ok(Deed::Announce(it)) => self.announced = Some(Box::new(it)),
+            Ok(Deed::Type) => events.send(Event::Typing(id)),
+            Err(complaint) => events.answer(id, Heard::Error(&complaint).frame()),
         }
         Ok(())
     }
@@ -160,7 +170,7 @@ impl Feed {
             return Ok(());
         }
         match &self.way {
-            Way::Room(events) => {
+            Way::Room(events, _) => {
                 let bytes = std::mem::take(&mut self.collected);
                 events.answer(self.wire.id(), bytes);
             }

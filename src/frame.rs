@@ -5,14 +5,16 @@
 
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-/// A message in one frame, added to `bytes`.
-pub fn push(bytes: &mut Vec<u8>, kind: Data, payload: Bytes) {
-    let frame = Frame::message(payload, OpCode::Data(kind), true);
-    bytes.reserve(frame.len());
-    frame.format(bytes).expect("writing to a vector cannot fail");
+/// Adds a message in one frame.
+pub fn push(bytes: &mut Vec<u8>, kind: Data, payload: &[u8]) {
+    let header = FrameHeader { opcode: OpCode::Data(kind), ..FrameHeader::default() };
+    let length = payload.len() as u64;
+    bytes.reserve(header.len(length) + payload.len());
+    header.format(length, bytes).expect("writing to a vector cannot fail");
+    bytes.extend_from_slice(payload);
 }
 
 /// An empty Ping: asks a silent client whether it still lives (§5.5.2).

@@ -8,6 +8,7 @@
 //! own threads.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -27,9 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Fields of a request that the page may see.
 const ASKED: [&str; 4] = ["If-None-Match", "Content-Type", "Authorization", "Cookie"];
 
+/// The field in which the page is told who asks. No client's own field of that name passes.
+pub const PEER: &str = "Peer";
+
 /// Fields of its answer that reach the client. Length, connection and date are the door's own.
-const ANSWERED: [&str; 8] = [
+const ANSWERED: [&str; 9] = [
     "Content-Type",
+    "Content-Disposition",
     "ETag",
     "Cache-Control",
     "Allow",
@@ -101,12 +106,18 @@ impl Handover {
     }
 
     /// Asks tiny_http; blocks until its whole answer is here.
-    pub fn ask(&self, request: &Request, body: &[u8], deadline: Instant) -> Answer {
+    pub fn ask(
+        &self,
+        request: &Request,
+        peer: SocketAddr,
+        body: &[u8],
+        deadline: Instant,
+    ) -> Answer {
         let Ok(mut line) = self.free.recv_deadline(deadline) else {
             return Answer::refusal(503, "Too many pages are being asked for: try again soon.")
                 .with("Retry-After", "2");
         };
-        let asked = line.write_all(&written_anew(request, body));
+        let asked = line.write_all(&written_anew(request, peer, body));
         match asked.and_then(|()| read_answer(&mut line, &request.method)) {
             Ok(answer) => {
                 let _ = self.back.send(line);
@@ -123,12 +134,13 @@ impl Handover {
 
 /// The request in the door's own words: nothing of the client's bytes but a checked path, a
 /// method that is a token, and the values of known fields in visible ASCII.
-fn written_anew(request: &Request, body: &[u8]) -> Vec<u8> {
+fn written_anew(request: &Request, peer: SocketAddr, body: &[u8]) -> Vec<u8> {
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut head = format!(
-        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\nContent-Length: {}\r\n",
+        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\n{PEER}: {}\r\nContent-Length: {}\r\n",
         request.method,
         request.path,
+        peer.ip(),
         body.len()
     );
     for name in ASKED {

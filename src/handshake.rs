@@ -3,16 +3,34 @@
 //! tungstenite writes the 101 and checks the key; what it is lax or silent about is decided here:
 //! lists of tokens, doubled fields, versions, origins. Pure functions, on the connection's thread.
 
+use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
 
 use crate::answer::Answer;
 use crate::request::Request;
+use crate::room::Target;
+use crate::store::MessageId;
+use crate::v1::{self, Speaks};
 
-/// The bytes of the 101 answer.
+/// What was agreed on.
+pub struct Agreed {
+    /// The bytes of the 101 answer.
+    pub hello: Vec<u8>,
+    /// The subprotocol, if one was chosen.
+    pub speaks: Speaks,
+    /// `?since=ID`.
+    pub since: Option<MessageId>,
+}
+
+/// What is agreed on with a request that becomes a WebSocket at `target`.
 ///
 /// # Errors
-/// The answer to a request that may not become a WebSocket.
-pub fn accept(request: &Request, allow_origin: &[String]) -> Result<Vec<u8>, Answer> {
+/// The answer to one that may not.
+pub fn accept(
+    request: &Request,
+    target: &Target,
+    allow_origin: &[String],
+) -> Result<Agreed, Answer> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Err(Answer::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
     }
@@ -33,10 +51,26 @@ pub fn accept(request: &Request, allow_origin: &[String]) -> Result<Vec<u8>, Ans
         return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
-    let key = request.value("Sec-WebSocket-Key").and_then(switching_protocols);
-    key.ok_or_else(|| {
-        Answer::refusal(400, "Sec-WebSocket-Key must be there once: 16 random bytes in base64.")
-    })
+    let since = since(request.query.as_deref().unwrap_or_default())?;
+    let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
+    let speaks = if offered { Speaks::V1 } else { Speaks::Plain };
+    let key = request.value("Sec-WebSocket-Key");
+    match key.and_then(|key| switching_protocols(key, speaks)) {
+        Some(hello) => Ok(Agreed { hello, speaks, since }),
+        None => Err(Answer::refusal(
+            400,
+            "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
+        )),
+    }
+}
+
+/// The id in a query, if it names one.
+fn since(query: &str) -> Result<Option<MessageId>, Answer> {
+    let Some(digits) = query.split('&').find_map(|part| part.strip_prefix("since=")) else {
+        return Ok(None);
+    };
+    let id = digits.parse().ok().filter(|&id: &MessageId| id >= 0);
+    id.map(Some).ok_or_else(|| Answer::refusal(400, "since is the id of a message, or 0."))
 }
 
 /// Whether it is a WebSocket that the client wants, wherever it asks for it.
@@ -44,15 +78,19 @@ pub fn asks_for_websocket(request: &Request) -> bool {
     request.has_token("Connection", "upgrade") && request.has_token("Upgrade", "websocket")
 }
 
-/// The 101 answer, or `None` if the key is not one. No subprotocol is chosen: a client that
-/// offered some is told so by its absence (RFC 6455 §4.2.2), and decides for itself.
-fn switching_protocols(key: &str) -> Option<Vec<u8>> {
+/// The 101 answer, or `None` if the key is not one. A client that offered only other subprotocols
+/// is told so by the absence of any (RFC 6455 §4.2.2), and decides for itself.
+fn switching_protocols(key: &str, speaks: Speaks) -> Option<Vec<u8>> {
     let request = http::Request::get("/")
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
         .header("Sec-WebSocket-Key", key);
-    let response = create_response(&request.body(()).ok()?).ok()?;
+    let mut response = create_response(&request.body(()).ok()?).ok()?;
+    if speaks == Speaks::V1 {
+        let chosen = HeaderValue::from_static(v1::NAME);
+        response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
+    }
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).ok()?;
     Some(bytes)
@@ -60,7 +98,10 @@ fn switching_protocols(key: &str) -> Option<Vec<u8>> {
 
 /// Browsers let any page open a WebSocket to any host and only tell where the page came from
 /// (RFC 6455 §10.2). A program that is no browser sends no Origin, and is welcome.
-fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Answer> {
+///
+/// # Errors
+/// The answer to a page that may not.
+pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Answer> {
     if request.values("Origin").next().is_none() {
         return Ok(());
     }

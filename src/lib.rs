@@ -1,6 +1,9 @@
 //! A small WebSocket broadcast server, and a map of it.
 //!
 //! ```text
+//!                                              (written, then sent)
+//!                                                    store
+//!                                                       ▲
 //! socket ─▶ door ──┬─ upgrade ─▶ client ──Event──▶ broadcaster ──one non-blocking send──▶ every member's socket
 //!                  └─ anything else ─▶ tiny_http        │
 //!                                                       └─ only for a member whose socket is full ─▶ its queue ─▶ its writer
@@ -18,12 +21,13 @@
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
 //! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's
 //!    socket. So frames never interleave.
-//! 3. The broadcaster never waits for a client. So one bad network hurts one client.
+//! 3. The broadcaster never waits for a client, only for the disk. So one bad network hurts one
+//!    client.
 //! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
 //! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
-//!    outbox → wire → tls. Nothing points back.
+//!    outbox → wire → tls; what keeps things (store) knows of nobody. Nothing points back.
 //!
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
@@ -46,11 +50,20 @@ pub mod request;
 pub mod answer;
 pub mod handshake;
 pub mod room;
+pub mod store;
+pub mod sqlite;
+pub mod history;
+pub mod v1;
 pub mod client;
 pub mod feed;
 pub mod frame;
 pub mod inbox;
 pub mod broadcaster;
+pub mod members;
 pub mod outbox;
 pub mod handover;
+pub mod reply;
+pub mod name;
+pub mod users;
+pub mod rooms;
 pub mod page;

@@ -68,6 +68,32 @@ pub struct Options {
     #[arg(conflicts_with_all = ["tls_cert", "tls_key"])]
     pub tls_self_signed: bool,
 
+    /// Keep users and history in this file (SQLite). Without it they end with the program.
+    #[arg(long, value_name = "FILE", env = "WSROOM_DATA")]
+    pub data: Option<PathBuf>,
+
+    /// Messages that each room keeps, for those who come back; at most 16 MiB a room. 0 = none.
+    #[arg(long, value_name = "N", env = "WSROOM_HISTORY", value_parser = history)]
+    #[arg(default_value = "100")]
+    pub history: usize,
+
+    /// A room in which nothing was said for so long is forgotten (seconds, or 90s, 30d).
+    /// 0 = never.
+    #[arg(long, value_name = "DURATION", env = "WSROOM_FORGET_AFTER", value_parser = forget)]
+    #[arg(default_value = "30d")]
+    pub forget_after: Duration,
+
+    /// May change and remove every user, as `Authorization: Bearer TOKEN`; at least 16 characters.
+    #[arg(long, value_name = "TOKEN", env = "WSROOM_ADMIN_TOKEN", value_parser = token)]
+    #[arg(hide_env_values = true)]
+    pub admin_token: Option<String>,
+
+    /// New users a minute from one address; a class behind one router is one address. 0 = no
+    /// limit.
+    #[arg(long, value_name = "N", env = "WSROOM_MAX_NEW_USERS", value_parser = rate)]
+    #[arg(default_value = "60")]
+    pub max_new_users: u32,
+
     /// Log more: -v debug, -vv trace.
     #[arg(short, long, env = "WSROOM_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
@@ -113,6 +139,27 @@ fn count(text: &str) -> Result<usize, String> {
 /// A whole number from 0.
 fn rate(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "give a whole number such as 20, or 0 for no limit".to_owned())
+}
+
+/// A whole number from 0 to a million.
+fn history(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&n| n <= 1_000_000);
+    number.ok_or_else(|| "give a whole number up to 1000000, such as 100, or 0 for none".to_owned())
+}
+
+/// As [`duration`] reads it, but of any length.
+fn forget(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
+    duration.ok_or_else(|| "give a time such as 30d or 12h, or 0 for never".to_owned())
+}
+
+/// Long enough that nobody guesses it, and of characters that a header field carries.
+fn token(text: &str) -> Result<String, String> {
+    let sound = text.len() >= 16 && text.bytes().all(|c| c.is_ascii_graphic());
+    sound.then(|| text.to_owned()).ok_or_else(|| {
+        "give at least 16 visible ASCII characters, such as `openssl rand -hex 16` makes".to_owned()
+    })
 }
 
 /// Bytes: a whole number from 1, with K, M or G for powers of 1024.

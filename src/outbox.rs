@@ -78,6 +78,8 @@ struct Behind {
     /// Bytes in the queue and in the writer's hands, and [`ENTRY`] for each entry. The broadcaster
     /// adds, the writer takes away.
     waiting: Arc<AtomicUsize>,
+    /// What may wait beyond `--max-backlog`: the first run, such as a history, may be larger.
+    allowance: usize,
 }
 
 enum Waiting {
@@ -92,15 +94,18 @@ impl Outbox {
         Self { wire, behind: None }
     }
 
-    /// Sends `run`, or lets it wait. At most `max_backlog` bytes may wait; but one run may, of
-    /// whatever size, or a message larger than the bound could never be sent.
+    /// Sends `run`, or lets it wait. At most `max_backlog` bytes may wait behind the first run that
+    /// did; that one may be of whatever size, or what is larger than the bound could never be sent.
     ///
     /// # Errors
     /// The client takes no more; its thread has been woken and will leave.
     pub fn send(&mut self, run: &Run, max_backlog: usize, events: &Events) -> Result<(), Gone> {
+        if run.bytes.is_empty() {
+            return Ok(());
+        }
         let Some(behind) = &self.behind else { return self.send_directly(run, events) };
         let waiting = behind.waiting.load(Ordering::Acquire);
-        if waiting > 0 && waiting + run.bytes.len() > max_backlog {
+        if waiting > 0 && waiting + run.bytes.len() > max_backlog.saturating_add(behind.allowance) {
             self.wire.cut("too much waited for it (--max-backlog)");
             return Err(Gone);
         }
@@ -143,7 +148,7 @@ impl Outbox {
     fn fall_behind(&mut self, rest: Bytes, events: &Events) -> Result<(), Gone> {
         log::debug!("{} is behind", self.wire.id());
         let (queue, frames) = unbounded();
-        let behind = Box::new(Behind { queue, waiting: Arc::default() });
+        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: rest.len() });
         behind.push(rest);
         let (wire, waiting, events) =
             (Arc::clone(&self.wire), Arc::clone(&behind.waiting), events.clone());

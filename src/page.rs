@@ -5,22 +5,23 @@
 //! (`answer`, `door`), and WebSocket addresses (`handshake`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Cursor};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tiny_http::{Header, Method, Request, Response, Server};
+use tiny_http::{Method, Request, Response, Server};
 
 use crate::handover::LINES;
 use crate::inbox::Events;
+use crate::reply::{Reply, field, json, sentence, whole};
+use crate::rooms::Rooms;
+use crate::users::Users;
 
 /// How long the broadcaster may take to answer a health check.
 const HEALTHY: Duration = Duration::from_secs(2);
-
-type Answer = Response<Cursor<Vec<u8>>>;
 
 /// A file of the page, inside the program.
 struct File {
@@ -61,9 +62,15 @@ impl Page {
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn start(server: Server, events: &Events) -> io::Result<Self> {
+    pub fn start(
+        server: Server,
+        events: &Events,
+        users: Arc<Users>,
+        rooms: Rooms,
+    ) -> io::Result<Self> {
         let server = Arc::new(server);
-        let routes = Arc::new(Routes { events: events.clone(), began: Instant::now() });
+        let began = Instant::now();
+        let routes = Arc::new(Routes { events: events.clone(), users, rooms, began });
         let mut threads = Vec::new();
         for number in 0..LINES {
             let (server, routes) = (Arc::clone(&server), Arc::clone(&routes));
@@ -94,27 +101,50 @@ fn serve(server: &Server, routes: &Routes) {
 
 struct Routes {
     events: Events,
+    users: Arc<Users>,
+    rooms: Rooms,
     began: Instant,
 }
 
 impl Routes {
     /// The route table.
-    fn answer(&self, request: &mut Request) -> Answer {
-        let path = request.url().split('?').next().unwrap_or_default();
+    fn answer(&self, request: &mut Request) -> Reply {
+        let path = request.url().split('?').next().unwrap_or_default().to_owned();
+        let steps: Vec<_> = path.split('/').skip(1).collect();
         let file = FILES.iter().find(|file| file.path == path);
-        match (request.method(), path, file) {
+        match (request.method(), steps.as_slice(), file) {
             (Method::Get | Method::Head, _, Some(file)) => file.answer(request),
-            (Method::Get | Method::Head, "/healthz", _) => self.health(),
-            (_, "/healthz", _) | (_, _, Some(_)) => {
-                sentence(405, "This address takes GET and HEAD.")
-                    .with_header(field("Allow", "GET, HEAD"))
+            (Method::Get | Method::Head, ["healthz"], _) => self.health(),
+            (Method::Get | Method::Head, ["users"], _) => self.users.list(request.url()),
+            (Method::Post, ["users"], _) => self.users.create(request),
+            (Method::Get | Method::Head, ["users", "me"], _) => self.users.me(request),
+            (_, ["users", "me"], _) => not_allowed("GET, HEAD"),
+            (Method::Get | Method::Head, ["users", id], _) => self.users.show(id),
+            (Method::Put, ["users", id], _) => self.users.rename(id, request),
+            (Method::Delete, ["users", id], _) => self.users.remove(id, request),
+            (Method::Get | Method::Head, ["rooms"], _) => self.rooms.list(request.url()),
+            (Method::Post, ["rooms", room], _) => self.rooms.post(room, request),
+            (Method::Get | Method::Head, ["rooms", room, "messages"], _) => {
+                self.rooms.messages(room, request.url())
             }
+            (Method::Get | Method::Head, ["rooms", room, "messages", id], _) => {
+                self.rooms.message(room, id)
+            }
+            (_, ["users"], _) => not_allowed("GET, HEAD, POST"),
+            (_, ["users", _], _) => not_allowed("GET, HEAD, PUT, DELETE"),
+            (_, ["rooms", _], _) => not_allowed("POST"),
+            (
+                _,
+                ["healthz" | "rooms"] | ["rooms", _, "messages"] | ["rooms", _, "messages", _],
+                _,
+            )
+            | (_, _, Some(_)) => not_allowed("GET, HEAD"),
             _ => sentence(404, "There is nothing at this address. The page is at /."),
         }
     }
 
     /// Asks the broadcaster itself: a server that does not relay is not healthy.
-    fn health(&self) -> Answer {
+    fn health(&self) -> Reply {
         let Some(census) = self.events.ask(HEALTHY) else {
             return json(503, &json!({"status": "busy", "version": env!("CARGO_PKG_VERSION")}));
         };
@@ -133,7 +163,7 @@ impl Routes {
 
 impl File {
     /// 200, or 304 to a client that has these very bytes (RFC 9110 §13.1.2).
-    fn answer(&self, request: &Request) -> Answer {
+    fn answer(&self, request: &Request) -> Reply {
         let tag = self.entity_tag();
         let known = request.headers().iter().any(|header| {
             let tags = header.value.as_str();
@@ -160,23 +190,10 @@ impl File {
     }
 }
 
-fn sentence(status: u16, text: &str) -> Answer {
-    whole(status, "text/plain; charset=utf-8", format!("{text}\n").into_bytes())
-}
-
-fn json(status: u16, value: &serde_json::Value) -> Answer {
-    whole(status, "application/json", value.to_string().into_bytes())
-        .with_header(field("Cache-Control", "no-store"))
-}
-
-fn whole(status: u16, media_type: &str, body: Vec<u8>) -> Answer {
-    Response::from_data(body)
-        .with_status_code(status)
-        // Always with a length, never chunked: the door reads by it.
-        .with_chunked_threshold(usize::MAX)
-        .with_header(field("Content-Type", media_type))
-}
-
-fn field(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).expect("our own fields are ASCII")
+fn not_allowed(methods: &str) -> Reply {
+    let names = match methods.rsplit_once(", ") {
+        Some((most, last)) => format!("{most} and {last}"),
+        None => methods.to_owned(),
+    };
+    sentence(405, &format!("This address takes {names}.")).with_header(field("Allow", methods))
 }

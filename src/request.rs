@@ -14,9 +14,6 @@ pub const MAX_HEAD: usize = 16 << 10;
 /// The most header fields.
 const MAX_FIELDS: usize = 100;
 
-/// The longest body, in bytes.
-const MAX_BODY: usize = 64 << 10;
-
 /// A head that keeps to all the rules.
 #[derive(Debug)]
 pub struct Request {
@@ -30,15 +27,14 @@ pub struct Request {
     pub is_http11: bool,
     /// Host and port as the client wrote them; empty only in HTTP/1.0.
     pub host: String,
-    /// Bytes of body behind the head.
+    /// Bytes of body behind the head, as many as it says; the door decides how many it takes.
     pub body_length: usize,
     fields: Vec<(String, Vec<u8>)>,
 }
 
 impl Request {
     /// Reads a head from the beginning of `bytes`. `None`: it is not all there yet. Else the
-    /// request and the length of its head.
-    ///
+    /// request and the length of its head. ///
     /// # Errors
     /// The answer to a head that is refused.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Answer> {
@@ -156,9 +152,7 @@ impl Request {
             [] => Ok(0),
             [digits] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
                 let length = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
-                length
-                    .filter(|&length: &usize| length <= MAX_BODY)
-                    .ok_or_else(|| Answer::refusal(413, "The body is over 64 KiB."))
+                length.ok_or_else(|| Answer::refusal(413, "The body is larger than anything."))
             }
             _ => Err(Answer::refusal(400, "There must be one Content-Length of digits only.")),
         }

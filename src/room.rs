@@ -24,6 +24,11 @@ impl RoomName {
         let good = good && !matches!(text, "." | "..");
         good.then(|| Self(text.into()))
     }
+
+    /// As it stands in addresses.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for RoomName {

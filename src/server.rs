@@ -19,13 +19,22 @@ use crate::client::Limits;
 use crate::connections::Connections;
 use crate::door::Door;
 use crate::handover;
+use crate::history::History;
 use crate::inbox::{self, Event, Events};
 use crate::logging::Limited;
 use crate::options::Options;
 use crate::page::Page;
+use crate::rooms::Rooms;
+use crate::sqlite::{Bounds, Sqlite};
+use crate::store::Store;
+use crate::users::Users;
 
 /// Connections that may wait to be accepted. A class opens the page at once.
 const BACKLOG: i32 = 4096;
+
+/// Bytes of history in all rooms.
+const IN_MEMORY: i64 = 64 << 20;
+const IN_A_FILE: i64 = 4 << 30;
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -44,6 +53,9 @@ pub enum StartError {
     /// `--max-clients` cannot be had at all.
     #[error("--max-clients: {0}")]
     Capacity(String),
+    /// Users and history cannot be kept where they should be.
+    #[error("{0}")]
+    Store(String),
     /// The certificate cannot be used.
     #[error("{0}")]
     Certificate(String),
@@ -82,20 +94,26 @@ impl Server {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
         let certificate = Certificate::open(options, LOOK).map_err(StartError::Certificate)?;
         let certificate = certificate.map(Arc::new);
+        let store = open_store(options).map_err(StartError::Store)?;
         let address = options.listen;
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, handover) = handover::open()?;
         let (events, inbox) = inbox::open();
-        let broadcaster = Broadcaster::new(events.clone(), options.max_backlog);
+        let history = History::open(Arc::clone(&store), options.history)
+            .map_err(|error| StartError::Store(error.to_string()))?;
+        let broadcaster = Broadcaster::new(events.clone(), options.max_backlog, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
-        let page = Page::start(tiny_http, &events)?;
+        let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options));
+        let rooms = Rooms::new(events.clone(), store);
+        let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms)?;
         handover.prove()?;
         let connections = Connections::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
         let door = Door {
             events: events.clone(),
             handover,
+            users,
             certificate: certificate.clone(),
             limits: limits(options),
             allow_origin: options.allow_origin.clone(),
@@ -107,6 +125,9 @@ impl Server {
             connections: Arc::clone(&connections),
             door: Arc::new(door),
         };
+        if options.data.is_none() && options.history > 0 {
+            log::info!("users and history end with the program: --data FILE keeps them");
+        }
         let accept = spawn("accept", move || acceptor.run())?;
         Ok(Self { address, certificate, stopping, connections, events, accept, broadcaster, page })
     }
@@ -153,6 +174,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+fn open_store(options: &Options) -> Result<Arc<dyn Store>, String> {
+    let (file, forget_after) = (options.data.as_deref(), options.forget_after);
+    let bounds = Bounds {
+        messages: options.history,
+        bytes: if file.is_some() { IN_A_FILE } else { IN_MEMORY },
+        idle: (!forget_after.is_zero()).then_some(forget_after),
+    };
+    Ok(Arc::new(Sqlite::open(file, bounds)?))
 }
 
 fn limits(options: &Options) -> Limits {

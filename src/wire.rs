@@ -40,6 +40,11 @@ impl ClientId {
     pub fn new(number: u64) -> Self {
         Self(number)
     }
+
+    /// Which it is, counted from the start of the program.
+    pub fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for ClientId {

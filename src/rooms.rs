@@ -1,0 +1,216 @@
+//! `/rooms`: who is where, what was said, and a way to say something without a WebSocket.
+//!
+//! Runs on the page's threads. What was said is read from the store, for it is kept before it is
+//! sent; who is where, only the broadcaster knows. Not here: the history of a client that comes
+//! back (`broadcaster`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tiny_http::Request;
+
+use crate::inbox::Events;
+use crate::reply::{Reply, field, json, parameter, problem, whole};
+use crate::room::RoomName;
+use crate::store::{Content, Kept, MessageId, Store, StoreError};
+use crate::v1;
+
+/// How long the broadcaster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages, and rooms, in one answer.
+const LIMIT: usize = 100;
+const LARGEST_LIMIT: usize = 1000;
+
+/// Bytes of messages in one answer; what is beyond comes with the next.
+const ANSWER_BYTES: usize = 4 << 20;
+
+/// What is behind `/rooms`.
+pub struct Rooms {
+    events: Events,
+    store: Arc<dyn Store>,
+}
+
+impl Rooms {
+    /// Everything that is asked goes to these two.
+    pub fn new(events: Events, store: Arc<dyn Store>) -> Self {
+        Self { events, store }
+    }
+
+    /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
+    pub fn list(&self, url: &str) -> Reply {
+        self.listed(url).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn listed(&self, url: &str) -> Result<Reply, Reply> {
+        let limit = limit(url)?;
+        let after = parameter(url, "after").unwrap_or_default();
+        let kept = self.store.rooms(after, limit + 1).map_err(|error| failed(&error))?;
+        let live = self.events.list(PATIENCE).ok_or_else(busy)?;
+        let mut rooms: BTreeMap<String, (usize, u64, MessageId)> = BTreeMap::new();
+        for room in kept {
+            rooms.insert(room.name.as_str().to_owned(), (0, room.messages, room.last));
+        }
+        for (name, members) in live.into_iter().filter(|(name, _)| name.as_str() > after) {
+            rooms.entry(name.as_str().to_owned()).or_default().0 = members;
+        }
+        let next = rooms.keys().nth(limit).is_some().then(|| rooms.keys().nth(limit - 1)).flatten();
+        let mut answer = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, messages, last))| {
+            json!({"name": name, "members": members, "messages": messages, "last": last})
+        }).collect::<Vec<_>>()});
+        if let Some(next) = next {
+            answer["next"] = json!(next);
+        }
+        Ok(json(200, &answer))
+    }
+
+    /// `GET /rooms/ROOM/messages?since=&limit=`: what is kept, in order.
+    pub fn messages(&self, room: &str, url: &str) -> Reply {
+        self.read(room, url).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn read(&self, room: &str, url: &str) -> Result<Reply, Reply> {
+        let room = parse_room(room)?;
+        let since = match parameter(url, "since") {
+            None => 0,
+            Some(digits) => parse_id(digits)?,
+        };
+        let limit = limit(url)?;
+        let found = self.store.messages(&room, since, limit).map_err(|error| failed(&error))?;
+        let mut bytes = 0;
+        let fits = |kept: &&Kept| {
+            let first = bytes == 0;
+            bytes += size(kept);
+            first || bytes <= ANSWER_BYTES
+        };
+        let messages: Vec<_> = found.messages.iter().take_while(fits).map(message).collect();
+        Ok(json(
+            200,
+            &json!({
+                "room": room.as_str(),
+                "messages": messages,
+                "last": found.last,
+                "complete": found.complete,
+            }),
+        ))
+    }
+
+    /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
+    pub fn message(&self, room: &str, id: &str) -> Reply {
+        self.raw(room, id).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn raw(&self, room: &str, id: &str) -> Result<Reply, Reply> {
+        let found = self.store.message(&parse_room(room)?, parse_id(id)?);
+        let Some(kept) = found.map_err(|error| failed(&error))? else {
+            return Err(problem(404, "No such message is kept in this room."));
+        };
+        Ok(match kept.content {
+            Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.to_vec()),
+            // Never as what its sender says that it is: a page of somebody else's making would run
+            // under our address. The security headers say `nosniff`.
+            Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.to_vec())
+                .with_header(field("Content-Disposition", "attachment")),
+        })
+    }
+
+    /// `POST /rooms/ROOM`: the body, to everyone in the room. Text types as text, else binary.
+    pub fn post(&self, room: &str, request: &mut Request) -> Reply {
+        self.posted(room, request).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn posted(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
+        let room = parse_room(room)?;
+        let media_type = media_type(request);
+        let mut body = Vec::new();
+        request
+            .as_reader()
+            .read_to_end(&mut body)
+            .map_err(|error| problem(400, &error.to_string()))?;
+        let content = content(&media_type, body)?;
+        match self.events.post(room, None, content, PATIENCE) {
+            Some(Ok(receipt)) => Ok(json(202, &json!({"id": receipt.id, "heard": receipt.heard}))),
+            Some(Err(detail)) => Err(problem(503, &detail)),
+            None => Err(busy()),
+        }
+    }
+}
+
+/// In lower case, without parameters.
+fn media_type(request: &Request) -> String {
+    let field = request.headers().iter().find(|header| header.field.equiv("Content-Type"));
+    let value = field.map_or("", |header| header.value.as_str());
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// What curl sends for `-d` if it is told nothing else is text too.
+fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
+    let is_text = media_type.starts_with("text/")
+        || matches!(media_type, "application/json" | "application/x-www-form-urlencoded");
+    if is_text {
+        let text = String::from_utf8(body)
+            .map_err(|_| problem(400, "The body is not UTF-8, as a text must be."))?;
+        return Ok(Content::Text(text.into()));
+    }
+    if media_type.starts_with("multipart/") {
+        let detail =
+            "A form of files is not taken: send one body, such as with curl --data-binary.";
+        return Err(problem(415, detail));
+    }
+    let (name, media_type) = (String::new(), media_type.to_owned());
+    Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
+}
+
+fn message(kept: &Kept) -> Value {
+    let from = v1::From { user: kept.author.user, name: &kept.author.name };
+    let (id, at) = (kept.id, v1::time(kept.id));
+    match &kept.content {
+        Content::Text(text) => {
+            json!({"id": id, "at": at, "from": from, "text": String::from_utf8_lossy(text)})
+        }
+        Content::Binary { name, media_type, bytes } => json!({
+            "id": id, "at": at, "from": from,
+            "name": name, "media_type": media_type, "size": bytes.len(),
+            "base64": STANDARD.encode(bytes),
+        }),
+    }
+}
+
+fn size(kept: &Kept) -> usize {
+    match &kept.content {
+        Content::Text(text) => text.len(),
+        Content::Binary { bytes, .. } => bytes.len(),
+    }
+}
+
+fn parse_room(name: &str) -> Result<RoomName, Reply> {
+    RoomName::parse(name).ok_or_else(|| {
+        problem(400, "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).")
+    })
+}
+
+fn parse_id(digits: &str) -> Result<MessageId, Reply> {
+    let id = digits.parse().ok().filter(|&id| id >= 0);
+    id.ok_or_else(|| problem(400, "The id of a message is a whole number."))
+}
+
+fn limit(url: &str) -> Result<usize, Reply> {
+    let limit = parameter(url, "limit").map_or(Some(LIMIT), |digits| digits.parse().ok());
+    limit
+        .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
+        .ok_or_else(|| problem(400, "limit is a whole number from 1 to 1000."))
+}
+
+fn failed(error: &StoreError) -> Reply {
+    log::error!("the history cannot be read: {error}");
+    problem(503, "The history cannot be read at the moment.")
+}
+
+fn busy() -> Reply {
+    problem(503, "The server is busy: try again soon.").with_header(field("Retry-After", "2"))
+}
