@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 8] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 15] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
     ("--max-message-size", "WSROOM_MAX_MESSAGE_SIZE", Some("1M"), "bytes"),
@@ -18,11 +18,18 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 8] = [
     ("--max-rate", "WSROOM_MAX_RATE", Some("0"), "a second"),
     ("--idle-timeout", "WSROOM_IDLE_TIMEOUT", Some("60s"), "seconds"),
     ("--allow-origin", "WSROOM_ALLOW_ORIGIN", None, "https://"),
+    ("--data", "WSROOM_DATA", None, "SQLite"),
+    ("--history", "WSROOM_HISTORY", Some("100"), "room"),
+    ("--forget-after", "WSROOM_FORGET_AFTER", Some("30d"), "seconds"),
+    ("--admin-token", "WSROOM_ADMIN_TOKEN", None, "16 characters"),
+    ("--max-new-users", "WSROOM_MAX_NEW_USERS", Some("60"), "minute"),
+    ("--tls-cert", "WSROOM_TLS_CERT", None, "PEM"),
+    ("--tls-key", "WSROOM_TLS_KEY", None, "PEM"),
     ("--log-file", "WSROOM_LOG_FILE", None, "standard error"),
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 17] = [
+const BAD_VALUES: [(&str, &str, &str); 21] = [
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),
@@ -39,6 +46,10 @@ const BAD_VALUES: [(&str, &str, &str); 17] = [
     ("--allow-origin", "example.org", "https://example.org"),
     ("--allow-origin", "https://example.org/", "https://example.org"),
     ("--allow-origin", "two\nlines", "https://example.org"),
+    ("--history", "many", "such as 100"),
+    ("--forget-after", "never", "30d"),
+    ("--admin-token", "short", "16 visible"),
+    ("--max-new-users", "few", "such as"),
     ("--log-file", "/", "can be written"),
 ];
 
@@ -107,7 +118,7 @@ fn help_names_every_option_with_variable_default_and_unit() {
     let help = text(&output.stdout);
     for (option, variable, default, word) in OPTIONS {
         let said = paragraph(&help, option);
-        assert!(said.contains(&format!("[env: {variable}=]")), "{said}");
+        assert!(said.contains(&format!("[env: {variable}")), "{said}");
         assert!(said.contains(word), "{said}");
         if let Some(default) = default {
             assert!(said.contains(&format!("[default: {default}]")), "{said}");
@@ -116,7 +127,7 @@ fn help_names_every_option_with_variable_default_and_unit() {
     for (option, variable) in [("-v, --verbose", "WSROOM_VERBOSE"), ("-q, --quiet", "WSROOM_QUIET")]
     {
         let said = paragraph(&help, option);
-        assert!(said.contains(&format!("[env: {variable}=]")), "{said}");
+        assert!(said.contains(&format!("[env: {variable}")), "{said}");
     }
     assert!(paragraph(&help, "--listen").contains("-l, --listen"));
 }

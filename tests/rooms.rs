@@ -84,7 +84,8 @@ fn a_room_that_is_joined_again_knows_nothing_of_the_past() {
 fn memory_of_rooms_that_came_and_went_is_given_back() {
     const ROOMS: usize = 600;
     const SLACK: u64 = 4 << 10;
-    let program = Program::start(&["-q"]);
+    // What is kept of them is another matter.
+    let program = Program::start(&["-q", "--history", "0"]);
     come_and_go(&program, ROOMS);
     let before = program.status("VmRSS");
     come_and_go(&program, ROOMS);

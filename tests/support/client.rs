@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
@@ -22,10 +23,35 @@ impl Client {
 
     /// The same on a connection that is there.
     pub fn over(stream: Stream, path: &str) -> Self {
+        Self::offering(stream, path, &[]).0
+    }
+
+    /// The same, with subprotocols to choose from; answers with the one that was chosen, too.
+    pub fn offering(stream: Stream, path: &str, protocols: &[&str]) -> (Self, Option<String>) {
+        Self::offering_with(stream, path, protocols, None)
+    }
+
+    /// The same, with one more field such as `Authorization: Bearer KEY`.
+    pub fn offering_with(
+        stream: Stream,
+        path: &str,
+        protocols: &[&str],
+        field: Option<&str>,
+    ) -> (Self, Option<String>) {
         let address = stream.peer_addr().expect("the server is there");
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream)
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+        if !protocols.is_empty() {
+            let offer = protocols.join(", ").parse().unwrap();
+            request.headers_mut().insert("Sec-WebSocket-Protocol", offer);
+        }
+        if let Some((name, value)) = field.and_then(|field| field.split_once(": ")) {
+            let name: tungstenite::http::HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let (socket, answer) = tungstenite::client(request, stream)
             .unwrap_or_else(|error| panic!("no handshake at {path}: {error}"));
-        Self { socket }
+        let chosen = answer.headers().get("Sec-WebSocket-Protocol");
+        (Self { socket }, chosen.map(|name| name.to_str().unwrap().to_owned()))
     }
 
     pub fn says(&mut self, text: &str) {

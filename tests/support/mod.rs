@@ -9,12 +9,14 @@
 mod client;
 mod program;
 mod stream;
+mod v1;
 mod visitor;
 mod way;
 
 pub use client::Client;
 pub use program::Program;
 pub use stream::Stream;
+pub use v1::V1;
 pub use visitor::{Answer, Visitor, handshake, masked};
 pub use way::{Papers, Way};
 
@@ -68,6 +70,11 @@ impl Server {
     /// A client of the echo.
     pub fn calls_into_the_echo(&self) -> Client {
         Client::over(self.way.connects(self.address), "/echo")
+    }
+
+    /// A connection on which nothing was said yet.
+    pub fn connects(&self) -> Stream {
+        self.way.connects(self.address)
     }
 
     /// A bare connection.

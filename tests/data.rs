@@ -1,0 +1,94 @@
+//! `--data`: a file that cannot be used is refused in one line; a disk that fills up costs what
+//! needs it, and nothing else.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rusqlite::Connection;
+use serde_json::json;
+use support::{Program, V1, Visitor, Way};
+
+/// Started with this file it ends with status 1 and one line that names it.
+fn is_refused(file: &Path, remedy: &str) {
+    let mut command = Program::command();
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(file);
+    let Output { status, stderr, .. } = Program::runs_to_the_end(command);
+    let line = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), line.lines().count()), (Some(1), 1), "{line}");
+    assert!(line.contains("--data") && line.contains(&file.display().to_string()), "{line}");
+    assert!(line.contains(remedy), "{line}");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    is_refused(&place.path().join("missing/kept"), "a directory that is there");
+    is_refused(place.path(), "can be written");
+    let text = place.path().join("text");
+    std::fs::write(&text, "this is no database at all, but a text of some length".repeat(20))
+        .unwrap();
+    is_refused(&text, "that wsroom has made");
+    let foreign = place.path().join("foreign");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    is_refused(&foreign, "another program");
+    let future = place.path().join("future");
+    drop(Program::start_plainly(&["-q", "--data", &future.display().to_string()]));
+    Connection::open(&future).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    is_refused(&future, "a newer wsroom");
+}
+
+#[test]
+fn one_file_has_one_server() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let first = Program::start_plainly(&["-q", "--data", &file.display().to_string()]);
+    is_refused(&file, "another program uses it");
+    let (mut ada, _) = V1::over(Way::Plain.connects(first.address()), "/ws/a");
+    ada.says("undisturbed");
+    ada.hears("undisturbed");
+}
+
+/// A file that cannot grow, as on a full disk: the system's limit of file sizes, taken on while it
+/// runs.
+#[test]
+fn a_full_disk_is_told_to_those_who_speak() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept").display().to_string();
+    let mut command = Command::new("sh");
+    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
+    // error, as from a full disk.
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
+    command.args(["--listen", "127.0.0.1:0", "-q", "--data", &file]);
+    let program = Program::spawn_plainly(command);
+    let (mut ada, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
+    ada.says("kept");
+    ada.hears("kept");
+    program.has_limit("--fsize=1:");
+    ada.does(&json!({"type": "message", "text": "lost"}));
+    let error = ada.hears_of("error");
+    assert_eq!(error["code"], "not-kept", "{error}");
+    program.logs("could not be kept");
+    let visit = |request: &str| Visitor::over(Way::Plain.connects(program.address())).asks(request);
+    let post = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\na";
+    assert_eq!(visit(post).status, 503);
+    let body = r#"{"name":"Ada"}"#;
+    let create = format!(
+        "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(visit(&create).status, 503);
+    // What needs no disk goes on.
+    assert_eq!(visit("GET /rooms/a/messages HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    assert_eq!(visit("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    let mut echo = support::Client::over(Way::Plain.connects(program.address()), "/echo");
+    echo.says("still here");
+    echo.hears("still here");
+    // There is room again, and nothing of what was refused has come in.
+    program.has_limit("--fsize=unlimited:");
+    ada.says("kept too");
+    ada.hears("kept too");
+    let (_, welcome) = V1::over(Way::Plain.connects(program.address()), "/ws/a?since=0");
+    assert_eq!(welcome["replayed"], 2);
+}

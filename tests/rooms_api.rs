@@ -1,0 +1,146 @@
+//! `/rooms`: who is where, what was said, and a word from a script.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Answer, Server, V1};
+
+fn json_of(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.field("Content-Type"), Some("application/json"));
+    serde_json::from_str(&answer.body).expect("JSON")
+}
+
+/// Refused with a sentence for people and a status for programs (RFC 9457).
+fn has_a_problem(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.field("Content-Type"), Some("application/problem+json"), "{answer:?}");
+    let problem: Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!(problem["status"], status);
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{problem}");
+}
+
+fn posts(server: &Server, room: &str, media_type: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "POST /rooms/{room} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    server.is_visited().asks([head.as_bytes(), body].concat())
+}
+
+#[test]
+fn a_script_is_heard() {
+    let server = Server::start();
+    let mut plain = server.joins("a");
+    let (mut ada, _) = V1::joins(&server, "a");
+    let answer = posts(&server, "a", "text/plain", "grüß dich".as_bytes());
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let receipt: Value = serde_json::from_str(&answer.body).unwrap();
+    plain.hears("grüß dich");
+    let heard = ada.hears("grüß dich");
+    assert_eq!(heard["from"]["name"], "guest");
+    assert_eq!((&receipt["heard"], &receipt["id"]), (&json!(2), &heard["id"]));
+    // What curl -d sends is text; what it does not call text is binary.
+    posts(&server, "a", "application/x-www-form-urlencoded", b"hello");
+    plain.hears("hello");
+    posts(&server, "a", "image/png", b"\x89PNG");
+    plain.sees(b"\x89PNG");
+    ada.hears("hello");
+    assert_eq!(ada.sees(b"\x89PNG")["media_type"], "image/png");
+    // In an empty room nobody hears it, but it is kept.
+    let answer = posts(&server, "empty", "text/plain", b"anyone?");
+    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap()["heard"], 0);
+    assert_eq!(V1::comes_back(&server, "/ws/empty?since=0").1["replayed"], 1);
+    // As large as a message may be.
+    let large = vec![7; 1 << 20];
+    assert_eq!(posts(&server, "a", "", &large).status, 202);
+    plain.sees(&large);
+}
+
+#[test]
+fn a_bad_post_is_refused() {
+    let server = Server::start();
+    has_a_problem(&posts(&server, "a", "text/plain", b"\xff"), 400);
+    has_a_problem(&posts(&server, "a%20b", "text/plain", b"a"), 400);
+    has_a_problem(&posts(&server, "a", "multipart/form-data; boundary=x", b"--x"), 415);
+    assert_eq!(posts(&server, "a", "text/plain", &vec![b'x'; (1 << 20) + 1]).status, 413);
+    let foreign = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\
+        Content-Type: text/plain\r\nContent-Length: 1\r\n\r\na";
+    assert_eq!(server.is_visited().asks(foreign).status, 403);
+    for (method, path, allow) in [
+        ("DELETE", "/rooms", "GET, HEAD"),
+        ("GET", "/rooms/a", "POST"),
+        ("POST", "/rooms/a/messages", "GET, HEAD"),
+        ("PUT", "/rooms/a/messages/1", "GET, HEAD"),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = server.is_visited().asks(request);
+        assert_eq!((answer.status, answer.field("Allow")), (405, Some(allow)), "{method} {path}");
+    }
+}
+
+#[test]
+fn what_was_said_can_be_read() {
+    let server = Server::start();
+    let (mut ada, welcome) = V1::joins(&server, "a");
+    ada.says("one");
+    ada.shows("cat.png", "image/png", b"\x00cat");
+    ada.says("three");
+    let (one, cat, three) = (ada.hears("one"), ada.sees(b"\x00cat"), ada.hears("three"));
+    let all = json_of(&server.get("/rooms/a/messages"));
+    assert_eq!((&all["room"], &all["complete"]), (&json!("a"), &json!(true)));
+    assert_eq!(all["last"], three["id"]);
+    let messages = all["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 3);
+    assert_eq!((&messages[0]["text"], &messages[0]["id"]), (&json!("one"), &one["id"]));
+    assert_eq!(messages[0]["from"]["name"], welcome["you"]["name"]);
+    assert_eq!(messages[1]["base64"], "AGNhdA==");
+    assert_eq!(messages[1]["media_type"], "image/png");
+    let since = format!("/rooms/a/messages?since={}&limit=1", one["id"]);
+    let some = json_of(&server.get(&since));
+    assert_eq!(some["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(some["messages"][0]["id"], cat["id"]);
+    // The bytes themselves, never as something that a browser would run.
+    let raw = server.get(&format!("/rooms/a/messages/{}", cat["id"]));
+    assert_eq!((raw.status, raw.body.as_str()), (200, "\0cat"));
+    assert_eq!(raw.field("Content-Type"), Some("application/octet-stream"));
+    assert_eq!(raw.field("Content-Disposition"), Some("attachment"));
+    raw.is_sound();
+    let raw = server.get(&format!("/rooms/a/messages/{}", one["id"]));
+    assert_eq!((raw.status, raw.body.as_str()), (200, "one"));
+    has_a_problem(&server.get(&format!("/rooms/b/messages/{}", one["id"])), 404);
+    assert_eq!(json_of(&server.get("/rooms/b/messages"))["messages"], json!([]));
+    for bad in ["a/messages?since=x", "a/messages?limit=0", "a/messages?limit=1001", "a/messages/x"]
+    {
+        has_a_problem(&server.get(&format!("/rooms/{bad}")), 400);
+    }
+}
+
+#[test]
+fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
+    let server = Server::start();
+    assert_eq!(json_of(&server.get("/rooms")), json!({"rooms": []}));
+    let mut ada = server.joins("b");
+    let _bob = server.joins("b");
+    let _silent = server.joins("c");
+    ada.says("hello");
+    ada.hears("hello");
+    posts(&server, "a", "text/plain", b"nobody is here");
+    let all = json_of(&server.get("/rooms"));
+    let told = |room: &Value| {
+        let number = |name: &str| room[name].as_u64().unwrap();
+        (room["name"].as_str().unwrap().to_owned(), number("members"), number("messages"))
+    };
+    let rooms: Vec<_> = all["rooms"].as_array().unwrap().iter().map(told).collect();
+    let expected = [("a", 0, 1), ("b", 2, 1), ("c", 1, 0)];
+    assert_eq!(rooms, expected.map(|(name, here, kept)| (name.to_owned(), here, kept)));
+    // Page by page, nobody twice.
+    let (mut names, mut path) = (Vec::new(), "/rooms?limit=1".to_owned());
+    loop {
+        let page = json_of(&server.get(&path));
+        names.push(page["rooms"][0]["name"].as_str().unwrap().to_owned());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/rooms?limit=1&after={next}");
+    }
+    assert_eq!(names, ["a", "b", "c"]);
+}

@@ -1,0 +1,241 @@
+//! `wsroom.v1`: clients that offer it hear JSON events, with names and numbers; plain clients in
+//! the same room hear the same messages bare.
+
+mod support;
+
+use serde_json::json;
+use support::{Client, Server, V1};
+
+#[test]
+fn it_is_chosen_when_it_is_offered() {
+    let server = Server::start();
+    let offers = |path: &str, offers: &[&str]| Client::offering(server.connects(), path, offers).1;
+    assert_eq!(offers("/ws/a", &["wsroom.v1"]).as_deref(), Some("wsroom.v1"));
+    assert_eq!(offers("/ws/a", &["chat", "wsroom.v1", "wsroom.v2"]).as_deref(), Some("wsroom.v1"));
+}
+
+#[test]
+fn a_client_is_welcomed_and_told_who_is_there() {
+    let server = Server::start();
+    let mut plain = server.joins("physics");
+    let (mut ada, welcome) = V1::joins(&server, "physics");
+    assert_eq!(welcome["room"], "physics");
+    assert_eq!(welcome["count"], 2);
+    assert_eq!((&welcome["last"], &welcome["replayed"]), (&json!(0), &json!(0)));
+    assert_eq!(welcome["complete"], true);
+    let you = &welcome["you"];
+    assert_eq!(you["name"], format!("guest-{}", you["id"]));
+    assert!(you.get("user").is_none(), "a guest has no number in the directory: {you}");
+    let members = welcome["members"].as_array().expect("a list");
+    assert_eq!(members.len(), 2);
+    assert!(members.contains(you), "{welcome}");
+    ada.says("hello");
+    plain.hears("hello");
+}
+
+#[test]
+fn both_kinds_hear_each_other() {
+    let server = Server::start();
+    let mut plain = server.joins("a");
+    let (mut ada, welcome) = V1::joins(&server, "a");
+    plain.says("bare");
+    plain.hears("bare");
+    let heard = ada.hears("bare");
+    assert!(heard["from"]["name"].as_str().unwrap().starts_with("guest-"));
+    assert!(heard.get("ref").is_none(), "{heard}");
+    ada.says("dressed \"up\"\n");
+    plain.hears("dressed \"up\"\n");
+    assert_eq!(ada.hears("dressed \"up\"\n")["from"]["name"], welcome["you"]["name"]);
+    plain.shows(b"\x00\xff");
+    plain.sees(b"\x00\xff");
+    assert_eq!(ada.sees(b"\x00\xff")["name"], "");
+    ada.shows("cat.png", "image/png", b"\x89PNG");
+    plain.sees(b"\x89PNG");
+    let seen = ada.sees(b"\x89PNG");
+    assert_eq!((&seen["name"], &seen["media_type"]), (&json!("cat.png"), &json!("image/png")));
+}
+
+#[test]
+fn a_ref_comes_back_to_its_sender_alone() {
+    let server = Server::start();
+    let ((mut ada, _), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
+    for number in 0..3 {
+        ada.does(&json!({"type": "message", "text": "mine", "ref": number.to_string()}));
+        bob.says("not mine");
+    }
+    let mut refs = Vec::new();
+    for _ in 0..6 {
+        let (one, other) = (ada.hears_of("message"), bob.hears_of("message"));
+        assert!(other.get("ref").is_none(), "{other}");
+        assert_eq!(one.get("ref").is_some(), one["text"] == "mine", "{one}");
+        assert_eq!(one["id"], other["id"], "everyone hears one order");
+        refs.extend(one["ref"].as_str().map(str::to_owned));
+    }
+    assert_eq!(refs, ["0", "1", "2"]);
+    ada.does(&json!({"type": "binary", "name": "x", "ref": "file"}));
+    ada.client.shows(b"x");
+    assert_eq!(ada.sees(b"x")["ref"], "file");
+    assert!(bob.sees(b"x").get("ref").is_none());
+}
+
+#[test]
+fn ids_increase_and_are_exact_in_a_browser() {
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let mut last = 0;
+    for number in 0..200 {
+        ada.says(&number.to_string());
+    }
+    for number in 0..200 {
+        let heard = ada.hears(&number.to_string());
+        let id = heard["id"].as_i64().expect("a whole number");
+        assert!(id > last && id < 1 << 53, "{id} after {last}");
+        assert!(heard["at"].as_str().unwrap().ends_with('Z'), "{heard}");
+        last = id;
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_and_the_client_stays() {
+    let server = Server::start();
+    let ((mut ada, _), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
+    let long = json!({"type": "message", "text": "", "ref": "x".repeat(256)}).to_string();
+    for (wrong, code) in [
+        ("hello", "bad-json"),
+        ("", "bad-json"),
+        ("{\"type\":\"message\",", "bad-json"),
+        (&"[".repeat(100_000), "bad-event"),
+        ("[]", "bad-event"),
+        ("null", "bad-event"),
+        ("{}", "bad-event"),
+        (r#"{"type":"shout","text":"a"}"#, "bad-event"),
+        (r#"{"type":"message"}"#, "bad-event"),
+        (r#"{"type":"message","text":7}"#, "bad-event"),
+        (r#"{"type":"message","text":"a","ref":7}"#, "bad-event"),
+        (&long, "bad-event"),
+    ] {
+        ada.client.says(wrong);
+        let error = ada.hears_of("error");
+        assert_eq!(error["code"], code, "{wrong:.40}: {error}");
+        assert!(!error["detail"].as_str().unwrap().is_empty(), "{error}");
+    }
+    // Announced, and then something else.
+    ada.does(&json!({"type": "binary", "name": "cat.png"}));
+    ada.says("no cat");
+    assert_eq!(ada.hears_of("error")["code"], "no-binary");
+    ada.says("a marker");
+    ada.hears("a marker");
+    bob.hears("a marker");
+}
+
+#[test]
+fn typing_is_told_to_the_others() {
+    let server = Server::start();
+    let ((mut ada, welcome), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
+    let mut plain = server.joins("a");
+    ada.does(&json!({"type": "typing"}));
+    assert_eq!(bob.hears_of("typing")["from"], welcome["you"]);
+    ada.says("written");
+    ada.hears("written");
+    bob.hears("written");
+    plain.hears("written");
+}
+
+#[test]
+fn comings_and_goings_travel_together() {
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let others: Vec<_> = (0..5).map(|_| V1::joins(&server, "a").1["you"].clone()).collect();
+    // Each has gone again, as its connection was dropped.
+    let (mut went, mut events) = (Vec::new(), 0);
+    while went.len() < others.len() {
+        let event = ada.next();
+        events += 1;
+        let members = event["members"].as_array().expect("a small room").clone();
+        match event["type"].as_str().unwrap() {
+            // Who has gone before that could be told is not named.
+            "joined" => assert!(members.iter().all(|member| others.contains(member)), "{event}"),
+            "left" => went.extend(members),
+            other => panic!("heard {other}"),
+        }
+        assert!(event["count"].as_u64().unwrap() >= 1);
+    }
+    assert!(events <= 2 * others.len(), "{events} events for {} guests", others.len());
+    for other in &others {
+        assert!(went.contains(&other["id"]), "{other} has gone unnoticed");
+    }
+    ada.says("alone");
+    ada.hears("alone");
+}
+
+#[test]
+fn in_a_crowd_only_numbers_are_told() {
+    let server = Server::start();
+    let mut crowd: Vec<_> = (0..199).map(|_| server.joins("a")).collect();
+    let (mut ada, welcome) = V1::joins(&server, "a");
+    assert_eq!(welcome["count"], 200);
+    assert_eq!(welcome["members"].as_array().map(Vec::len), Some(200));
+    let (bob, welcome) = V1::joins(&server, "a");
+    assert_eq!((&welcome["count"], welcome.get("members")), (&json!(201), None));
+    loop {
+        let event = ada.next();
+        if event["count"] == 201 {
+            assert_eq!((&event["type"], event.get("members")), (&json!("joined"), None));
+            break;
+        }
+    }
+    bob.client.leaves();
+    crowd.pop().unwrap().leaves();
+    loop {
+        let event = ada.next();
+        assert_eq!(event["type"], "left");
+        if event["count"] == 199 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_binary_frame_follows_its_event_at_once_in_a_storm() {
+    const EACH: usize = 200;
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let speakers: Vec<_> = (0..4)
+        .map(|speaker| {
+            let (mut bob, _) = V1::joins(&server, "a");
+            std::thread::spawn(move || {
+                for number in 0..EACH {
+                    if number % 2 == 0 {
+                        bob.shows("n", "", format!("{speaker} {number}").as_bytes());
+                    } else {
+                        bob.says(&format!("{speaker} {number}"));
+                    }
+                }
+                bob
+            })
+        })
+        .collect();
+    let (mut next, mut last) = ([0; 4], 0);
+    for _ in 0..4 * EACH {
+        let event = loop {
+            let event = ada.next();
+            if event["type"] == "message" || event["type"] == "binary" {
+                break event;
+            }
+        };
+        let text = match event["text"].as_str() {
+            Some(text) => text.to_owned(),
+            None => match ada.client.next() {
+                tungstenite::Message::Binary(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+                other => panic!("between an event and its frame came {other:?}"),
+            },
+        };
+        let (speaker, number) = text.split_once(' ').unwrap();
+        let speaker: usize = speaker.parse().unwrap();
+        assert_eq!(number, next[speaker].to_string(), "each speaker's own order");
+        next[speaker] += 1;
+        assert!(event["id"].as_i64() > Some(last));
+        last = event["id"].as_i64().unwrap();
+    }
+    speakers.into_iter().for_each(|speaker| drop(speaker.join().unwrap()));
+}
