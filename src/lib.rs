@@ -51,6 +51,7 @@ pub mod answer;
 pub mod handshake;
 pub mod room;
 pub mod store;
+pub mod schema;
 pub mod sqlite;
 pub mod history;
 pub mod v1;

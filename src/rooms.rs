@@ -52,16 +52,16 @@ impl Rooms {
         let after = parameter(url, "after").unwrap_or_default();
         let kept = self.store.rooms(after, limit + 1).map_err(|error| failed(&error))?;
         let live = self.events.list(PATIENCE).ok_or_else(busy)?;
-        let mut rooms: BTreeMap<String, (usize, u64, MessageId)> = BTreeMap::new();
-        for room in kept {
-            rooms.insert(room.name.as_str().to_owned(), (0, room.messages, room.last));
+        let mut rooms: BTreeMap<String, (usize, MessageId)> = BTreeMap::new();
+        for (name, last) in kept {
+            rooms.insert(name.as_str().to_owned(), (0, last));
         }
         for (name, members) in live.into_iter().filter(|(name, _)| name.as_str() > after) {
             rooms.entry(name.as_str().to_owned()).or_default().0 = members;
         }
         let next = rooms.keys().nth(limit).is_some().then(|| rooms.keys().nth(limit - 1)).flatten();
-        let mut answer = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, messages, last))| {
-            json!({"name": name, "members": members, "messages": messages, "last": last})
+        let mut answer = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, last))| {
+            json!({"name": name, "members": members, "last": last})
         }).collect::<Vec<_>>()});
         if let Some(next) = next {
             answer["next"] = json!(next);

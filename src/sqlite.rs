@@ -10,54 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
 use crate::room::RoomName;
+use crate::schema;
 use crate::store::{
-    Author, Content, Kept, KeptRoom, KeyHash, MessageId, Result, Store, StoreError, Stretch, User,
-    UserId,
+    Author, Content, Kept, KeyHash, MessageId, Result, Store, StoreError, Stretch, User, UserId,
 };
-
-/// Marks the files of this program (`PRAGMA application_id`): "wsrm".
-const APPLICATION: i32 = 0x7773_726d;
-
-/// Each makes the next version of the schema (`PRAGMA user_version`) of the one before. Only added
-/// to, never changed: there are files of every version.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE users (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL,
-        folded TEXT NOT NULL UNIQUE,
-        created_at INTEGER NOT NULL,
-        key BLOB NOT NULL UNIQUE
-    ) STRICT;
-    CREATE TABLE rooms (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        messages INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        last INTEGER NOT NULL,
-        gone INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX rooms_by_last ON rooms (last);
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY,
-        room INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
-        user INTEGER,
-        author TEXT NOT NULL,
-        name TEXT NOT NULL,
-        media_type TEXT NOT NULL,
-        payload ANY NOT NULL
-    ) STRICT;
-    CREATE INDEX messages_by_room ON messages (room, id);
-"];
 
 /// Bytes that a room may keep.
 const ROOM_BYTES: i64 = 16 << 20;
 
-/// What a room and a message take beside their contents, in bytes, or so.
-const ROOM_ITSELF: i64 = 256;
+/// What a message takes beside its contents, in bytes, or so.
 const MESSAGE_ITSELF: i64 = 64;
 
 /// Users that there may be.
@@ -66,12 +31,20 @@ const USERS: i64 = 100_000;
 /// How often rooms are looked for in which nothing was said for long.
 const SWEEP: Duration = Duration::from_secs(3600);
 
+/// The share of all bytes after which is looked whether they are too many, and the share that is
+/// then made free.
+const SHARE: i64 = 16;
+
+/// Rooms whose tallies are known at a time; beyond that it begins anew.
+const TALLIES: usize = 1000;
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// `--history`: messages in each room.
     pub messages: usize,
-    /// Bytes in all rooms; beyond that the rooms go in which nothing was said for the longest.
+    /// Bytes that the database takes; beyond that the rooms go in which nothing was said for the
+    /// longest.
     pub bytes: i64,
     /// How long a room is kept in which nothing is said.
     pub idle: Option<Duration>,
@@ -85,9 +58,21 @@ pub struct Sqlite {
 struct Shelf {
     connection: Connection,
     bounds: Bounds,
-    /// What is kept of all rooms, in bytes.
-    bytes: i64,
+    /// Rooms in which something was said lately. They are counted here, not in the database: there
+    /// each message would change a second page.
+    tallies: HashMap<RoomName, Tally>,
+    /// Bytes written since it was looked whether they are too many.
+    written: i64,
     swept: Option<Instant>,
+}
+
+/// What a room keeps.
+#[derive(Clone, Copy)]
+struct Tally {
+    /// The room's `id`.
+    row: i64,
+    messages: usize,
+    bytes: i64,
 }
 
 impl Sqlite {
@@ -96,17 +81,10 @@ impl Sqlite {
     /// # Errors
     /// A sentence with the file and the remedy.
     pub fn open(file: Option<&Path>, bounds: Bounds) -> std::result::Result<Self, String> {
-        let shelf = match file {
-            None => Connection::open_in_memory()
-                .and_then(|connection| Shelf::new(connection, bounds))
-                .map_err(|error| format!("memory for users and history: {error}"))?,
-            Some(file) => open_file(file)
-                .and_then(|connection| {
-                    check(&connection).map_err(Trouble::Foreign)?;
-                    Ok(Shelf::new(connection, bounds)?)
-                })
-                .map_err(|trouble| format!("--data {}: {trouble}", file.display()))?,
-        };
+        let connection = schema::open(file)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let tallies = HashMap::new();
+        let shelf = Shelf { connection, bounds, tallies, written: 0, swept: None };
         Ok(Self { shelf: Mutex::new(shelf) })
     }
 
@@ -116,105 +94,36 @@ impl Sqlite {
     }
 }
 
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("{0}")]
-    Foreign(String),
-    #[error("{0}; {remedy}", remedy = remedy(.0))]
-    Sqlite(#[from] rusqlite::Error),
-}
-
-fn remedy(error: &rusqlite::Error) -> &'static str {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program uses it: stop that one, or name another file"
-        }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            "name a file that wsroom has made, or a new one"
-        }
-        Some(ErrorCode::DiskFull) => "make room on the disk",
-        _ => "name a file in a directory that is there and can be written",
-    }
-}
-
-fn open_file(file: &Path) -> std::result::Result<Connection, Trouble> {
-    let connection = Connection::open(file)?;
-    connection.busy_timeout(Duration::from_secs(1))?;
-    // One program per file: two would give out the same ids. The lock is the system's, so it goes
-    // with the process, however that ends.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
-    Ok(connection)
-}
-
-/// # Errors
-/// It is another program's, or a newer version's.
-fn check(connection: &Connection) -> std::result::Result<(), String> {
-    let number =
-        |sql: &str| -> rusqlite::Result<i64> { connection.query_one(sql, [], |row| row.get(0)) };
-    let read = || -> rusqlite::Result<_> {
-        let tables = number("SELECT count(*) FROM sqlite_schema")?;
-        Ok((tables, number("PRAGMA application_id")?, number("PRAGMA user_version")?))
-    };
-    let (tables, application, version) = read().map_err(|error| error.to_string())?;
-    if tables > 0 && application != i64::from(APPLICATION) {
-        return Err(
-            "a database of another program; name a file that wsroom has made, or a new one".into(),
-        );
-    }
-    let newest = MIGRATIONS.len();
-    if version > newest as i64 {
-        return Err(format!(
-            "its schema has version {version}, and this program knows {newest}; use a newer wsroom"
-        ));
-    }
-    Ok(())
-}
-
 impl Shelf {
-    fn new(mut connection: Connection, bounds: Bounds) -> rusqlite::Result<Self> {
-        connection.pragma_update(None, "foreign_keys", true)?;
-        let version: usize = connection.query_one("PRAGMA user_version", [], |row| row.get(0))?;
-        let change = connection.transaction()?;
-        for migration in MIGRATIONS.iter().skip(version) {
-            change.execute_batch(migration)?;
+    fn keep(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
+        let kept = self.keep_or_not(messages);
+        if kept.is_err() {
+            // They counted what is rolled back.
+            self.tallies.clear();
         }
-        change.pragma_update(None, "application_id", APPLICATION)?;
-        change.pragma_update(None, "user_version", MIGRATIONS.len())?;
-        change.commit()?;
-        connection.set_prepared_statement_cache_capacity(32);
-        let bytes =
-            connection
-                .query_one("SELECT coalesce(sum(bytes), 0) FROM rooms", [], |row| row.get(0))?;
-        Ok(Self { connection, bounds, bytes, swept: None })
+        kept
     }
 
-    fn keep(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
+    fn keep_or_not(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
         let change = self.connection.transaction()?;
-        let mut grown = 0;
         for (room, said) in by_room(messages) {
-            grown += keep_in(&change, room, &said, self.bounds.messages)?;
+            let mut tally = match self.tallies.get(room) {
+                Some(tally) => *tally,
+                None => Tally::find(&change, room)?,
+            };
+            self.written += tally.keep(&change, &said, self.bounds.messages)?;
+            self.tallies.insert(room.clone(), tally);
         }
-        let sweep = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP);
-        if sweep && let Some(idle) = self.bounds.idle {
-            let before = now() - i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
-            grown -= forget_rooms(&change, before)?;
+        let due = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP);
+        if due || self.written > self.bounds.bytes / SHARE {
+            forget_rooms(&change, self.bounds)?;
+            self.tallies.clear();
+            (self.written, self.swept) = (0, Some(Instant::now()));
         }
-        while self.bytes + grown > self.bounds.bytes {
-            // At least the room goes in which nothing was said for the longest.
-            let oldest = change.query_one("SELECT min(last) FROM rooms", [], |row| row.get(0))?;
-            grown -= forget_rooms(&change, oldest)?;
+        if self.tallies.len() > TALLIES {
+            self.tallies.clear();
         }
-        change.commit()?;
-        // Only what was committed counts.
-        self.bytes += grown;
-        if sweep {
-            self.swept = Some(Instant::now());
-        }
-        Ok(())
+        change.commit()
     }
 }
 
@@ -226,93 +135,126 @@ fn by_room(messages: &[Kept]) -> HashMap<&RoomName, Vec<&Kept>> {
     rooms
 }
 
-/// Keeps what was said in one room, and lets go of what that pushes out. Answers with how many
-/// bytes the room has grown.
-fn keep_in(
-    change: &Transaction,
-    room: &RoomName,
-    said: &[&Kept],
-    most: usize,
-) -> rusqlite::Result<i64> {
-    // Of a turn that fills the whole history alone, what would go at once is not even written.
-    let (passing, staying) = said.split_at(said.len().saturating_sub(most));
-    let bytes: i64 = staying.iter().map(|message| size(message)).sum();
-    let last = said.last().map_or(0, |message| message.id);
-    let gone = passing.last().map_or(0, |message| message.id);
-    let (row, count, held, before) = change
-        .prepare_cached(
-            "INSERT INTO rooms (name, messages, bytes, last, gone) VALUES (?1, ?2, ?3 + ?6, ?4, ?5)
-             ON CONFLICT (name) DO UPDATE SET messages = messages + ?2, bytes = bytes + ?3,
-                last = ?4, gone = max(gone, ?5)
-             RETURNING id, messages, bytes, bytes - ?3",
-        )?
-        .query_one(
-            params![room.as_str(), staying.len(), bytes, last, gone, ROOM_ITSELF],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, usize>(1)?, row.get(2)?, row.get(3)?)),
-        )?;
-    let mut insert = change.prepare_cached(
-        "INSERT INTO messages (id, room, user, author, name, media_type, payload)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    for message in staying {
-        let (id, author) = (message.id, &message.author);
-        match &message.content {
+impl Tally {
+    /// Counts what a room keeps; a new one begins here.
+    fn find(change: &Transaction, room: &RoomName) -> rusqlite::Result<Self> {
+        let room = room.as_str();
+        change
+            .prepare_cached("INSERT OR IGNORE INTO rooms (name, gone) VALUES (?1, 0)")?
+            .execute([room])?;
+        let sql = format!(
+            "SELECT rooms.id, count(messages.id), coalesce(sum({SIZE} + {MESSAGE_ITSELF}), 0)
+             FROM rooms LEFT JOIN messages ON room = rooms.id WHERE rooms.name = ?1"
+        );
+        change.prepare_cached(&sql)?.query_one([room], |row| {
+            Ok(Self { row: row.get(0)?, messages: row.get(1)?, bytes: row.get(2)? })
+        })
+    }
+
+    /// Keeps what was said in this room, and lets go of what that pushes out. Answers with the
+    /// bytes that were written.
+    fn keep(&mut self, change: &Transaction, said: &[&Kept], most: usize) -> rusqlite::Result<i64> {
+        // Of a turn that fills the whole history alone, what would go at once is not even written.
+        let (passing, staying) = said.split_at(said.len().saturating_sub(most));
+        for message in staying {
+            self.insert(change, message)?;
+        }
+        let written = staying.iter().map(|message| size(message)).sum();
+        self.messages += staying.len();
+        self.bytes += written;
+        // A little more than promised is let stand, so that not every turn has to tidy up.
+        if !passing.is_empty() || self.messages > most + most / 4 || self.bytes > ROOM_BYTES {
+            self.tidy(change, most, passing.last().map_or(0, |message| message.id))?;
+        }
+        Ok(written)
+    }
+
+    fn insert(&self, change: &Transaction, message: &Kept) -> rusqlite::Result<usize> {
+        let Kept { id, author, .. } = message;
+        let (name, media_type, payload) = match &message.content {
+            // SQLite tells the two kinds apart, so there is no column for that.
             Content::Text(text) => {
-                let text = String::from_utf8_lossy(text);
-                insert.execute(params![id, row, author.user, author.name, "", "", text])?
+                let text = str::from_utf8(text).expect("no other text is taken in");
+                ("", "", ToSqlOutput::from(text))
             }
             Content::Binary { name, media_type, bytes } => {
-                let payload = bytes.as_ref();
-                insert.execute(params![
-                    id,
-                    row,
-                    author.user,
-                    author.name,
-                    name,
-                    media_type,
-                    payload
-                ])?
+                (name.as_str(), media_type.as_str(), ToSqlOutput::from(bytes.as_ref()))
             }
         };
+        change
+            .prepare_cached(
+                "INSERT INTO messages (room, id, user, author, name, media_type, payload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![self.row, id, author.user, author.name, name, media_type, payload])
     }
-    // A little more than promised is let stand, so that not every turn has to tidy up.
-    let held: i64 =
-        if count > most + most / 4 || held > ROOM_BYTES { tidy(change, row, most)? } else { held };
-    let new = passing.is_empty() && count == staying.len();
-    Ok(held - if new { 0 } else { before })
+
+    /// Lets go of the oldest messages, and takes note that everything up to `gone` is not there.
+    fn tidy(
+        &mut self,
+        change: &Transaction,
+        most: usize,
+        mut gone: MessageId,
+    ) -> rusqlite::Result<()> {
+        let sql = format!(
+            "SELECT id, {SIZE} + {MESSAGE_ITSELF} FROM messages WHERE room = ?1 ORDER BY id DESC"
+        );
+        let mut newest_first = change.prepare_cached(&sql)?;
+        let mut rows = newest_first.query([self.row])?;
+        (self.messages, self.bytes) = (0, 0);
+        while let Some(row) = rows.next()? {
+            let more: i64 = row.get(1)?;
+            if self.messages == most || (self.messages > 0 && self.bytes + more > ROOM_BYTES) {
+                gone = gone.max(row.get(0)?);
+                break;
+            }
+            self.messages += 1;
+            self.bytes += more;
+        }
+        drop(rows);
+        change
+            .prepare_cached("DELETE FROM messages WHERE room = ?1 AND id <= ?2")?
+            .execute([self.row, gone])?;
+        change
+            .prepare_cached("UPDATE rooms SET gone = max(gone, ?2) WHERE id = ?1")?
+            .execute([self.row, gone])?;
+        Ok(())
+    }
 }
 
-/// Lets go of the oldest messages of a room. Answers with the bytes that stay.
-fn tidy(change: &Transaction, room: i64, most: usize) -> rusqlite::Result<i64> {
-    let mut newest_first = change.prepare_cached(
-        "SELECT id, octet_length(payload) + octet_length(author) + octet_length(name) + octet_length(media_type)
-         FROM messages WHERE room = ?1 ORDER BY id DESC",
-    )?;
-    let mut rows = newest_first.query([room])?;
-    let (mut count, mut bytes, mut cut) = (0, ROOM_ITSELF, 0);
-    while let Some(row) = rows.next()? {
-        let more = row.get::<_, i64>(1)? + MESSAGE_ITSELF;
-        if count == most || (count > 0 && bytes + more > ROOM_BYTES) {
-            cut = row.get(0)?;
+/// Forgets rooms: those in which nothing was said for long, and then, until there is room again,
+/// those in which nothing was said for the longest.
+fn forget_rooms(change: &Transaction, bounds: Bounds) -> rusqlite::Result<()> {
+    let sql = "SELECT id, (SELECT coalesce(max(id), 0) FROM messages WHERE room = rooms.id) AS last
+               FROM rooms ORDER BY last";
+    let mut oldest_first = change.prepare_cached(sql)?;
+    let rooms: Vec<(i64, MessageId)> = oldest_first
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let share = bounds.bytes / SHARE;
+    let too_many = taken(change)? > bounds.bytes - share;
+    let idle = bounds.idle.map_or(0, |idle| i64::try_from(idle.as_micros()).unwrap_or(i64::MAX));
+    let long_ago = if idle > 0 { now() - idle } else { 0 };
+    let mut forget = change.prepare_cached("DELETE FROM rooms WHERE id = ?1")?;
+    for (room, last) in rooms {
+        if last >= long_ago && !(too_many && taken(change)? > bounds.bytes - 2 * share) {
             break;
         }
-        count += 1;
-        bytes += more;
+        forget.execute([room])?;
     }
-    drop(rows);
-    change.execute("DELETE FROM messages WHERE room = ?1 AND id <= ?2", [room, cut])?;
-    change.execute(
-        "UPDATE rooms SET messages = ?2, bytes = ?3, gone = max(gone, ?4) WHERE id = ?1",
-        params![room, count, bytes, cut],
-    )?;
-    Ok(bytes)
+    Ok(())
 }
 
-/// Forgets rooms in which nothing was said after `last`. Answers with the bytes that are free now.
-fn forget_rooms(change: &Transaction, last: MessageId) -> rusqlite::Result<i64> {
-    let mut forget = change.prepare_cached("DELETE FROM rooms WHERE last <= ?1 RETURNING bytes")?;
-    forget.query_map([last], |row| row.get::<_, i64>(0))?.sum()
+/// Bytes that the database takes, in its file or in memory.
+fn taken(change: &Transaction) -> rusqlite::Result<i64> {
+    let sql = "SELECT (page_count - freelist_count) * page_size
+               FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    change.prepare_cached(sql)?.query_one([], first)
 }
+
+/// Bytes of a message, as [`size`] counts them.
+const SIZE: &str = "octet_length(payload) + octet_length(author) + octet_length(messages.name)
+                    + octet_length(media_type)";
 
 fn size(message: &Kept) -> i64 {
     let content = match &message.content {
@@ -369,7 +311,8 @@ impl Store for Sqlite {
     }
 
     fn last_id(&self) -> Result<MessageId> {
-        let sql = "SELECT coalesce(max(last), 0) FROM rooms";
+        let sql = "SELECT coalesce(max((SELECT max(id) FROM messages WHERE room = rooms.id)), 0)
+                   FROM rooms";
         Ok(self.shelf().connection.query_one(sql, [], first)?)
     }
 
@@ -389,19 +332,16 @@ impl Store for Sqlite {
         Ok(found.query_one(params![id, room.as_str()], |row| kept(room, row)).optional()?)
     }
 
-    fn rooms(&self, after: &str, limit: usize) -> Result<Vec<KeptRoom>> {
+    fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>> {
+        let sql = "SELECT name, (SELECT coalesce(max(id), 0) FROM messages WHERE room = rooms.id)
+                   FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
         let shelf = self.shelf();
-        let most = shelf.bounds.messages as u64;
-        let sql = "SELECT name, last, messages FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
         let mut rooms = shelf.connection.prepare_cached(sql)?;
         let rooms = rooms.query_map(params![after, limit], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, u64>(2)?))
+            Ok((RoomName::parse(&row.get::<_, String>(0)?), row.get(1)?))
         })?;
         let rooms: Vec<_> = rooms.collect::<rusqlite::Result<_>>()?;
-        let known = |(name, last, messages): (String, _, u64)| {
-            Some(KeptRoom { name: RoomName::parse(&name)?, last, messages: messages.min(most) })
-        };
-        Ok(rooms.into_iter().filter_map(known).collect())
+        Ok(rooms.into_iter().filter_map(|(name, last)| Some((name?, last))).collect())
     }
 }
 
@@ -412,7 +352,9 @@ impl Shelf {
         since: MessageId,
         limit: usize,
     ) -> rusqlite::Result<Stretch> {
-        let sql = "SELECT id, last, gone FROM rooms WHERE name = ?1";
+        let sql =
+            "SELECT id, (SELECT coalesce(max(id), 0) FROM messages WHERE room = rooms.id), gone
+                   FROM rooms WHERE name = ?1";
         let found = self.connection.prepare_cached(sql)?.query_one([room.as_str()], |row| {
             Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, MessageId>(2)?))
         });
@@ -447,7 +389,8 @@ fn user(row: &Row) -> rusqlite::Result<User> {
 
 fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Kept> {
     let content = match row.get_ref(5)? {
-        ValueRef::Text(text) => Content::Text(Bytes::copy_from_slice(text)),
+        // A file may have been changed by anyone, and everybody else relies on UTF-8.
+        ValueRef::Text(text) => Content::Text(String::from_utf8_lossy(text).into_owned().into()),
         other => Content::Binary {
             name: row.get(3)?,
             media_type: row.get(4)?,

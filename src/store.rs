@@ -80,17 +80,6 @@ pub struct Stretch {
     pub last: MessageId,
 }
 
-/// A room that something is kept of.
-#[derive(Debug)]
-pub struct KeptRoom {
-    /// Its name.
-    pub name: RoomName,
-    /// The newest message.
-    pub last: MessageId,
-    /// How many messages are kept.
-    pub messages: u64,
-}
-
 /// Why something is not kept, or not found.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -131,8 +120,8 @@ pub trait Store: Send + Sync {
     fn messages(&self, room: &RoomName, since: MessageId, limit: usize) -> Result<Stretch>;
     /// One message.
     fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Kept>>;
-    /// Rooms behind `after`, by name.
-    fn rooms(&self, after: &str, limit: usize) -> Result<Vec<KeptRoom>>;
+    /// Rooms behind `after`, by name, each with its newest message.
+    fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>>;
 }
 
 impl fmt::Debug for dyn Store {
