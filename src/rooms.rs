@@ -18,6 +18,7 @@ use crate::inbox::Events;
 use crate::reply::{Reply, field, json, parameter, problem, whole};
 use crate::room::RoomName;
 use crate::store::{Content, Kept, MessageId, Store, StoreError};
+use crate::users::Users;
 use crate::v1;
 
 /// How long the broadcaster may take to answer.
@@ -34,12 +35,13 @@ const ANSWER_BYTES: usize = 4 << 20;
 pub struct Rooms {
     events: Events,
     store: Arc<dyn Store>,
+    users: Arc<Users>,
 }
 
 impl Rooms {
-    /// Everything that is asked goes to these two.
-    pub fn new(events: Events, store: Arc<dyn Store>) -> Self {
-        Self { events, store }
+    /// Everything that is asked goes to these.
+    pub fn new(events: Events, store: Arc<dyn Store>, users: Arc<Users>) -> Self {
+        Self { events, store, users }
     }
 
     /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
@@ -126,6 +128,7 @@ impl Rooms {
 
     fn posted(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
+        let user = self.users.speaker(request)?;
         let media_type = media_type(request);
         let mut body = Vec::new();
         request
@@ -133,7 +136,7 @@ impl Rooms {
             .read_to_end(&mut body)
             .map_err(|error| problem(400, &error.to_string()))?;
         let content = content(&media_type, body)?;
-        match self.events.post(room, None, content, PATIENCE) {
+        match self.events.post(room, user, content, PATIENCE) {
             Some(Ok(receipt)) => Ok(json(202, &json!({"id": receipt.id, "heard": receipt.heard}))),
             Some(Err(detail)) => Err(problem(503, &detail)),
             None => Err(busy()),

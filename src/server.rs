@@ -105,7 +105,7 @@ impl Server {
         let broadcaster = Broadcaster::new(events.clone(), options.max_backlog, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options));
-        let rooms = Rooms::new(events.clone(), store);
+        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms)?;
         handover.prove()?;
         let connections = Connections::new(limit);

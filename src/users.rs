@@ -210,6 +210,17 @@ impl Users {
         }
     }
 
+    /// Who speaks with a request; `None`: it carries no key.
+    ///
+    /// # Errors
+    /// The answer to a wrong key, or for a store that cannot be read.
+    pub fn speaker(&self, request: &Request) -> Result<Option<User>, Reply> {
+        match key(value(request, "Authorization"), value(request, "Cookie")) {
+            None => Ok(None),
+            Some(_) => self.user_of(request)?.map(Some).ok_or_else(unknown_key),
+        }
+    }
+
     fn user_of(&self, request: &Request) -> Result<Option<User>, Reply> {
         let key = key(value(request, "Authorization"), value(request, "Cookie"));
         key.map_or(Ok(None), |key| self.store.user_with_key(&hash(key)).map_err(failed))
@@ -319,7 +330,7 @@ fn no_such_user() -> Reply {
 }
 
 fn unknown_key() -> Reply {
-    problem(401, "Send your key: Authorization: Bearer KEY.")
+    problem(401, "Send the key of a user: Authorization: Bearer KEY.")
         .with_header(field("WWW-Authenticate", "Bearer"))
 }
 

@@ -291,6 +291,21 @@ fn who_has_the_key_speaks_by_the_name() {
 }
 
 #[test]
+fn a_script_that_has_the_key_speaks_by_the_name() {
+    let server = Server::start();
+    let ada = enters(&server, "Ada");
+    let (mut bob, _) = V1::joins(&server, "a");
+    let posts = |fields: &[String], text: &str| {
+        server.is_visited().asks(request("POST", "/rooms/a", fields, text))
+    };
+    assert_eq!(posts(&bearer(&ada.key), "from Ada").status, 202);
+    assert_eq!(bob.hears("from Ada")["from"], json!({"name": "Ada", "user": ada.id}));
+    has_a_problem(&posts(&bearer("wrong"), "from nobody"), 401);
+    assert_eq!(posts(&[], "from a guest").status, 202);
+    assert_eq!(bob.hears("from a guest")["from"], json!({"name": "guest"}));
+}
+
+#[test]
 fn a_wrong_key_is_refused_at_the_handshake() {
     let server = Server::start();
     for field in ["Authorization: Bearer wrong", "Cookie: wsroom_key=wrong"] {
