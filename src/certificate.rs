@@ -1,6 +1,6 @@
 //! The certificate that the server shows: where it comes from, and how it is renewed in place.
 //!
-//! Read from files (`--tls-cert`, `--tls-key`) or made at the start (`--tls-self-signed`). Not
+//! Read from files (`--tls-cert`, `--tls-key`) or this program's own (see `self_signed`). Not
 //! here: the record layer (`tls`), and when a handshake happens (`door`). The main thread opens
 //! it; for files the thread `certificate` looks whether there are new ones.
 
@@ -14,15 +14,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use time::OffsetDateTime;
 
 use crate::options::Options;
-
-/// How long a self-signed certificate is good: no longer than browsers take one for.
-const SELF_SIGNED_FOR: time::Duration = time::Duration::days(397);
+use crate::self_signed;
 
 /// The certificate in use, and what every handshake is made with.
 pub struct Certificate {
@@ -77,7 +74,7 @@ impl Certificate {
     /// A sentence with the option, the file and the remedy.
     pub fn open(options: &Options, look: Duration) -> Result<Option<Self>, String> {
         match (&options.tls_cert, &options.tls_key) {
-            (None, None) if options.tls_self_signed => self_signed().map(Some),
+            (None, None) if options.tls_self_signed => Self::own(options).map(Some),
             (None, None) => Ok(None),
             (Some(chain), Some(key)) => {
                 Self::watch(Files { chain: chain.clone(), key: key.clone() }, look).map(Some)
@@ -98,6 +95,16 @@ impl Certificate {
         let config = config(Arc::clone(&shown))?;
         let renewal = Renewal::start(files, contents, Arc::clone(&shown), look)?;
         Ok(Self { config, shown, renewal: Some(renewal) })
+    }
+
+    fn own(options: &Options) -> Result<Self, String> {
+        let pem = self_signed::pem(options.data.as_deref())?;
+        let failed = |error: &dyn std::fmt::Display| format!("--tls-self-signed: {error}");
+        let chain = vec![CertificateDer::from_pem_slice(&pem).map_err(|error| failed(&error))?];
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(&error))?;
+        let key = CertifiedKey::from_der(chain, key, &provider());
+        let shown = Shown::new(key.map_err(|error| failed(&error))?);
+        Ok(Self { config: config(Arc::clone(&shown))?, shown, renewal: None })
     }
 
     /// What a [`crate::tls::Session`] begins with.
@@ -249,40 +256,6 @@ fn config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, String> {
     // 1.0 alone.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(Arc::new(config))
-}
-
-/// A certificate for this host's names and addresses, kept in memory: a new one at each start.
-fn self_signed() -> Result<Certificate, String> {
-    let failed = |error: rcgen::Error| format!("--tls-self-signed: {error}");
-    let mut params = rcgen::CertificateParams::new(names()).map_err(failed)?;
-    params.distinguished_name.push(rcgen::DnType::CommonName, "wsroom");
-    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    // From yesterday: clocks in a classroom differ.
-    params.not_before = OffsetDateTime::now_utc() - time::Duration::DAY;
-    params.not_after = params.not_before + SELF_SIGNED_FOR;
-    let pair = rcgen::KeyPair::generate().map_err(failed)?;
-    let chain = vec![params.self_signed(&pair).map_err(failed)?.der().clone()];
-    let key = PrivatePkcs8KeyDer::from(pair.serialize_der()).into();
-    let key = CertifiedKey::from_der(chain, key, &provider())
-        .map_err(|error| format!("--tls-self-signed: {error}"))?;
-    let shown = Shown::new(key);
-    Ok(Certificate { config: config(Arc::clone(&shown))?, shown, renewal: None })
-}
-
-/// What people may type: `localhost`, this host's name, also as mDNS knows it, its addresses.
-fn names() -> Vec<String> {
-    let mut names = vec!["localhost".to_owned()];
-    let host = gethostname::gethostname().to_string_lossy().to_ascii_lowercase();
-    let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    if !host.is_empty() && host.chars().all(sound) {
-        names.push(format!("{}.local", host.trim_end_matches(".local")));
-        names.push(host);
-    }
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    names.extend(interfaces.iter().map(|interface| interface.ip().to_string()));
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn provider() -> Arc<CryptoProvider> {

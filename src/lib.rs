@@ -40,6 +40,7 @@ pub mod options;
 pub mod logging;
 pub mod capacity;
 pub mod certificate;
+pub mod self_signed;
 pub mod server;
 pub mod accept;
 pub mod connections;

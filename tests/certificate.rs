@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -224,6 +224,21 @@ fn a_self_signed_one_is_made_for_this_host_and_its_fingerprint_printed() {
     let said = String::from_utf8(said.stdout).unwrap();
     // Nobody vouches for it, but the name is right: that would be another error (62).
     assert!(said.contains("Verify return code: 18 (self-signed certificate)"), "{said}");
+}
+
+#[test]
+fn a_self_signed_one_is_kept_beside_the_data() {
+    let safe = Safe::new();
+    let data = safe.path("kept").display().to_string();
+    let file = safe.path("kept.pem");
+    let starts = || Program::start_plainly(&["-q", "--tls-self-signed", "--data", &data]);
+    let first = shown_by(starts().address());
+    assert_eq!(shown_by(starts().address()), first, "after a restart it is another one");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // One that is not whole is made anew.
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 100]).unwrap();
+    assert_ne!(shown_by(starts().address()), first);
 }
 
 #[test]
