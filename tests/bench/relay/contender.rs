@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::credentials::Credentials;
 use super::destination::Destination;
 use super::floor::Manner;
-use super::scenario::Transport;
+use super::scenario::{Keeps, Scenario, Transport};
 
 /// Where everyone listens.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -30,6 +32,8 @@ pub enum Contender {
     Unhindered,
     /// The program again, without TLS.
     Plain,
+    /// The program again, without a history.
+    Forgetful,
     /// A floor.
     Floor(Manner),
 }
@@ -40,28 +44,35 @@ impl Contender {
             Self::Server => "server",
             Self::Unhindered => "unhindered",
             Self::Plain => "plain",
+            Self::Forgetful => "forgetful",
             Self::Floor(Manner::OneSendEach) => "one send each",
             Self::Floor(Manner::Joined) => "joined sends",
         }
     }
 
     /// Starts it on a free port of 127.0.0.1; `options` are for the program alone.
-    pub fn start(self, options: &[&str], transport: Transport) -> io::Result<Running> {
-        let credentials = match transport {
+    pub fn start(self, scenario: &Scenario, options: &[&str]) -> io::Result<Running> {
+        let credentials = match scenario.transport {
             Transport::Plain => None,
             Transport::Tls => Some(Credentials::make(HOST)?),
         };
         let files = credentials.as_ref().map(Credentials::options);
+        let data = TempDir::new()?;
         let mut command = match self {
-            Self::Server | Self::Unhindered | Self::Plain => program(options),
             Self::Floor(manner) => floor(manner)?,
+            _ => program(options),
         };
         command.args(files.iter().flatten());
+        match scenario.keeps {
+            Keeps::AsUsual => &mut command,
+            Keeps::InAFile => command.arg("--data").arg(data.path().join("kept")),
+            Keeps::Nothing => command.args(["--history", "0"]),
+        };
         let child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn();
         let child = child.map_err(|error| {
             io::Error::other(format!("{}: {error}", command.get_program().display()))
         })?;
-        Running::new(child, credentials)
+        Running::new(child, credentials, data)
     }
 }
 
@@ -91,12 +102,15 @@ pub struct Running {
     address: SocketAddr,
     /// Of a server that speaks TLS.
     credentials: Option<Credentials>,
+    /// Where its file is, if it has one; it goes with the server.
+    _data: TempDir,
 }
 
 impl Running {
-    fn new(mut child: Child, credentials: Option<Credentials>) -> io::Result<Self> {
+    fn new(mut child: Child, credentials: Option<Credentials>, data: TempDir) -> io::Result<Self> {
         let output = child.stdout.take();
-        let mut running = Self { child, address: SocketAddr::new(HOST, 0), credentials };
+        let address = SocketAddr::new(HOST, 0);
+        let mut running = Self { child, address, credentials, _data: data };
         let output = output.ok_or_else(|| io::Error::other("no standard output"))?;
         running.address = address_in(output)?;
         Ok(running)

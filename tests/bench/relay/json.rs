@@ -38,6 +38,7 @@ fn scenario(row: &Row) -> Value {
         "senders": scenario.senders,
         "bytes": scenario.bytes,
         "transport": transport(row),
+        "keeping_us_per_message": row.keeping(),
         "tls_to_plain_and_encryption": row.tls_ratio(),
         "failure": row.failure,
         "lost": faults.lost,

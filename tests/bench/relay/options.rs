@@ -13,7 +13,7 @@ use super::trial::Effort;
 /// WSROOM_BIN names another build of the program to measure.
 #[derive(Parser)]
 pub struct Options {
-    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, or one row of
+    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, or one row of
     /// them such as fanout-1000.
     scenarios: Vec<String>,
 

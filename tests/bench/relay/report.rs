@@ -8,7 +8,7 @@ use super::contender::Contender;
 use super::figures;
 use super::floor::Manner;
 use super::row::Row;
-use super::scenario::Traffic;
+use super::scenario::{Keeps, Traffic};
 
 const ONE_SEND: Contender = Contender::Floor(Manner::OneSendEach);
 const JOINED: Contender = Contender::Floor(Manner::Joined);
@@ -27,7 +27,8 @@ joined: that of the floors, one thread that sends each message to each member, o
 once; the echo's and churn's floor is one non-blocking thread. ratio: the server's figure divided
 by the floor's, at heard/s by that of the joining floor. load CPU: of one core. Medians of the
 rounds. fanout-tls: at its end stand the same load without TLS, the encryption of each message for
-each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs.
+each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs. kept:
+with a file; at its end stands the same load without a history, and how often it goes into that.
 ";
 
 /// Everything that is printed, but for the machine.
@@ -83,6 +84,9 @@ fn note(row: &Row) -> String {
 }
 
 fn special(row: &Row) -> Option<String> {
+    if row.scenario.keeps == Keeps::InAFile {
+        return kept(row);
+    }
     match row.scenario.traffic {
         Traffic::Echo { .. } => {
             Some(format!("{} writes a message", cell(row.server(figures::segments_per_message))))
@@ -115,6 +119,16 @@ fn tls(row: &Row) -> Option<String> {
         cell(row.server(figures::encryption)),
         ratio(Some(ratio_of_both)),
         cell(row.server(figures::records_per_delivery)),
+    ))
+}
+
+fn kept(row: &Row) -> Option<String> {
+    let cost = figures::cpu_per_delivery;
+    Some(format!(
+        "{} not kept, {}; {} µs more a message",
+        cell(row.median(Contender::Forgetful, cost)),
+        ratio(row.ratio(Contender::Forgetful, cost)),
+        cell(row.keeping()),
     ))
 }
 

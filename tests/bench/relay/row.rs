@@ -79,6 +79,15 @@ impl Row {
         median(ratios.collect())
     }
 
+    /// What a message more costs where it is kept, in µs, its receivers all together.
+    pub fn keeping(&self) -> Option<f64> {
+        let cost = figures::cpu_per_delivery;
+        let pairs = self.of(Contender::Server)?.iter().zip(self.of(Contender::Forgetful)?);
+        let receivers = self.scenario.clients as f64 / self.scenario.rooms as f64;
+        let more = pairs.filter_map(|(kept, not)| Some((cost(kept)? - cost(not)?) * receivers));
+        median(more.collect())
+    }
+
     /// What went wrong for anyone: beside a floor that loses messages nothing can be put either.
     pub fn faults(&self) -> Faults {
         let mut sum = Faults::default();

@@ -19,6 +19,7 @@ pub struct Scenario {
     pub bytes: usize,
     pub traffic: Traffic,
     pub transport: Transport,
+    pub keeps: Keeps,
     /// Every so many clients one looks at its messages, where the load would else be the narrow
     /// place; of the others the bytes are counted. All frames are of one length, so a lost message
     /// shows.
@@ -50,6 +51,16 @@ pub enum Transport {
     Tls,
 }
 
+/// What the server keeps of what is said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Keeps {
+    /// As it does unless it is told otherwise: the last messages, in memory.
+    AsUsual,
+    /// The last messages, in a file.
+    InAFile,
+    Nothing,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pace {
     /// Messages that each sender sends in a second.
@@ -66,7 +77,7 @@ pub enum Turns {
     Spread,
 }
 
-use Contender::{Floor, Plain, Server, Unhindered};
+use Contender::{Floor, Forgetful, Plain, Server, Unhindered};
 
 /// Floors that a scenario is put beside. One that joins does so only where messages wait.
 const ONE_SEND: &[Contender] = &[Server, Floor(Manner::OneSendEach)];
@@ -92,6 +103,9 @@ impl Scenario {
             Self::churn(),
             Self::rooms(),
             Self::mud(),
+            Self { name: "kept-fanout", ..Self::fanout("fanout-10", 10, 64).kept() },
+            Self { name: "kept-storm", ..Self::storm().kept() },
+            Self { name: "kept-table", ..Self::table().kept() },
         ]
     }
 
@@ -125,6 +139,7 @@ impl Scenario {
             bytes,
             traffic,
             transport: Transport::Plain,
+            keeps: Keeps::AsUsual,
             sample: 1,
             contenders: ONE_SEND,
         }
@@ -137,6 +152,11 @@ impl Scenario {
         let traffic = Traffic::Paced(Pace { per_second: 50, turns: Turns::Together });
         let all = Self::fanout("fanout-tls", 1000, 64);
         Self { traffic, transport: Transport::Tls, sample: 64, contenders: &[Server, Plain], ..all }
+    }
+
+    /// With a file, beside itself without a history.
+    fn kept(self) -> Self {
+        Self { keeps: Keeps::InAFile, contenders: &[Server, Forgetful], ..self }
     }
 
     fn storm() -> Self {

@@ -11,7 +11,7 @@ use super::contender::{Contender, Running};
 use super::encryption;
 use super::ledger::Faults;
 use super::load::{self, Load, Tally};
-use super::scenario::{Scenario, Traffic, Transport};
+use super::scenario::{Keeps, Scenario, Traffic, Transport};
 use super::system;
 
 /// How much of a machine's time the figures are worth.
@@ -24,8 +24,6 @@ pub struct Effort {
     storm: Duration,
     /// How long idle clients are held.
     hold: Duration,
-    /// The same over TLS.
-    hold_tls: Duration,
     /// Options for the server that holds them.
     holder: &'static [&'static str],
 }
@@ -37,25 +35,23 @@ impl Effort {
         warm_up: Duration::from_millis(100),
         drive: Duration::from_millis(800),
         storm: Duration::from_millis(1600),
-        hold: Duration::from_secs(60),
         // A ping for each, which comes after 25 s, and no second one.
-        hold_tls: Duration::from_secs(30),
+        hold: Duration::from_secs(30),
         holder: &[],
     };
 
     /// Under 40 seconds for everything. The hold is too short for a ping of the default
     /// keepalive, so a shorter one is asked for.
     pub const QUICK: Self = Self {
-        rounds: 3,
+        rounds: 2,
         warm_up: Duration::from_millis(40),
         drive: Duration::from_millis(100),
         storm: Duration::from_millis(250),
         hold: Duration::from_secs(3),
-        hold_tls: Duration::from_secs(3),
         holder: &["--idle-timeout", "6s"],
     };
 
-    /// A minute of silence is not repeated.
+    /// Silence is not repeated.
     pub fn rounds_of(&self, scenario: &Scenario) -> usize {
         if scenario.traffic == Traffic::Idle { 1 } else { self.rounds }
     }
@@ -71,7 +67,6 @@ impl Effort {
 
     fn drive_of(&self, scenario: &Scenario) -> Duration {
         match scenario.traffic {
-            Traffic::Idle if scenario.transport == Transport::Tls => self.hold_tls,
             Traffic::Idle => self.hold,
             Traffic::Storm => self.storm,
             _ => self.drive,
@@ -111,7 +106,7 @@ pub struct Trial {
 impl Trial {
     pub fn run(scenario: &Scenario, contender: Contender, effort: &Effort) -> io::Result<Self> {
         let scenario = &seen_by(contender, scenario);
-        let server = contender.start(effort.options_for(scenario), scenario.transport)?;
+        let server = contender.start(scenario, effort.options_for(scenario))?;
         let empty = system::resident(server.process())?;
         let mut load = load::connect(scenario, &server.destination())?;
         load.run(effort.warm_up_of(scenario))?;
@@ -152,6 +147,7 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
         (Contender::Unhindered, Traffic::Mud(pace)) => {
             Scenario { traffic: Traffic::Paced(pace), ..scenario.clone() }
         }
+        (Contender::Forgetful, _) => Scenario { keeps: Keeps::Nothing, ..scenario.clone() },
         (Contender::Plain, _) => Scenario { transport: Transport::Plain, ..scenario.clone() },
         _ => scenario.clone(),
     }
