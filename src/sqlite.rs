@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::room::RoomName;
 use crate::schema;
@@ -88,42 +88,51 @@ impl Sqlite {
         Ok(Self { shelf: Mutex::new(shelf) })
     }
 
-    /// A panic elsewhere has left no half-done work: its transaction is rolled back.
+    /// A panic in a thread of the page has left nothing half done: its calls are one statement each.
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shelf {
+    /// One transaction. Not rusqlite's own: that has its `BEGIN` and `COMMIT` parsed each time, and
+    /// a lone message feels it.
     fn keep(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
-        let kept = self.keep_or_not(messages);
+        self.run("BEGIN")?;
+        let kept = self.write(messages).and_then(|()| self.run("COMMIT"));
         if kept.is_err() {
-            // They counted what is rolled back.
+            // They counted what is rolled back. Some failures have done so already.
             self.tallies.clear();
+            if !self.connection.is_autocommit() {
+                self.run("ROLLBACK")?;
+            }
         }
         kept
     }
 
-    fn keep_or_not(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
-        let change = self.connection.transaction()?;
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn write(&mut self, messages: &[Kept]) -> rusqlite::Result<()> {
         for (room, said) in by_room(messages) {
             let mut tally = match self.tallies.get(room) {
                 Some(tally) => *tally,
-                None => Tally::find(&change, room)?,
+                None => Tally::find(&self.connection, room)?,
             };
-            self.written += tally.keep(&change, &said, self.bounds.messages)?;
+            self.written += tally.keep(&self.connection, &said, self.bounds.messages)?;
             self.tallies.insert(room.clone(), tally);
         }
         let due = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP);
         if due || self.written > self.bounds.bytes / SHARE {
-            forget_rooms(&change, self.bounds)?;
+            forget_rooms(&self.connection, self.bounds)?;
             self.tallies.clear();
             (self.written, self.swept) = (0, Some(Instant::now()));
         }
         if self.tallies.len() > TALLIES {
             self.tallies.clear();
         }
-        change.commit()
+        Ok(())
     }
 }
 
@@ -137,39 +146,44 @@ fn by_room(messages: &[Kept]) -> HashMap<&RoomName, Vec<&Kept>> {
 
 impl Tally {
     /// Counts what a room keeps; a new one begins here.
-    fn find(change: &Transaction, room: &RoomName) -> rusqlite::Result<Self> {
+    fn find(connection: &Connection, room: &RoomName) -> rusqlite::Result<Self> {
         let room = room.as_str();
-        change
+        connection
             .prepare_cached("INSERT OR IGNORE INTO rooms (name, gone) VALUES (?1, 0)")?
             .execute([room])?;
         let sql = format!(
             "SELECT rooms.id, count(messages.id), coalesce(sum({SIZE} + {MESSAGE_ITSELF}), 0)
              FROM rooms LEFT JOIN messages ON room = rooms.id WHERE rooms.name = ?1"
         );
-        change.prepare_cached(&sql)?.query_one([room], |row| {
+        connection.prepare_cached(&sql)?.query_one([room], |row| {
             Ok(Self { row: row.get(0)?, messages: row.get(1)?, bytes: row.get(2)? })
         })
     }
 
     /// Keeps what was said in this room, and lets go of what that pushes out. Answers with the
     /// bytes that were written.
-    fn keep(&mut self, change: &Transaction, said: &[&Kept], most: usize) -> rusqlite::Result<i64> {
+    fn keep(
+        &mut self,
+        connection: &Connection,
+        said: &[&Kept],
+        most: usize,
+    ) -> rusqlite::Result<i64> {
         // Of a turn that fills the whole history alone, what would go at once is not even written.
         let (passing, staying) = said.split_at(said.len().saturating_sub(most));
         for message in staying {
-            self.insert(change, message)?;
+            self.insert(connection, message)?;
         }
         let written = staying.iter().map(|message| size(message)).sum();
         self.messages += staying.len();
         self.bytes += written;
         // A little more than promised is let stand, so that not every turn has to tidy up.
         if !passing.is_empty() || self.messages > most + most / 4 || self.bytes > ROOM_BYTES {
-            self.tidy(change, most, passing.last().map_or(0, |message| message.id))?;
+            self.tidy(connection, most, passing.last().map_or(0, |message| message.id))?;
         }
         Ok(written)
     }
 
-    fn insert(&self, change: &Transaction, message: &Kept) -> rusqlite::Result<usize> {
+    fn insert(&self, connection: &Connection, message: &Kept) -> rusqlite::Result<usize> {
         let Kept { id, author, .. } = message;
         let (name, media_type, payload) = match &message.content {
             // SQLite tells the two kinds apart, so there is no column for that.
@@ -181,7 +195,7 @@ impl Tally {
                 (name.as_str(), media_type.as_str(), ToSqlOutput::from(bytes.as_ref()))
             }
         };
-        change
+        connection
             .prepare_cached(
                 "INSERT INTO messages (room, id, user, author, name, media_type, payload)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -192,14 +206,14 @@ impl Tally {
     /// Lets go of the oldest messages, and takes note that everything up to `gone` is not there.
     fn tidy(
         &mut self,
-        change: &Transaction,
+        connection: &Connection,
         most: usize,
         mut gone: MessageId,
     ) -> rusqlite::Result<()> {
         let sql = format!(
             "SELECT id, {SIZE} + {MESSAGE_ITSELF} FROM messages WHERE room = ?1 ORDER BY id DESC"
         );
-        let mut newest_first = change.prepare_cached(&sql)?;
+        let mut newest_first = connection.prepare_cached(&sql)?;
         let mut rows = newest_first.query([self.row])?;
         (self.messages, self.bytes) = (0, 0);
         while let Some(row) = rows.next()? {
@@ -212,10 +226,10 @@ impl Tally {
             self.bytes += more;
         }
         drop(rows);
-        change
+        connection
             .prepare_cached("DELETE FROM messages WHERE room = ?1 AND id <= ?2")?
             .execute([self.row, gone])?;
-        change
+        connection
             .prepare_cached("UPDATE rooms SET gone = max(gone, ?2) WHERE id = ?1")?
             .execute([self.row, gone])?;
         Ok(())
@@ -224,20 +238,20 @@ impl Tally {
 
 /// Forgets rooms: those in which nothing was said for long, and then, until there is room again,
 /// those in which nothing was said for the longest.
-fn forget_rooms(change: &Transaction, bounds: Bounds) -> rusqlite::Result<()> {
+fn forget_rooms(connection: &Connection, bounds: Bounds) -> rusqlite::Result<()> {
     let sql = "SELECT id, (SELECT coalesce(max(id), 0) FROM messages WHERE room = rooms.id) AS last
                FROM rooms ORDER BY last";
-    let mut oldest_first = change.prepare_cached(sql)?;
+    let mut oldest_first = connection.prepare_cached(sql)?;
     let rooms: Vec<(i64, MessageId)> = oldest_first
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let share = bounds.bytes / SHARE;
-    let too_many = taken(change)? > bounds.bytes - share;
+    let too_many = taken(connection)? > bounds.bytes - share;
     let idle = bounds.idle.map_or(0, |idle| i64::try_from(idle.as_micros()).unwrap_or(i64::MAX));
     let long_ago = if idle > 0 { now() - idle } else { 0 };
-    let mut forget = change.prepare_cached("DELETE FROM rooms WHERE id = ?1")?;
+    let mut forget = connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?;
     for (room, last) in rooms {
-        if last >= long_ago && !(too_many && taken(change)? > bounds.bytes - 2 * share) {
+        if last >= long_ago && !(too_many && taken(connection)? > bounds.bytes - 2 * share) {
             break;
         }
         forget.execute([room])?;
@@ -246,10 +260,10 @@ fn forget_rooms(change: &Transaction, bounds: Bounds) -> rusqlite::Result<()> {
 }
 
 /// Bytes that the database takes, in its file or in memory.
-fn taken(change: &Transaction) -> rusqlite::Result<i64> {
+fn taken(connection: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT (page_count - freelist_count) * page_size
                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-    change.prepare_cached(sql)?.query_one([], first)
+    connection.prepare_cached(sql)?.query_one([], first)
 }
 
 /// Bytes of a message, as [`size`] counts them.
