@@ -41,6 +41,7 @@ pub mod logging;
 pub mod capacity;
 pub mod certificate;
 pub mod self_signed;
+pub mod private_file;
 pub mod server;
 pub mod accept;
 pub mod connections;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use crate::private_file;
+
 /// Marks the files of this program (`PRAGMA application_id`): "wsrm".
 const APPLICATION: i32 = 0x7773_726d;
 
@@ -63,11 +65,15 @@ fn own(file: &Path) -> Result<Connection, Trouble> {
     Ok(connection)
 }
 
+const UNUSABLE: &str = "name a file in a directory that is there and can be written";
+
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]
     Foreign(String),
+    #[error("{0}; {UNUSABLE}")]
+    File(#[from] std::io::Error),
     #[error("{0}; {remedy}", remedy = remedy(.0))]
     Sqlite(#[from] rusqlite::Error),
 }
@@ -81,11 +87,13 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
             "name a file that wsroom has made, or a new one"
         }
         Some(ErrorCode::DiskFull) => "make room on the disk",
-        _ => "name a file in a directory that is there and can be written",
+        _ => UNUSABLE,
     }
 }
 
 fn open_file(file: &Path) -> Result<Connection, Trouble> {
+    // SQLite's own files beside it get the same permissions.
+    private_file::open(file)?;
     let connection = Connection::open(file)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     // One program per file: two would give out the same ids. The lock is the system's, so it goes

@@ -17,6 +17,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
+use crate::private_file;
+
 /// How long it is good: no longer than browsers take one for.
 const GOOD_FOR: time::Duration = time::Duration::days(397);
 
@@ -80,13 +82,10 @@ fn names_in(certificate: &X509Certificate) -> Vec<String> {
     names.value.general_names.iter().filter_map(text).collect()
 }
 
-/// The key is for nobody else to read.
 fn write(file: &Path, pem: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(pem)
+    let mut file = private_file::open(file)?;
+    file.set_len(0)?;
+    file.write_all(pem)
 }
 
 /// What people may type: `localhost`, this host's name, also as mDNS knows it, its addresses.

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -37,6 +38,20 @@ fn a_file_that_cannot_be_used_is_refused() {
     drop(Program::start_plainly(&["-q", "--data", &future.display().to_string()]));
     Connection::open(&future).unwrap().pragma_update(None, "user_version", 99).unwrap();
     is_refused(&future, "a newer wsroom");
+}
+
+#[test]
+fn what_is_kept_is_for_nobody_else_to_read() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let _program = Program::start_plainly(&["-q", "--data", &file.display().to_string()]);
+    let mut seen = 0;
+    for file in place.path().read_dir().unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        seen += 1;
+    }
+    assert!(seen >= 2, "the file and its log");
 }
 
 #[test]
