@@ -21,7 +21,8 @@ use crate::frame;
 use crate::history::History;
 use crate::inbox::{Census, Event, Events, Newcomer, Post, Receipt, Said};
 use crate::logging::Limited;
-use crate::members::{CROWD, Member, Members, NEWS};
+use crate::members::{CROWD, Member, Members, NEWS, as_seen, author};
+use crate::options::Options;
 use crate::outbox::{EchoOutbox, Outbox, Run};
 use crate::room::RoomName;
 use crate::store::{Author, Kept, MessageId, StoreError, Stretch, User, UserId};
@@ -52,6 +53,8 @@ pub struct Broadcaster {
     events: Events,
     /// `--max-backlog`, in bytes.
     max_backlog: usize,
+    /// `--max-message-size`, in bytes, for clients to know; it is not this thread that sees to it.
+    max_message_size: usize,
     /// A room is here while it has members, and only this thread adds or removes: joining and
     /// leaving cannot race.
     rooms: HashMap<RoomName, Members>,
@@ -81,8 +84,8 @@ struct Turn {
     talking: Vec<RoomName>,
     /// Bytes joined so far.
     bytes: usize,
-    /// Who said something, to be told if it cannot be kept.
-    speakers: Vec<ClientId>,
+    /// Who said something, and its `ref`, to be told if it cannot be kept.
+    speakers: Vec<(ClientId, Option<String>)>,
     /// Messages of those who are no clients, and wait for a receipt.
     posts: Vec<(Box<Post>, MessageId)>,
 }
@@ -98,10 +101,11 @@ enum Woken {
 
 impl Broadcaster {
     /// A broadcaster with no clients.
-    pub fn new(events: Events, max_backlog: usize, history: History) -> Self {
+    pub fn new(events: Events, options: &Options, history: History) -> Self {
         Self {
             events,
-            max_backlog,
+            max_backlog: options.max_backlog,
+            max_message_size: options.max_message_size,
             rooms: HashMap::new(),
             clients: HashMap::new(),
             history,
@@ -186,7 +190,7 @@ impl Broadcaster {
         // A sender that was cut off in this turn is nowhere, and what it said goes nowhere.
         let Some(Home::Room(room, user)) = self.clients.get(&sender) else { return };
         let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
-        self.turn.speakers.push(sender);
+        self.turn.speakers.push((sender, said.reference.clone()));
         self.relay(room, author, said, Some(sender));
     }
 
@@ -251,10 +255,10 @@ impl Broadcaster {
         for (post, _) in turn.posts {
             drop(post.reply.try_send(Err(detail.clone())));
         }
-        let complaint = Heard::Error(&Complaint { code: "not-kept", detail }).frame();
-        for speaker in turn.speakers {
+        for (speaker, reference) in turn.speakers {
             if self.find(speaker).is_some_and(|member| member.speaks == Speaks::V1) {
-                self.send_alone(speaker, &complaint);
+                let complaint = Complaint { code: "not-kept", detail: detail.clone(), reference };
+                self.send_alone(speaker, &Heard::Error(&complaint).frame());
             }
         }
     }
@@ -283,9 +287,9 @@ impl Broadcaster {
     }
 
     fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { wire, room, hello: mut first, speaks, user, since } = newcomer;
+        let Newcomer { wire, room, hello: mut first, speaks, user, wishes } = newcomer;
         let id = wire.id();
-        let mut outbox = Outbox::new(wire);
+        let mut outbox = Outbox::new(wire, wishes.slow);
         // What was said before the client came goes out before it is a member.
         self.end_turn();
         self.clients.insert(id, Home::Room(room.clone(), user.map(Box::new)));
@@ -294,7 +298,7 @@ impl Broadcaster {
             return outbox.end(&first, &self.events);
         }
         self.rooms.entry(room.clone()).or_default();
-        let past = self.past(&room, since, speaks);
+        let past = self.past(&room, wishes.since, speaks);
         if speaks == Speaks::V1 {
             self.welcome(id, &room, &past, &mut first);
         }
@@ -340,6 +344,7 @@ impl Broadcaster {
             last: past.last,
             replayed: past.messages.len(),
             complete: past.complete,
+            limit: self.max_message_size,
         }
         .push(first);
     }
@@ -454,25 +459,6 @@ impl Turn {
             self.talking.push(room.clone());
         }
     }
-}
-
-/// Whoever says something, by the name that they have now.
-fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
-    let name = match (user, client) {
-        (Some(user), _) => user.name.clone(),
-        (None, Some(client)) => guest(client),
-        (None, None) => "guest".to_owned(),
-    };
-    Author { user: user.map(|user| user.id), name }
-}
-
-fn as_seen(id: ClientId, user: Option<&User>) -> v1::Member {
-    let Author { user, name } = author(Some(id), user);
-    v1::Member { id: id.number(), user, name }
-}
-
-fn guest(client: ClientId) -> String {
-    format!("guest-{}", client.number())
 }
 
 /// "An endpoint is going away, such as a server going down" (RFC 6455 §7.4.1).

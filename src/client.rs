@@ -19,8 +19,8 @@ use crate::feed::{Feed, Way};
 use crate::frame;
 use crate::inbox::{Event, Events, Newcomer};
 use crate::outbox::EchoOutbox;
-use crate::room::Target;
-use crate::store::{MessageId, User};
+use crate::room::{Target, Wishes};
+use crate::store::User;
 use crate::v1::Speaks;
 use crate::wire::{Wire, timed_out};
 
@@ -50,8 +50,8 @@ pub struct Start {
     pub speaks: Speaks,
     /// Whose key came with it.
     pub user: Option<User>,
-    /// `?since=ID`.
-    pub since: Option<MessageId>,
+    /// What it wishes for.
+    pub wishes: Wishes,
 }
 
 /// Reads the client's messages until it leaves.
@@ -70,11 +70,11 @@ pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, limits: Limits, even
 /// memory for as long as it does.
 #[inline(never)]
 fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Way, Vec<u8>) {
-    let Start { hello, tail, speaks, user, since } = start;
+    let Start { hello, tail, speaks, user, wishes } = start;
     match target {
         Target::Room(room) => {
             let (wire, room) = (Arc::clone(wire), room.clone());
-            let newcomer = Newcomer { wire, room, hello, speaks, user, since };
+            let newcomer = Newcomer { wire, room, hello, speaks, user, wishes };
             events.send(Event::Joined(Box::new(newcomer)));
             (Way::Room(events.clone(), speaks), tail)
         }

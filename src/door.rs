@@ -134,10 +134,10 @@ impl Door {
     }
 
     fn agree(&self, request: &Request, target: &Target, tail: Vec<u8>) -> Result<Start, Answer> {
-        let Agreed { hello, speaks, since } =
+        let Agreed { hello, speaks, wishes } =
             handshake::accept(request, target, &self.allow_origin)?;
         let user = self.users.whoever(request)?;
-        Ok(Start { hello, tail, speaks, user, since })
+        Ok(Start { hello, tail, speaks, user, wishes })
     }
 
     fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {

@@ -8,8 +8,7 @@ use tungstenite::handshake::server::{create_response, write_response};
 
 use crate::answer::Answer;
 use crate::request::Request;
-use crate::room::Target;
-use crate::store::MessageId;
+use crate::room::{Target, Wishes};
 use crate::v1::{self, Speaks};
 
 /// What was agreed on.
@@ -18,8 +17,8 @@ pub struct Agreed {
     pub hello: Vec<u8>,
     /// The subprotocol, if one was chosen.
     pub speaks: Speaks,
-    /// `?since=ID`.
-    pub since: Option<MessageId>,
+    /// What it wishes for.
+    pub wishes: Wishes,
 }
 
 /// What is agreed on with a request that becomes a WebSocket at `target`.
@@ -51,26 +50,18 @@ pub fn accept(
         return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
-    let since = since(request.query.as_deref().unwrap_or_default())?;
+    let wishes = Wishes::parse(request.query.as_deref().unwrap_or_default())
+        .map_err(|sentence| Answer::refusal(400, sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
     let speaks = if offered { Speaks::V1 } else { Speaks::Plain };
     let key = request.value("Sec-WebSocket-Key");
     match key.and_then(|key| switching_protocols(key, speaks)) {
-        Some(hello) => Ok(Agreed { hello, speaks, since }),
+        Some(hello) => Ok(Agreed { hello, speaks, wishes }),
         None => Err(Answer::refusal(
             400,
             "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
         )),
     }
-}
-
-/// The id in a query, if it names one.
-fn since(query: &str) -> Result<Option<MessageId>, Answer> {
-    let Some(digits) = query.split('&').find_map(|part| part.strip_prefix("since=")) else {
-        return Ok(None);
-    };
-    let id = digits.parse().ok().filter(|&id: &MessageId| id >= 0);
-    id.map(Some).ok_or_else(|| Answer::refusal(400, "since is the id of a message, or 0."))
 }
 
 /// Whether it is a WebSocket that the client wants, wherever it asks for it.

@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::coding::Data;
 
 use crate::frame;
 use crate::outbox::EchoOutbox;
-use crate::room::RoomName;
+use crate::room::{RoomName, Wishes};
 use crate::store::{Content, MessageId, User, UserId};
 use crate::v1::Speaks;
 use crate::wire::{ClientId, Wire};
@@ -74,8 +74,8 @@ pub struct Newcomer {
     pub speaks: Speaks,
     /// Who it is; `None`: a guest.
     pub user: Option<User>,
-    /// `?since=ID`: it wants what was said behind that first.
-    pub since: Option<MessageId>,
+    /// What it asks for in its address.
+    pub wishes: Wishes,
 }
 
 /// A message on its way to the broadcaster.

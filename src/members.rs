@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::inbox::{Events, Said};
 use crate::outbox::{Outbox, Run};
-use crate::store::Kept;
+use crate::store::{Author, Kept, User};
 use crate::v1::{self, Heard, Speaks};
 use crate::wire::ClientId;
 
@@ -247,4 +247,24 @@ fn with_own(all: &[u8], own: &[Own]) -> Vec<u8> {
     }
     bytes.extend_from_slice(&all[taken..]);
     bytes
+}
+
+/// Whoever says something, by the name that they have now.
+pub fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
+    let name = match (user, client) {
+        (Some(user), _) => user.name.clone(),
+        (None, Some(client)) => guest(client),
+        (None, None) => "guest".to_owned(),
+    };
+    Author { user: user.map(|user| user.id), name }
+}
+
+/// A member as the others see it.
+pub fn as_seen(id: ClientId, user: Option<&User>) -> v1::Member {
+    let Author { user, name } = author(Some(id), user);
+    v1::Member { id: id.number(), user, name }
+}
+
+fn guest(client: ClientId) -> String {
+    format!("guest-{}", client.number())
 }

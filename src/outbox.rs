@@ -21,6 +21,7 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
@@ -34,6 +35,12 @@ const WRITER_STACK: usize = 128 << 10;
 /// The writer gives this many bytes to the kernel at a time, so that what waits is counted down
 /// steadily.
 const PIECE: usize = 64 << 10;
+
+/// Pieces in which a slow client is written to, a second.
+const SLOW_PIECES: u32 = 10;
+
+/// Bytes that may wait for a client that wished to be slow, so that a class sees what happens then.
+const SLOW_BACKLOG: usize = 64 << 10;
 
 /// What an entry of the queue itself takes, in bytes, or so: many tiny messages fill it too.
 const ENTRY: usize = 64;
@@ -67,6 +74,9 @@ pub struct Gone;
 /// A room member's way out.
 pub struct Outbox {
     wire: Arc<Wire>,
+    /// Bytes a second, if it has wished for that: then it is always behind, and only its own
+    /// writer thread waits.
+    slow: Option<u32>,
     /// `None` while direct. Boxed: in a straight walk over the members it is rarely there.
     behind: Option<Box<Behind>>,
 }
@@ -89,9 +99,9 @@ enum Waiting {
 }
 
 impl Outbox {
-    /// A way out for a new member, direct.
-    pub fn new(wire: Arc<Wire>) -> Self {
-        Self { wire, behind: None }
+    /// A way out for a new member, direct, or `slow` as it has wished.
+    pub fn new(wire: Arc<Wire>, slow: Option<u32>) -> Self {
+        Self { wire, slow, behind: None }
     }
 
     /// Sends `run`, or lets it wait. At most `max_backlog` bytes may wait behind the first run that
@@ -103,7 +113,13 @@ impl Outbox {
         if run.bytes.is_empty() {
             return Ok(());
         }
-        let Some(behind) = &self.behind else { return self.send_directly(run, events) };
+        let Some(behind) = &self.behind else {
+            return match self.slow {
+                None => self.send_directly(run, events),
+                Some(_) => self.fall_behind(run.rest(0), events),
+            };
+        };
+        let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG));
         let waiting = behind.waiting.load(Ordering::Acquire);
         if waiting > 0 && waiting + run.bytes.len() > max_backlog.saturating_add(behind.allowance) {
             self.wire.cut("too much waited for it (--max-backlog)");
@@ -150,12 +166,12 @@ impl Outbox {
         let (queue, frames) = unbounded();
         let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: rest.len() });
         behind.push(rest);
-        let (wire, waiting, events) =
-            (Arc::clone(&self.wire), Arc::clone(&behind.waiting), events.clone());
+        let (wire, slow) = (Arc::clone(&self.wire), self.slow);
+        let (waiting, events) = (Arc::clone(&behind.waiting), events.clone());
         let thread = thread::Builder::new()
             .name(self.wire.id().to_string().replace("client", "writer"))
             .stack_size(WRITER_STACK)
-            .spawn(move || write(&wire, &frames, &waiting, &events));
+            .spawn(move || write(&wire, slow, &frames, &waiting, &events));
         if thread.is_err() {
             self.wire.cut("no thread could be started to write to it");
             return Err(Gone);
@@ -179,7 +195,13 @@ impl Behind {
 }
 
 /// The writer thread: sends what waits, blocking, until the member is direct again or gone.
-fn write(wire: &Wire, queue: &Receiver<Waiting>, waiting: &AtomicUsize, events: &Events) {
+fn write(
+    wire: &Wire,
+    slow: Option<u32>,
+    queue: &Receiver<Waiting>,
+    waiting: &AtomicUsize,
+    events: &Events,
+) {
     loop {
         let next = match queue.try_recv() {
             Ok(next) => next,
@@ -195,7 +217,7 @@ fn write(wire: &Wire, queue: &Receiver<Waiting>, waiting: &AtomicUsize, events: 
         match next {
             Waiting::End => return wire.finish(),
             Waiting::Frames(frames) => {
-                if let Err(error) = write_frames(wire, &frames, waiting) {
+                if let Err(error) = write_frames(wire, slow, &frames, waiting) {
                     return give_up(wire, &error);
                 }
             }
@@ -203,14 +225,23 @@ fn write(wire: &Wire, queue: &Receiver<Waiting>, waiting: &AtomicUsize, events: 
     }
 }
 
-fn write_frames(wire: &Wire, frames: &[u8], waiting: &AtomicUsize) -> io::Result<()> {
+fn write_frames(
+    wire: &Wire,
+    slow: Option<u32>,
+    frames: &[u8],
+    waiting: &AtomicUsize,
+) -> io::Result<()> {
     let mut rest = frames;
+    let piece = slow.map_or(PIECE, |slow| (slow / SLOW_PIECES) as usize);
     // Sent once even if empty: under TLS something may be sealed and wait to leave.
     loop {
-        match wire.send(&rest[..rest.len().min(PIECE)]) {
+        match wire.send(&rest[..rest.len().min(piece)]) {
             Ok(sent) => {
                 rest = &rest[sent..];
                 waiting.fetch_sub(sent, Ordering::Release);
+                if slow.is_some() {
+                    thread::sleep(Duration::from_secs(1) / SLOW_PIECES);
+                }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

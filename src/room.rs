@@ -1,9 +1,15 @@
-//! Names of rooms, and where a WebSocket may go: a room or the echo.
+//! Names of rooms, where a WebSocket may go (a room or the echo), and what it may wish for there.
 //!
 //! Not here: who is in a room (see `broadcaster`).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use crate::store::MessageId;
+
+/// How slow a client may wish to be: not so slow that it would never be done.
+const SLOW: RangeInclusive<u32> = 100..=1_000_000;
 
 /// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
 /// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings. Not
@@ -44,6 +50,39 @@ pub enum Target {
     Echo,
     /// Every message goes to everyone in the room.
     Room(RoomName),
+}
+
+/// What a client of a room wishes for, in the query of its address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Wishes {
+    /// `since=ID`: it wants what was said behind that first.
+    pub since: Option<MessageId>,
+    /// `slow=N`: it is sent no more than so many bytes a second, as over a bad network.
+    pub slow: Option<u32>,
+}
+
+impl Wishes {
+    /// Reads a query. What it does not know it leaves alone.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn parse(query: &str) -> Result<Self, &'static str> {
+        let mut wishes = Self::default();
+        for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+            match name {
+                "since" => {
+                    let id = value.parse().ok().filter(|&id: &MessageId| id >= 0);
+                    wishes.since = Some(id.ok_or("since is the id of a message, or 0.")?);
+                }
+                "slow" => {
+                    let pace = value.parse().ok().filter(|pace| SLOW.contains(pace));
+                    wishes.slow = Some(pace.ok_or("slow is 100 to 1000000, in bytes a second.")?);
+                }
+                _ => {}
+            }
+        }
+        Ok(wishes)
+    }
 }
 
 /// `/ws/…` with something that is no room name.
@@ -87,6 +126,17 @@ mod tests {
         }
         for bad in ["", ".", "..", "a b", "a/b", "a%20b", "ä", "a?b", "a\n", &"x".repeat(65)] {
             assert!(RoomName::parse(bad).is_none(), "{bad:?} passed");
+        }
+    }
+
+    #[test]
+    fn wishes_are_whole_numbers() {
+        let wishes = Wishes { since: Some(7), slow: Some(1000) };
+        assert_eq!(Wishes::parse("since=7&x=y&slow=1000"), Ok(wishes));
+        assert_eq!(Wishes::parse(""), Ok(Wishes::default()));
+        for bad in ["since=", "since=-1", "since=a", "slow=", "slow=99", "slow=1000001", "slow=1.5"]
+        {
+            assert!(Wishes::parse(bad).is_err(), "{bad:?} passed");
         }
     }
 

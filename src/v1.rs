@@ -59,7 +59,7 @@ pub fn deed(kind: Data, payload: Bytes, announced: Option<Announced>) -> Result<
     }
     if announced.is_some() {
         let detail = "a binary message was announced, and the next one was a text".to_owned();
-        return Err(Complaint { code: "no-binary", detail });
+        return Err(Complaint::new("no-binary", detail));
     }
     let text = str::from_utf8(&payload).expect("tungstenite takes no other text");
     Ok(match Said::parse(text)? {
@@ -108,20 +108,29 @@ pub struct Complaint {
     pub code: &'static str,
     /// For people.
     pub detail: String,
+    /// The mark of the message that it is about, if it had one and is known.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+impl Complaint {
+    fn new(code: &'static str, detail: String) -> Self {
+        Self { code, detail, reference: None }
+    }
 }
 
 impl Said {
     fn parse(text: &str) -> Result<Self, Complaint> {
-        let said: Self = serde_json::from_str(text).map_err(|error| Complaint {
-            code: if error.is_data() { "bad-event" } else { "bad-json" },
-            detail: error.to_string(),
+        let said: Self = serde_json::from_str(text).map_err(|error| {
+            let code = if error.is_data() { "bad-event" } else { "bad-json" };
+            Complaint::new(code, error.to_string())
         })?;
         match said.longest() {
             0..=LONGEST => Ok(said),
-            _ => Err(Complaint {
-                code: "bad-event",
-                detail: format!("ref, name and media_type take {LONGEST} bytes at most"),
-            }),
+            _ => {
+                let detail = format!("ref, name and media_type take {LONGEST} bytes at most");
+                Err(Complaint::new("bad-event", detail))
+            }
         }
     }
 
@@ -168,6 +177,8 @@ pub enum Heard<'a> {
         replayed: usize,
         /// Nothing is missing between `since` and the first of them.
         complete: bool,
+        /// Bytes that a message may have (`--max-message-size`).
+        limit: usize,
     },
     /// Came since the last such event.
     Joined {

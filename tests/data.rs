@@ -81,9 +81,9 @@ fn a_full_disk_is_told_to_those_who_speak() {
     ada.says("kept");
     ada.hears("kept");
     program.has_limit("--fsize=1:");
-    ada.does(&json!({"type": "message", "text": "lost"}));
+    ada.does(&json!({"type": "message", "text": "lost", "ref": "7"}));
     let error = ada.hears_of("error");
-    assert_eq!(error["code"], "not-kept", "{error}");
+    assert_eq!((&error["code"], &error["ref"]), (&json!("not-kept"), &json!("7")), "{error}");
     program.logs("could not be kept");
     let visit = |request: &str| Visitor::over(Way::Plain.connects(program.address())).asks(request);
     let post = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\na";

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::thread;
 
 use socket2::SockRef;
-use support::{Client, Program, Server, Visitor, masked, until};
+use support::{Client, Program, Server, Visitor, handshake, masked, until};
 
 /// What is said at once.
 const PIECE: usize = 64 << 10;
@@ -269,4 +269,36 @@ fn memory_of_those_who_were_cut_off_is_used_again() {
     // The allocator may keep what one backlog took, but not what five did.
     let after = program.status("VmRSS");
     assert!(after < memory + 2 * BACKLOG, "{memory} KiB have become {after} KiB");
+}
+
+/// So that a class can watch it: one tab is slow, and the others are not.
+#[test]
+fn one_that_wishes_to_be_slow_is_slow_alone() {
+    let program = Program::start(&["-v"]);
+    let (mut ada, mut bob) = (program.joins("physics"), program.joins("physics"));
+    let mut slow = program.connects("/ws/physics?slow=20000");
+    let kilobyte = "x".repeat(1000);
+    for _ in 0..200 {
+        ada.says(&kilobyte);
+        ada.hears(&kilobyte);
+        bob.hears(&kilobyte);
+    }
+    // 64 KiB wait for it, and no more.
+    program.logs("too much waited");
+    slow.is_cut_off();
+    // At a better pace nothing is missing.
+    let mut steady = program.connects("/ws/physics?slow=1000000&since=0");
+    for _ in 0..100 {
+        steady.hears(&kilobyte);
+    }
+    ada.says("the end");
+    steady.hears("the end");
+}
+
+#[test]
+fn a_wish_that_cannot_be_granted_is_refused() {
+    let server = Server::start();
+    for bad in ["slow=99", "slow=1000001", "slow=", "slow=fast"] {
+        server.is_visited().asks(handshake(&format!("/ws/a?{bad}"))).refuses_with(400);
+    }
 }

@@ -23,6 +23,7 @@ fn a_client_is_welcomed_and_told_who_is_there() {
     assert_eq!(welcome["count"], 2);
     assert_eq!((&welcome["last"], &welcome["replayed"]), (&json!(0), &json!(0)));
     assert_eq!(welcome["complete"], true);
+    assert_eq!(welcome["limit"], 1 << 20, "the largest message");
     let you = &welcome["you"];
     assert_eq!(you["name"], format!("guest-{}", you["id"]));
     assert!(you.get("user").is_none(), "a guest has no number in the directory: {you}");

@@ -123,6 +123,22 @@ impl Client {
         told.reason.to_string()
     }
 
+    /// Messages apart, the connection ends without a Close.
+    pub fn is_cut_off(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "waited in vain to be cut off");
+            match self.socket.read() {
+                Ok(Message::Close(close)) => panic!("was told {close:?}"),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("the server keeps it")
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Goes without a word, as when a laptop lid closes: a reset.
     pub fn vanishes(self) {
         let stream = self.socket.get_ref();

@@ -111,7 +111,12 @@ impl Program {
     }
 
     pub fn joins(&self, room: &str) -> Client {
-        Client::over(self.way.connects(self.address), &format!("/ws/{room}"))
+        self.connects(&format!("/ws/{room}"))
+    }
+
+    /// A client at any path, with its query.
+    pub fn connects(&self, path: &str) -> Client {
+        Client::over(self.way.connects(self.address), path)
     }
 
     pub fn is_visited(&self) -> Visitor {
