@@ -67,6 +67,7 @@ pub mod outbox;
 pub mod handover;
 pub mod reply;
 pub mod name;
+pub mod invitation;
 pub mod users;
 pub mod rooms;
 pub mod page;

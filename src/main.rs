@@ -2,8 +2,7 @@
 
 #![warn(clippy::unwrap_used)]
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 #[cfg(unix)]
 use std::sync::Arc;
@@ -30,7 +29,7 @@ fn run(options: &Options) -> Result<(), String> {
     // Before anything can be greeted: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
-    greet(&server);
+    greet(&server, options);
     signals.wait(&server);
     log::info!("stopping");
     server.stop();
@@ -51,35 +50,23 @@ fn refuse(error: &clap::Error) -> String {
 }
 
 /// What a person needs. A closed standard output is no reason not to serve.
-fn greet(server: &Server) {
-    let scheme = if server.certificate().is_some() { "https" } else { "http" };
+fn greet(server: &Server, options: &Options) {
     let mut lines =
         String::from("wsroom is running. Open one of these pages, here and elsewhere:\n");
-    for address in addresses(server.address()) {
-        lines += &format!("  {scheme}://{address}/\n");
+    let place = server.place();
+    for page in place.pages() {
+        lines += &format!("  {page}\n");
     }
     if let Some(own) = server.certificate().filter(|certificate| certificate.is_self_signed()) {
         lines += "The certificate is this program's own, so browsers warn of it. Its SHA-256 fingerprint:\n";
         lines += &format!("  {}\n", own.fingerprint());
     }
-    lines += "Everyone on the page hears everyone else. Ctrl-C stops it.\n";
     let mut out = io::stdout();
-    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
-}
-
-/// The addresses under which a listener on `address` can be reached: when it listens on all,
-/// those of this host's interfaces, the ones for others first.
-fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
-    if !address.ip().is_unspecified() {
-        return vec![address];
+    if out.is_terminal() && !options.no_qr {
+        lines.extend(place.code().map(|code| format!("{code}\n")));
     }
-    let mut interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    // A link-local address needs a zone, and browsers take none.
-    interfaces.retain(|interface| !interface.is_link_local());
-    // `[::]` takes IPv4 too, `0.0.0.0` nothing else.
-    interfaces.retain(|interface| address.is_ipv6() || interface.ip().is_ipv4());
-    interfaces.sort_by_key(|interface| (interface.is_loopback(), interface.ip().is_ipv6()));
-    interfaces.iter().map(|interface| SocketAddr::new(interface.ip(), address.port())).collect()
+    lines += "Everyone on the page hears everyone else. Ctrl-C stops it.\n";
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }
 
 /// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews the certificate.

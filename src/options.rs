@@ -94,6 +94,10 @@ pub struct Options {
     #[arg(default_value = "60")]
     pub max_new_users: u32,
 
+    /// Do not print the page's address as a code for phones; it is printed to terminals only.
+    #[arg(long, env = "WSROOM_NO_QR", value_parser = BoolishValueParser::new())]
+    pub no_qr: bool,
+
     /// Log more: -v debug, -vv trace.
     #[arg(short, long, env = "WSROOM_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,

@@ -16,6 +16,7 @@ use tiny_http::{Method, Request, Response, Server};
 
 use crate::handover::LINES;
 use crate::inbox::Events;
+use crate::invitation::Place;
 use crate::reply::{Reply, field, json, sentence, whole};
 use crate::rooms::Rooms;
 use crate::users::Users;
@@ -41,12 +42,16 @@ macro_rules! file {
 }
 
 /// All there is: no path leads to anything else.
-const FILES: [File; 7] = [
+const FILES: [File; 11] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
-    file!("/messages.js", "messages.js", "text/javascript; charset=utf-8"),
-    file!("/view.js", "view.js", "text/javascript; charset=utf-8"),
+    file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
+    file!("/log.js", "log.js", "text/javascript; charset=utf-8"),
+    file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
+    file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
+    file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
+    file!("/wire.js", "wire.js", "text/javascript; charset=utf-8"),
     file!("/style.css", "style.css", "text/css; charset=utf-8"),
     file!("/favicon.svg", "favicon.svg", "image/svg+xml"),
 ];
@@ -67,10 +72,11 @@ impl Page {
         events: &Events,
         users: Arc<Users>,
         rooms: Rooms,
+        place: Place,
     ) -> io::Result<Self> {
         let server = Arc::new(server);
         let began = Instant::now();
-        let routes = Arc::new(Routes { events: events.clone(), users, rooms, began });
+        let routes = Arc::new(Routes { events: events.clone(), users, rooms, place, began });
         let mut threads = Vec::new();
         for number in 0..LINES {
             let (server, routes) = (Arc::clone(&server), Arc::clone(&routes));
@@ -103,6 +109,7 @@ struct Routes {
     events: Events,
     users: Arc<Users>,
     rooms: Rooms,
+    place: Place,
     began: Instant,
 }
 
@@ -115,6 +122,7 @@ impl Routes {
         match (request.method(), steps.as_slice(), file) {
             (Method::Get | Method::Head, _, Some(file)) => file.answer(request),
             (Method::Get | Method::Head, ["healthz"], _) => self.health(),
+            (Method::Get | Method::Head, ["invitation"], _) => self.place.invite(request.url()),
             (Method::Get | Method::Head, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
             (Method::Get | Method::Head, ["users", "me"], _) => self.users.me(request),
@@ -135,7 +143,9 @@ impl Routes {
             (_, ["rooms", _], _) => not_allowed("POST"),
             (
                 _,
-                ["healthz" | "rooms"] | ["rooms", _, "messages"] | ["rooms", _, "messages", _],
+                ["healthz" | "invitation" | "rooms"]
+                | ["rooms", _, "messages"]
+                | ["rooms", _, "messages", _],
                 _,
             )
             | (_, _, Some(_)) => not_allowed("GET, HEAD"),

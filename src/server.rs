@@ -21,6 +21,7 @@ use crate::door::Door;
 use crate::handover;
 use crate::history::History;
 use crate::inbox::{self, Event, Events};
+use crate::invitation::Place;
 use crate::logging::Limited;
 use crate::options::Options;
 use crate::page::Page;
@@ -75,7 +76,7 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// A running server. It runs until [`Server::stop`].
 pub struct Server {
-    address: SocketAddr,
+    place: Place,
     certificate: Option<Arc<Certificate>>,
     stopping: Arc<AtomicBool>,
     connections: Arc<Connections>,
@@ -102,11 +103,13 @@ impl Server {
         let (events, inbox) = inbox::open();
         let history = History::open(Arc::clone(&store), options.history)
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let broadcaster = Broadcaster::new(events.clone(), options.max_backlog, history);
+        let broadcaster = Broadcaster::new(events.clone(), options, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options));
         let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
-        let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms)?;
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        let place = Place { scheme, address };
+        let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
         let connections = Connections::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -129,12 +132,17 @@ impl Server {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { address, certificate, stopping, connections, events, accept, broadcaster, page })
+        Ok(Self { place, certificate, stopping, connections, events, accept, broadcaster, page })
     }
 
     /// Where it listens, with the port that it got.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.place.address
+    }
+
+    /// The same, as people come to it.
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// What it shows to clients, where it speaks TLS.
@@ -151,7 +159,7 @@ impl Server {
     pub fn stop(self) {
         let deadline = Instant::now() + GOODBYE;
         self.stopping.store(true, Ordering::Release);
-        wake(self.address);
+        wake(self.place.address);
         join(self.accept);
         self.connections.end_unjoined();
         self.events.send(Event::Stopped);

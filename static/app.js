@@ -1,64 +1,46 @@
-// The page of wsroom, from the top: which room, one connection to it, what comes in, what goes out.
+// The page of wsroom, from the top: which room, what goes out, and what is where on the page.
 //
-//   address (#room) ──▶ enterRoom ──▶ Connection ──▶ connectionChanged, frameCame ──▶ view
-//   box, button, drag, paste ──▶ sendText, sendFiles ──▶ Connection
+//   address (#room) ──▶ enterRoom ──▶ Room ──▶ log, people
+//   box, button, drag, paste ──▶ Room
 //
-// It is not: keeping a connection alive (connection.js), the form of frames (messages.js), or drawing (view.js).
+// It is not: any of their work. The other files are best read in this order: room.js (wsroom.v1, resuming),
+// connection.js, log.js, people.js, places.js, wire.js.
 
-import { Connection } from "./connection.js";
-import { MAX_BYTES, TAB, fileFrame, read, textFrame, tooLarge } from "./messages.js";
-import { clearLog, element, showMessage, showNotice, showStatus, size } from "./view.js";
+import { element, size } from "./dom.js";
+import * as log from "./log.js";
+import * as people from "./people.js";
+import { Room } from "./room.js";
 
-/** @import { Report } from "./connection.js" */
-
-const roomForm = element("room-form", HTMLFormElement);
-const roomField = element("room", HTMLInputElement);
-const nameField = element("name", HTMLInputElement);
+const roomsButton = element("rooms-button", HTMLButtonElement);
+const projectedRoom = element("projected-room", HTMLHeadingElement);
 const compose = element("compose", HTMLFormElement);
 const draft = element("text", HTMLTextAreaElement);
-const sendButton = element("send", HTMLButtonElement);
 const fileField = element("file", HTMLInputElement);
 const dropSign = element("drop", HTMLParagraphElement);
+const wirePanel = element("wire", HTMLElement);
+const slow = element("slow", HTMLSelectElement);
 
-let room = "";
+let name = "";
 
-/** Null while the address names no possible room. @type {Connection | null} */
-let connection = null;
-
-let isOpen = false;
-let wasLost = false; // in this room, so that the log can say where its gap is
-
-/**
- * What was sent and has not come back yet, oldest first: given back to the user if the connection breaks.
- * @type {{ text?: string, file?: string }[]}
- */
-let unheard = [];
-
-let unseen = 0; // messages since the page was last looked at
+/** Null while the address names no possible room. @type {Room | null} */
+let room = null;
 
 // ---------------------------------------------------------------- room
 
 const LOBBY = "lobby";
 
-/** "." and ".." are names to the server, but a browser resolves them as folders before it connects. */
+/** "." and ".." are names to nobody: a browser resolves them as folders before it connects. */
 const ROOM_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
 
 function enterRoom() {
-  connection?.end();
-  connection = null;
-  isOpen = wasLost = false;
-  unheard = [];
-  clearLog();
-
-  room = roomInAddress();
-  roomField.value = room;
-  showTitle();
-  if (ROOM_NAME.test(room)) {
-    connection = new Connection(addressOf(room), connectionChanged, frameCame);
-  } else {
-    allowSending(false);
-    showStatus("offline", "This is no name for a room. It takes 1 to 64 of the letters A to Z, digits, and . _ ~ -");
-  }
+  const unheard = room?.end() ?? [];
+  const before = name;
+  name = roomInAddress();
+  log.clear(name);
+  if (unheard.length > 0) log.showNotice(`Not sent to #${before}: ${unheard.join(", ")}`);
+  roomsButton.textContent = projectedRoom.textContent = `#${name}`;
+  room = ROOM_NAME.test(name) ? new Room(addressOf) : null;
+  if (!room) log.showStatus("offline", "This is no name for a room. It takes 1 to 64 of the letters A to Z, digits, and . _ ~ -");
 }
 
 function roomInAddress() {
@@ -72,166 +54,57 @@ function roomInAddress() {
 
 /**
  * Relative to the page, so that it is right below any prefix, and behind a proxy that adds TLS.
- * @param {string} room
+ * @param {number} since
  */
-function addressOf(room) {
-  const address = new URL(room === LOBBY ? "ws" : `ws/${room}`, location.href);
+function addressOf(since) {
+  const address = new URL(`ws/${name}`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  address.hash = "";
+  address.searchParams.set("since", String(since));
+  if (slow.value) address.searchParams.set("slow", slow.value);
   return address;
-}
-
-// ---------------------------------------------------------------- what the connection says
-
-/** @param {Report} report */
-function connectionChanged({ state, why = "", seconds }) {
-  if (isOpen && state !== "open") connectionLost(why);
-  allowSending(state === "open");
-  switch (state) {
-    case "connecting":
-      showStatus(state, `Connecting to ${room}…`);
-      break;
-    case "open":
-      showStatus(state, `Connected to ${room}`);
-      if (wasLost) showNotice("Connected again. What was said in between is not shown here.");
-      wasLost = false;
-      break;
-    case "waiting":
-      showStatus(state, `${why} Trying again`, whenAgain(seconds));
-      break;
-    case "offline":
-      showStatus(state, "This device is offline. Trying again", whenAgain(seconds));
-      break;
-    default:
-      throw new Error(`no such state of a connection: ${state}`);
-  }
-}
-
-/** @param {number | undefined} seconds */
-function whenAgain(seconds) {
-  return seconds === undefined ? "when you are back" : `in ${seconds} s`;
-}
-
-/** @param {boolean} allowed */
-function allowSending(allowed) {
-  isOpen = allowed;
-  sendButton.disabled = fileField.disabled = !allowed;
-  sendButton.title = allowed ? "" : "Not connected: your text stays in the box.";
-}
-
-/** @param {string} why */
-function connectionLost(why) {
-  wasLost = true;
-  showNotice(why);
-  const texts = unheard.flatMap(({ text }) => text ?? []);
-  const files = unheard.flatMap(({ file }) => file ?? []);
-  unheard = [];
-  if (texts.length > 0) {
-    draft.value = [...texts, draft.value].filter(Boolean).join("\n");
-    showNotice("Your last words may not have been heard. They are back in the box.");
-  }
-  if (files.length > 0) showNotice(`May not have arrived: ${files.join(", ")}`);
-}
-
-/** @param {string | ArrayBuffer} frame */
-function frameCame(frame) {
-  const message = read(frame);
-  const own = message.tab === TAB;
-  if (own) unheard.shift(); // the server keeps the order, so it is the oldest
-  showMessage(message, own);
-  if (document.hidden) unseen += 1;
-  showTitle();
-}
-
-function showTitle() {
-  document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${room} · wsroom`;
 }
 
 // ---------------------------------------------------------------- what the user says
 
-// Nothing is drawn here: a message is shown when it comes back from the server, in its place among the others'.
-
 function sendText() {
   const text = draft.value.trimEnd();
-  if (!text) return;
-  const frame = textFrame(myName(), text);
-  if (tooLarge(frame)) {
-    showNotice(`This text is too long: ${size(MAX_BYTES)} is the most that fits in a message.`);
-  } else if (connection?.send(frame)) {
-    unheard.push({ text });
-    draft.value = "";
-  }
+  if (!text || !room) return;
+  const problem = room.say(text);
+  if (problem) log.showNotice(problem);
+  else draft.value = "";
 }
 
 /** @param {Iterable<File>} files */
 async function sendFiles(files) {
-  const here = connection; // whatever room the user is in when a slow disk has answered
+  const here = room; // whatever room the user is in when a slow disk has answered
   for (const file of files) {
-    const problem = await sendFile(here, file);
-    if (problem) showNotice(`${file.name} was not sent: ${problem}`);
+    const problem = here && (await sendFile(here, file));
+    if (problem) log.showNotice(`${file.name} was not sent: ${problem}`);
   }
 }
 
 /**
- * @param {Connection | null} here
+ * @param {Room} here
  * @param {File} file
- * @returns {Promise<string>} why it was not sent; empty if it was
  */
 async function sendFile(here, file) {
-  if (file.size > MAX_BYTES) return `it has ${size(file.size)}, and ${size(MAX_BYTES)} is the most that fits in a message.`;
-  try {
-    const frame = await fileFrame(myName(), file);
-    if (!here?.send(frame)) return "there is no connection.";
-  } catch {
-    return "it cannot be read. A folder, perhaps?";
-  }
-  unheard.push({ file: file.name });
-  return "";
-}
-
-function myName() {
-  return nameField.value.trim();
-}
-
-// ---------------------------------------------------------------- the name, kept for the next visit
-
-const NAME_KEY = "wsroom.name";
-
-function recallName() {
-  try {
-    nameField.value = localStorage.getItem(NAME_KEY) ?? "";
-  } catch {
-    // The browser keeps nothing for this page. It is a guest, then.
-  }
-}
-
-function keepName() {
-  try {
-    localStorage.setItem(NAME_KEY, myName());
-  } catch {
-    // As above.
-  }
+  if (file.size > here.limit) return `it has ${size(file.size)}, and a message here has ${size(here.limit)} at most.`;
+  const bytes = await file.arrayBuffer().catch(() => null);
+  return bytes ? here.show(file.name, file.type, bytes) : "it cannot be read. A folder, perhaps?";
 }
 
 // ---------------------------------------------------------------- keys, buttons, drag and paste
 
 window.addEventListener("hashchange", enterRoom);
 
-roomField.addEventListener("change", () => {
-  location.hash = roomField.value.trim().replace(/^#/, "");
-});
-
-roomForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  draft.focus();
-});
-
-nameField.addEventListener("input", keepName);
-
 compose.addEventListener("submit", (event) => {
   event.preventDefault();
   sendText();
   draft.focus();
 });
+
+draft.addEventListener("input", () => room?.type());
 
 draft.addEventListener("keydown", (event) => {
   // Enter may also end a word of Japanese, say. 229 is how Safari tells that.
@@ -277,11 +150,40 @@ function bringsFiles(event) {
   return event.dataTransfer?.types.includes("Files") ?? false;
 }
 
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
-  unseen = 0;
-  showTitle();
+/**
+ * A button that opens a panel beside the log, and closes it.
+ * @param {string} id
+ * @param {(shown: boolean) => void} show
+ */
+function toggles(id, show) {
+  const toggle = element(id, HTMLButtonElement);
+  toggle.addEventListener("click", () => {
+    const shown = toggle.getAttribute("aria-expanded") !== "true";
+    toggle.setAttribute("aria-expanded", String(shown));
+    show(shown);
+  });
+}
+
+toggles("people-button", (shown) => (element("people", HTMLElement).hidden = !shown));
+
+/** What only some ask for is fetched when they do. @param {() => Promise<unknown>} use */
+const fetched = (use) => use().catch((error) => log.showNotice(error.message));
+
+toggles("wire-button", (shown) => {
+  wirePanel.hidden = !shown;
+  fetched(async () => (await import("./wire.js")).show(shown, () => ({ name, last: room?.last ?? 0 })));
 });
 
-recallName();
+roomsButton.addEventListener("click", () => fetched(async () => (await import("./places.js")).showRooms()));
+
+element("projector-button", HTMLButtonElement).addEventListener("click", () =>
+  fetched(async () => (await import("./places.js")).project(name)));
+
+slow.addEventListener("change", () => room?.again());
+
+window.addEventListener("beforeunload", (event) => {
+  if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave
+});
+
+people.start(() => room?.again());
 enterRoom();

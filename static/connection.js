@@ -6,7 +6,7 @@
 // The pauses grow and are random, so that a server which restarts is not met by everyone at once, and
 // nothing is tried while nobody looks at the page.
 //
-// It is not: what frames mean (messages.js), nor what the user sees of it (app.js, view.js).
+// It is not: what frames mean (room.js), nor what the user sees of it (log.js, wire.js).
 
 const FIRST_PAUSE = 1_000; // milliseconds, as all of these
 const LONGEST_PAUSE = 30_000;
@@ -17,12 +17,19 @@ const STEADY = 10_000;
 /** How long to wait for the server's answer before the connection counts as lost. */
 const PATIENCE = 30_000;
 
-/**
- * @typedef {object} Report
- * @property {"connecting" | "open" | "waiting" | "offline"} state
- * @property {string} [why]      what happened, as a sentence
- * @property {number} [seconds]  until the next attempt; missing while the page is hidden
- */
+/** @typedef {string | ArrayBuffer} Frame */
+
+/** What there is to see of every connection. The functions are the wire panel's, once it has been opened. */
+export const witness = {
+  /** @type {WebSocket | null} */ socket: null,
+  in: { frames: 0, bytes: 0 },
+  out: { frames: 0, bytes: 0 },
+  frame: (/** @type {"in" | "out"} */ direction, /** @type {Frame} */ frame, /** @type {number} */ bytes) => {},
+  opened: () => {},
+  closed: (/** @type {number} */ code, /** @type {string} */ words) => {},
+  why: "", // there is no connection
+  failed: (/** @type {string} */ why) => {},
+};
 
 export class Connection {
   #address;
@@ -44,9 +51,10 @@ export class Connection {
   #why = "";
 
   /**
-   * @param {URL} address
-   * @param {(report: Report) => void} report               called at every change, and every second of a pause
-   * @param {(frame: string | ArrayBuffer) => void} hear    called with every frame, in order
+   * @param {() => URL} address   asked for each attempt anew
+   * @param {(state: string, why?: string, seconds?: number) => void} report  told every change, and every
+   *   second of a pause until the next attempt; while the page is hidden there is none
+   * @param {(frame: Frame) => void} hear  told every frame, in order
    */
   constructor(address, report, hear) {
     this.#address = address;
@@ -58,17 +66,29 @@ export class Connection {
     this.#connect();
   }
 
+  /** Bytes that were sent and are still in this browser. */
+  get underWay() {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
   /**
-   * @param {string | Uint8Array<ArrayBuffer>} frame
+   * @param {Frame} frame
    * @returns {boolean} false: not connected, nothing was sent
    */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(frame);
+    testify("out", frame);
     // Whoever speaks hears itself back from the server. Silence means a dead line, which a browser
     // does not notice by itself for minutes (a laptop that changed its network, say).
     if (this.#timer === undefined) this.#loseAfterPatience();
     return true;
+  }
+
+  /** Connects anew, as another user or at another pace. */
+  again() {
+    this.#failures = 0;
+    this.#connect();
   }
 
   /** Nothing is reported after this. What was sent before still leaves. */
@@ -80,26 +100,45 @@ export class Connection {
   #connect() {
     this.#letGo();
     this.#openSince = 0;
-    const socket = new WebSocket(this.#address);
+    const socket = new WebSocket(this.#address(), "wsroom.v1");
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#opened();
+    socket.onopen = () => this.#opened(socket);
     socket.onmessage = (event) => this.#heard(event.data);
-    socket.onclose = (event) => this.#lost(inWords(event, this.#openSince > 0));
+    socket.onclose = (event) => this.#closed(event);
     this.#socket = socket;
     this.#loseAfterPatience();
-    this.#report({ state: "connecting" });
+    this.#report("connecting");
   }
 
-  #opened() {
+  /** @param {WebSocket} socket */
+  #opened(socket) {
     this.#stopTimer();
     this.#openSince = Date.now();
-    this.#report({ state: "open" });
+    witness.socket = socket;
+    witness.opened();
+    this.#report("open");
   }
 
-  /** @param {string | ArrayBuffer} frame */
+  /** @param {Frame} frame */
   #heard(frame) {
     this.#stopTimer();
+    testify("in", frame);
     this.#hear(frame);
+  }
+
+  /** @param {CloseEvent} event */
+  async #closed({ code, reason }) {
+    const wasOpen = this.#openSince > 0;
+    const words = wasOpen ? inWords(code, reason) : "The server cannot be reached.";
+    witness.closed(code, words);
+    this.#lost(words);
+    if (wasOpen || document.hidden) return;
+    // A browser does not tell a page why a WebSocket could not be opened. A plain request may.
+    const why = await whyNot(this.#address());
+    if (this.#socket || this.#ending.signal.aborted) return;
+    this.#why = witness.why = why;
+    witness.failed(why);
+    this.#wait();
   }
 
   /** @param {string} why */
@@ -119,10 +158,10 @@ export class Connection {
     const state = navigator.onLine ? "waiting" : "offline";
     if (document.hidden) {
       this.#stopTimer();
-      this.#report({ state, why: this.#why });
+      this.#report(state, this.#why);
     } else if (left > 0) {
       this.#startTimer(Math.min(left, 1_000), () => this.#wait());
-      this.#report({ state, why: this.#why, seconds: Math.ceil(left / 1_000) });
+      this.#report(state, this.#why, Math.ceil(left / 1_000));
     } else {
       // Also when the browser says that it is offline: a server on this machine is still within reach.
       this.#connect();
@@ -165,24 +204,50 @@ export class Connection {
 }
 
 /**
- * @param {CloseEvent} event
- * @param {boolean} wasOpen
+ * @param {"in" | "out"} direction
+ * @param {Frame} frame
  */
-function inWords({ code, reason }, wasOpen) {
+function testify(direction, frame) {
+  const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
+  witness[direction].frames += 1;
+  witness[direction].bytes += bytes;
+  witness.frame(direction, frame, bytes);
+}
+
+/** What a proxy that does not pass WebSockets on is told by; see wire.js. */
+export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
+
+/** @param {URL} address  of the WebSocket */
+async function whyNot(address) {
+  const plain = new URL(address);
+  plain.protocol = location.protocol;
+  try {
+    const answer = await fetch(plain, { cache: "no-store" });
+    // 426 Upgrade Required: the server has seen no upgrade, so something on the way has taken it out.
+    return answer.status === 426 ? NO_UPGRADE : (await answer.text()).trim().slice(0, 200);
+  } catch {
+    return "The server cannot be reached.";
+  }
+}
+
+/**
+ * Close codes in plain words (RFC 6455 §7.4.1).
+ * @param {number} code
+ * @param {string} reason
+ */
+function inWords(code, reason) {
   switch (code) {
     case 1001:
       return "The server is stopping or restarting.";
     case 1008:
-      return `The server ended the connection${reason ? `: ${reason}.` : ", because this page was too slow or broke a rule."}`;
+      return `The server ended the connection${reason ? `: ${reason}.` : ", because this page broke a rule."}`;
     case 1009:
       return "The last message was larger than the server takes.";
-    case 1011:
-      return "The server had a fault.";
     case 1000:
-    case 1005:
+    case 1005: // a Close frame without a code
       return "The server ended the connection.";
-    case 1006: // no Close frame: the line broke, or a refusal, which a browser does not let a page see
-      return wasOpen ? "Connection lost." : "The server cannot be reached.";
+    case 1006: // no Close frame: the line broke, or too much waited for this page
+      return "Connection lost.";
     default:
       return `The server ended the connection (${code}${reason && `, ${reason}`}).`;
   }

@@ -124,8 +124,12 @@ fn help_names_every_option_with_variable_default_and_unit() {
             assert!(said.contains(&format!("[default: {default}]")), "{said}");
         }
     }
-    for (option, variable) in [("-v, --verbose", "WSROOM_VERBOSE"), ("-q, --quiet", "WSROOM_QUIET")]
-    {
+    for (option, variable) in [
+        ("-v, --verbose", "WSROOM_VERBOSE"),
+        ("-q, --quiet", "WSROOM_QUIET"),
+        ("--no-qr", "WSROOM_NO_QR"),
+        ("--tls-self-signed", "WSROOM_TLS_SELF_SIGNED"),
+    ] {
         let said = paragraph(&help, option);
         assert!(said.contains(&format!("[env: {variable}")), "{said}");
     }

@@ -30,10 +30,10 @@ fn files(server: &Server) -> BTreeSet<String> {
     files
 }
 
-/// The files that a text names: `href="…"`, `src="…"`, `from "…"`.
+/// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import("…")`.
 fn named_in(text: &str) -> impl Iterator<Item = String> {
     let behind = |word| text.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-    let names = ["href=\"", "src=\"", "from \""].into_iter().flat_map(behind);
+    let names = ["href=\"", "src=\"", "from \"", "import(\""].into_iter().flat_map(behind);
     names.map(|name| format!("/{}", name.trim_start_matches("./")))
 }
 
@@ -41,7 +41,7 @@ fn named_in(text: &str) -> impl Iterator<Item = String> {
 fn every_file_that_the_page_names_is_served_as_what_it_is() {
     let server = Server::start();
     let files = files(&server);
-    assert!(files.len() >= 4, "{files:?}");
+    assert_eq!(files.len(), 11, "{files:?}");
     for path in &files {
         let media_type = match path.rsplit('.').next().unwrap() {
             "/" => "text/html; charset=utf-8",

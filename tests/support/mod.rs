@@ -6,13 +6,16 @@
 //! waited for; nothing sleeps to make something true.
 #![allow(dead_code, unused_imports, reason = "each test file uses the words that it needs")]
 
+mod browser;
 mod client;
+mod devtools;
 mod program;
 mod stream;
 mod v1;
 mod visitor;
 mod way;
 
+pub use browser::{Browser, Network, Tab};
 pub use client::Client;
 pub use program::Program;
 pub use stream::Stream;

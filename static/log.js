@@ -1,0 +1,367 @@
+// The log: what was said, drawn; below it what of ours still waits, and how the connection is.
+//
+// It is not: what a message is (room.js), or when something happens (app.js).
+//
+// Files reach the document as blob: addresses with a harmless type: a picture's own, or
+// "application/octet-stream".
+
+import { button, element, make, size } from "./dom.js";
+
+/** @import { Binary, Room, Text, Waiting } from "./room.js" */
+
+// The log is bounded in messages and in bytes, whichever comes first: a page may stay open for a term.
+const MAX_ENTRIES = 2_000;
+const MAX_HELD = 100_000_000;
+
+/** A longer text is folded, and a much longer one is a download: it takes a browser seconds to lay out a mebibyte. */
+const FOLD_CHARACTERS = 1_000;
+const FOLD_LINES = 15;
+const MAX_SHOWN = 20_000;
+
+/** @typedef {{ item: HTMLLIElement, urls: string[], size: number }} Entry */
+
+/** What the log shows, oldest first. @type {Entry[]} */
+let entries = [];
+let held = 0; // bytes, the sum of their sizes
+
+/** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
+let last = null;
+
+/** The last line, if it tells of comings and goings: the next such news goes there too. */
+let presence = { item: make("li"), came: [""], went: [""] };
+
+/** True while the end of the log is in sight: then it stays in sight. */
+let following = true;
+
+/** Where follow() put the log last: a scroll event for that place is not the user's doing. */
+let placedAt = 0;
+
+/** The width and height that it had then: a browser moves the log itself when they change. */
+let placedIn = "";
+
+const scroller = element("scroller", HTMLDivElement);
+const log = element("log", HTMLOListElement);
+const waitingList = element("waiting", HTMLOListElement);
+const latest = element("latest", HTMLButtonElement);
+const picture = element("picture", HTMLDialogElement);
+const status = element("status", HTMLParagraphElement);
+const words = element("words", HTMLSpanElement);
+const countdown = element("countdown", HTMLSpanElement);
+
+let room = "";
+let unseen = 0; // messages since the page was last looked at
+
+/**
+ * @param {string} state
+ * @param {string} [why]
+ * @param {number} [seconds]
+ */
+export function showState(state, why = "", seconds) {
+  if (state === "connecting") return showStatus(state, `Connecting to ${room}…`);
+  if (state === "open") return showStatus(state, `Connected to ${room}`);
+  const reason = state === "offline" ? "This device is offline." : why;
+  showStatus(state, `${reason} Trying again`, seconds === undefined ? "when you are back" : `in ${seconds} s`);
+}
+
+/**
+ * @param {string} state
+ * @param {string} sentence
+ * @param {string} [remaining]
+ */
+export function showStatus(state, sentence, remaining = "") {
+  status.dataset.state = state;
+  // Only when it differs: a screen reader says it again each time it is set.
+  if (words.textContent !== sentence) words.textContent = sentence;
+  countdown.textContent = remaining;
+}
+
+function showTitle() {
+  document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${room} · wsroom`;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  unseen = 0;
+  showTitle();
+});
+
+/** @param {Text | Binary} message */
+export function showMessage(message) {
+  const at = new Date(message.at);
+  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const { from, own } = message;
+  const key = `${from.user ?? ""} ${from.name}`;
+
+  const item = make("li", "message");
+  item.classList.toggle("own", own);
+  item.classList.toggle("more", key === last?.key && time === last.time);
+  item.style.setProperty("--hue", hue(key));
+
+  /** @type {Entry} */
+  const entry = { item, urls: [], size: 0 };
+  const head = make("div", "head");
+  const name = make("span", "from", from.name);
+  name.dir = "auto";
+  const clock = make("time", "", time);
+  clock.dateTime = message.at;
+  clock.title = at.toLocaleString();
+  head.append(name, clock, ...(own ? [make("span", "kept", "✓ kept")] : []));
+  const body = make("div", "body");
+  body.dir = "auto";
+  item.append(head, body);
+  if ("text" in message) say(message.text, body, entry);
+  else body.append(...attachment(message.bytes, message.name, entry));
+  last = { key, time };
+  add(entry);
+  if (document.hidden) unseen += 1;
+  showTitle();
+}
+
+/** Something that the page itself has to say. @param {string} sentence */
+export function showNotice(sentence) {
+  last = null;
+  add({ item: make("li", "notice", sentence), urls: [], size: 0 });
+}
+
+/**
+ * Quietly, and together with what came just before.
+ * @param {string[]} came
+ * @param {string[]} went
+ */
+export function showPresence(came, went) {
+  if (came.length + went.length === 0) return;
+  if (log.lastElementChild !== presence.item) {
+    presence = { item: make("li", "notice"), came: [], went: [] };
+    last = null;
+    add({ item: presence.item, urls: [], size: 0 });
+  }
+  presence.came.push(...came);
+  presence.went.push(...went);
+  const told = [listed(presence.came, "came"), listed(presence.went, "left")];
+  presence.item.textContent = told.filter(Boolean).join(" · ");
+}
+
+/**
+ * @param {string[]} names
+ * @param {string} did
+ */
+function listed(names, did) {
+  if (names.length === 0) return "";
+  const others = names.length > 4 ? ` and ${names.length - 3} others` : "";
+  return `${names.slice(0, others ? 3 : 4).join(", ")}${others} ${did}`;
+}
+
+/**
+ * What of ours has not come back yet.
+ * @param {Waiting[]} waiting
+ * @param {Room} room
+ */
+export function showWaiting(waiting, room) {
+  const items = waiting.map((message) => {
+    const item = make("li", "message own");
+    const state = make("div", "head", message.trouble || (message.sent ? "on its way" : "waits for the connection"));
+    const body = make("div", "body", message.label.slice(0, FOLD_CHARACTERS));
+    body.dir = "auto";
+    if (message.bytes && message.sent) body.append(make("progress"));
+    if (message.trouble) state.append(button("Send again", () => room.sendAgain(message)));
+    if (!message.sent) state.append(button("Discard", () => room.discard(message)));
+    item.append(state, body);
+    return item;
+  });
+  waitingList.replaceChildren(...items);
+  if (following) follow();
+}
+
+/** @param {number} underWay  bytes of the last file that have not left this browser */
+export function showProgress(underWay) {
+  for (const bar of waitingList.querySelectorAll("progress")) {
+    bar.max = Math.max(bar.max, underWay);
+    bar.value = bar.max - underWay;
+  }
+}
+
+/** For another room. @param {string} name */
+export function clear(name) {
+  room = name;
+  showTitle();
+  while (entries.length > 0) removeOldest();
+  waitingList.replaceChildren();
+  last = null;
+  setFollowing(true);
+}
+
+// ---------------------------------------------------------------- what a message says
+
+/**
+ * @param {string} text
+ * @param {HTMLElement} body
+ * @param {Entry} entry
+ */
+function say(text, body, entry) {
+  const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
+  const isHuge = text.length > MAX_SHOWN;
+  body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
+  if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text).buffer, "message.txt", entry));
+  if (!isLong) return;
+  body.classList.add("folded");
+  const unfold = button("Show all", () => {
+    const folded = body.classList.toggle("folded");
+    unfold.textContent = folded ? "Show all" : "Show less";
+    unfold.setAttribute("aria-expanded", String(!folded));
+  });
+  unfold.setAttribute("aria-expanded", "false");
+  entry.item.append(unfold);
+}
+
+/** Web addresses become links, everything else stays text. @param {string} text */
+function linked(text) {
+  return text.split(/(\bhttps?:\/\/[^\s<>"]*[^\s<>".,:;!?'()[\]{}])/giu).map((part, i) => {
+    if (i % 2 === 0) return part;
+    const link = make("a", "", part);
+    link.href = part;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+    return link;
+  });
+}
+
+/**
+ * A link to save the bytes and, when they are a picture, the picture.
+ * @param {ArrayBuffer} bytes
+ * @param {string} name
+ * @param {Entry} entry  which then holds what it has to give back later
+ */
+function attachment(bytes, name, entry) {
+  name = tidy(name);
+  const type = pictureType(new Uint8Array(bytes));
+  const url = URL.createObjectURL(new Blob([bytes], { type: type || "application/octet-stream" }));
+  entry.urls.push(url);
+  entry.size += bytes.byteLength;
+
+  const link = make("a", "attachment", `${name}, ${size(bytes.byteLength)}`);
+  link.href = url;
+  link.download = name;
+  return type ? [thumbnail(url, name), link] : [link];
+}
+
+/**
+ * @param {string} url
+ * @param {string} name
+ */
+function thumbnail(url, name) {
+  const image = make("img");
+  image.alt = name;
+  image.decoding = "async";
+  image.src = url;
+  const enlarge = button("", () => {
+    const large = make("img");
+    large.src = url;
+    large.alt = name;
+    picture.replaceChildren(large, button("Close", () => picture.close()));
+    picture.showModal();
+  });
+  enlarge.className = "thumbnail";
+  enlarge.title = "Enlarge";
+  enlarge.append(image);
+  image.addEventListener("error", () => enlarge.remove()); // broken: the link to save it remains
+  return enlarge;
+}
+
+picture.addEventListener("click", () => picture.close());
+
+/**
+ * The type of a picture, told by its first bytes and never by what the sender claims. SVG is not in the
+ * list: it is a document that can hold links and scripts, so it is offered for download like any file.
+ * @param {Uint8Array} bytes
+ */
+function pictureType(bytes) {
+  const start = String.fromCharCode(...bytes.subarray(0, 12));
+  if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
+  if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
+  if (/^GIF8[79]a/.test(start)) return "image/gif";
+  if (/^RIFF[^]{4}WEBP/.test(start)) return "image/webp";
+  if (/^[^]{4}ftypavi[fs]/.test(start)) return "image/avif";
+  return "";
+}
+
+/**
+ * Names of files stand next to text of the page, so they may not break its line or turn its direction:
+ * the program "cat\u202egnp.exe" would look like "catexe.png". The server sees to names of people.
+ * @param {string} name
+ */
+function tidy(name) {
+  return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
+}
+
+/** An angle on the colour wheel, the same one for the same sender. @param {string} key */
+function hue(key) {
+  let sum = 0;
+  for (const character of key) sum = (sum * 31 + character.charCodeAt(0)) % 65_521;
+  return String(sum % 360);
+}
+
+// ---------------------------------------------------------------- the place in the log
+
+/** @param {Entry} entry */
+function add(entry) {
+  entries.push(entry);
+  held += entry.size;
+  log.append(entry.item);
+  while (entries.length > MAX_ENTRIES || (held > MAX_HELD && entries.length > 1)) removeOldest();
+  if (following) follow();
+  else latest.hidden = false;
+}
+
+function removeOldest() {
+  const entry = entries.shift();
+  if (!entry) return;
+  held -= entry.size;
+  entry.item.remove();
+  entry.urls.forEach((url) => URL.revokeObjectURL(url));
+}
+
+let scheduled = false;
+
+/** Once a frame, however many messages it brings: to scroll is to lay out the whole log. */
+function follow() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    if (!following) return;
+    scroller.scrollTop = scroller.scrollHeight;
+    placedAt = scroller.scrollTop;
+    placedIn = sizeOfScroller();
+  });
+}
+
+function sizeOfScroller() {
+  return `${scroller.clientWidth} × ${scroller.clientHeight}`;
+}
+
+/** @param {boolean} on */
+function setFollowing(on) {
+  following = on;
+  // A reader's place is held by the browser's scroll anchoring; while following, it would pull the other way.
+  scroller.classList.toggle("following", on);
+  if (on) latest.hidden = true;
+}
+
+scroller.addEventListener("scroll", () => {
+  // The event comes late: more messages may have arrived since, and the end be out of sight for this moment.
+  if (scroller.scrollTop === placedAt) return;
+  // A turned phone, or its keyboard: the observer below follows.
+  if (following && sizeOfScroller() !== placedIn) return;
+  setFollowing(scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60);
+});
+
+latest.addEventListener("click", () => {
+  setFollowing(true);
+  follow();
+  scroller.focus({ preventScroll: true }); // the button is gone, and the focus must be somewhere
+});
+
+// A picture that has loaded, or a phone's keyboard, changes heights without a scroll event.
+const heights = new ResizeObserver(() => following && follow());
+heights.observe(log);
+heights.observe(scroller);

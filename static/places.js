@@ -1,0 +1,55 @@
+// Places: the list of rooms, and the room on a projector with a code to join by phone.
+//
+// It is not: being in a room (room.js).
+
+import { ask, button, element, make, people } from "./dom.js";
+
+const rooms = element("rooms-dialog", HTMLDialogElement);
+const roomList = element("rooms", HTMLUListElement);
+const roomField = element("room", HTMLInputElement);
+const projector = element("projector", HTMLDialogElement);
+const code = element("code", HTMLImageElement);
+const address = element("address", HTMLParagraphElement);
+const others = element("addresses", HTMLUListElement);
+
+/** How often the list of rooms is fetched anew while it is open, in milliseconds. */
+const LOOK = 2_000;
+
+/** A room is entered by its address. @param {string} name */
+function enter(name) {
+  rooms.close();
+  location.hash = name;
+}
+
+element("room-form", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter(roomField.value.trim().replace(/^#/, ""));
+});
+
+export function showRooms() {
+  rooms.showModal();
+  list();
+}
+
+async function list() {
+  if (!rooms.open) return;
+  const answer = await ask("rooms").catch(() => null);
+  const items = (answer?.rooms ?? []).map((/** @type {{ name: string, members: number }} */ { name, members }) => {
+    const item = make("li");
+    item.append(button(name, () => enter(name)), make("span", "quiet-text", members ? people(members) : "nobody now"));
+    return item;
+  });
+  // Not while somebody goes through it by keyboard: the button under their fingers would vanish.
+  if (!roomList.contains(document.activeElement)) roomList.replaceChildren(...items);
+  setTimeout(list, LOOK);
+}
+
+/** @param {string} room */
+export async function project(room) {
+  const { url, also, svg } = await ask(`invitation?page=${location.origin}${location.pathname}&room=${room}`);
+  code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+  code.alt = `QR code of ${url}`;
+  address.textContent = url;
+  others.replaceChildren(...also.map((/** @type {string} */ other) => make("li", "", other)));
+  projector.showModal();
+}

@@ -1,0 +1,241 @@
+// The wire: what passes between this page and the server, for those who want to understand WebSocket.
+//
+// It only watches the room's connection. One of its own goes to /echo, where everything comes back: for
+// round trips, and to try things out. Pings and the bytes of the handshake are the browser's own business,
+// and it shows them to no page; what is told of them here is what the standard says they must be.
+
+import { NO_UPGRADE, witness } from "./connection.js";
+import { ask, element, make, size } from "./dom.js";
+
+/** @import { Frame } from "./connection.js" */
+
+const panel = element("wire", HTMLElement);
+const list = element("frames", HTMLOListElement);
+const totals = element("totals", HTMLParagraphElement);
+const handshake = element("handshake", HTMLPreElement);
+const filter = element("filter", HTMLInputElement);
+const pauseButton = element("pause", HTMLButtonElement);
+const lastClose = element("last-close", HTMLParagraphElement);
+const proxyHelp = element("proxy-help", HTMLDetailsElement);
+const slow = element("slow", HTMLSelectElement);
+const queue = element("queue", HTMLMeterElement);
+const queueWords = element("queue-words", HTMLSpanElement);
+const echoForm = element("echo-form", HTMLFormElement);
+const echoText = element("echo-text", HTMLInputElement);
+const echoHex = element("echo-hex", HTMLInputElement);
+const echoAnswer = element("echo-answer", HTMLPreElement);
+const roundTrip = element("round-trip", HTMLParagraphElement);
+const plot = element("plot", SVGPolylineElement);
+
+/** Frames that are shown, and how much of each. */
+const MOST = 200;
+const SHOWN_CHARACTERS = 2_000;
+const SHOWN_BYTES = 256;
+
+/** Between two round trips, in milliseconds, and how many the plot shows. */
+const PING = 2_000;
+const TRIPS = 60;
+
+let isPaused = false;
+let scrolling = 0;
+
+witness.frame = (direction, frame, bytes) => {
+  if (panel.hidden || isPaused) return;
+  showTotals();
+  add(direction === "in" ? "↓" : "↑", `${typeof frame === "string" ? "text" : "binary"}, ${size(bytes)}`, payload(frame));
+};
+
+function showTotals() {
+  const { in: come, out: gone } = witness;
+  totals.textContent = `↓ ${come.frames} in, ${size(come.bytes)} · ↑ ${gone.frames} out, ${size(gone.bytes)}`;
+}
+
+/** @param {Frame} frame */
+function payload(frame) {
+  return typeof frame === "string" ? frame.slice(0, SHOWN_CHARACTERS) : hexDump(new Uint8Array(frame, 0, Math.min(frame.byteLength, SHOWN_BYTES)));
+}
+
+/** 16 bytes a line: where, in hexadecimal, and as characters. @param {Uint8Array} bytes */
+function hexDump(bytes) {
+  const lines = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = [...bytes.subarray(at, at + 16)];
+    const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const characters = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
+    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(47)}  ${characters}`);
+  }
+  return lines.join("\n");
+}
+
+/**
+ * @param {string} sign
+ * @param {string} what
+ * @param {string} shown
+ */
+function add(sign, what, shown) {
+  const item = make("li");
+  const now = new Date();
+  const time = `${now.toLocaleTimeString([], { hour12: false })}.${String(now.getMilliseconds()).padStart(3, "0")}`;
+  item.append(make("div", "what", `${sign} ${time} ${what}`), make("pre", "", shown));
+  item.hidden = !matches(item);
+  list.append(item);
+  if (list.childElementCount > MOST) list.firstElementChild?.remove();
+  // Once, however many come before the next picture: each time would lay out all of them.
+  cancelAnimationFrame(scrolling);
+  scrolling = requestAnimationFrame(() => (list.scrollTop = list.scrollHeight));
+}
+
+/** @param {HTMLElement} item */
+function matches(item) {
+  return (item.textContent ?? "").toLowerCase().includes(filter.value.toLowerCase());
+}
+
+/** The handshake of this connection, line by line. */
+witness.opened = () => {
+  proxyHelp.hidden = true;
+  if (!witness.socket) return;
+  const { url, protocol, extensions } = witness.socket;
+  const { pathname, search } = new URL(url);
+  handshake.textContent = `→ GET ${pathname}${search} HTTP/1.1
+      an ordinary request: so it passes where web pages pass
+→ Host: ${location.host}
+→ Origin: ${location.origin}
+      where this page came from; the server turns strange pages away
+→ Connection: Upgrade
+→ Upgrade: websocket
+      please stop speaking HTTP on this connection
+→ Sec-WebSocket-Version: 13
+→ Sec-WebSocket-Key: 16 random bytes, which the browser keeps to itself
+→ Sec-WebSocket-Protocol: wsroom.v1
+      what this page would like to speak inside
+← HTTP/1.1 101 Switching Protocols
+← Connection: Upgrade
+← Upgrade: websocket
+← Sec-WebSocket-Accept: SHA-1 of that key and a fixed text
+      proof that the answer is from a WebSocket server, for this request
+← Sec-WebSocket-Protocol: ${protocol || "(none)"}
+← Sec-WebSocket-Extensions: ${extensions || "(none: nothing is compressed)"}
+      from here on both sides send frames, whenever they like`;
+};
+
+witness.closed = (code, words) => {
+  lastClose.textContent = `Last closed with ${code}: ${words}`;
+  add("×", `closed, ${code}`, words);
+};
+
+witness.failed = (why) => (proxyHelp.hidden = why !== NO_UPGRADE);
+
+filter.addEventListener("input", () => {
+  for (const item of list.children) if (item instanceof HTMLElement) item.hidden = !matches(item);
+});
+
+pauseButton.addEventListener("click", () => {
+  isPaused = !isPaused;
+  pauseButton.setAttribute("aria-pressed", String(isPaused));
+});
+
+element("clear", HTMLButtonElement).addEventListener("click", () => list.replaceChildren());
+
+element("copy", HTMLButtonElement).addEventListener("click", () => {
+  // navigator.clipboard is missing on a page that came over plain http from another machine.
+  getSelection()?.selectAllChildren(list);
+  document.execCommand("copy");
+});
+
+// ---------------------------------------------------------------- the echo
+
+/** @type {WebSocket | null} */
+let echo = null;
+let pinged = 0;
+let pinging = 0; // the timer
+
+/** What comes back from the echo and was sent for its time alone. */
+const MARK = "round trip";
+
+/** Milliseconds. @type {number[]} */
+let trips = [];
+
+/**
+ * Everything here starts and stops with the panel: nobody is asked for nothing.
+ * @param {boolean} shown
+ * @param {() => { name: string, last: number }} place
+ */
+export function show(shown, place) {
+  clearInterval(looking);
+  if (shown) looking = setInterval(() => look(place()), LOOK);
+  showTotals();
+  witness.opened();
+  witness.failed(witness.why);
+  echo?.close();
+  echo = null;
+  if (!shown) return;
+  const address = new URL("echo", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  echo = new WebSocket(address);
+  echo.binaryType = "arraybuffer";
+  echo.onopen = ping;
+  echo.onmessage = ({ data }) => (data === MARK ? pong() : showEcho(data));
+}
+
+function ping() {
+  if (echo?.readyState !== WebSocket.OPEN) return;
+  pinged = performance.now();
+  echo.send(MARK);
+}
+
+function pong() {
+  trips = [...trips, performance.now() - pinged].slice(-TRIPS);
+  const most = Math.max(...trips);
+  const now = trips[trips.length - 1] ?? 0;
+  roundTrip.textContent = `There and back in ${now.toFixed(1)} ms; at least ${Math.min(...trips).toFixed(1)}, at most ${most.toFixed(1)}.`;
+  plot.setAttribute("points", trips.map((trip, i) => `${i * 5},${60 - (trip / most) * 56}`).join(" "));
+  clearTimeout(pinging);
+  pinging = setTimeout(ping, PING);
+}
+
+/** @param {Frame} data */
+function showEcho(data) {
+  echoAnswer.textContent = `${typeof data === "string" ? "text" : "binary"}, ${(performance.now() - echoed).toFixed(1)} ms\n${payload(data)}`;
+}
+
+let echoed = 0;
+
+echoForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const bytes = echoHex.checked ? bytesOf(echoText.value) : echoText.value;
+  echoText.setCustomValidity(bytes === null ? "Two digits from 0 to f for each byte, such as 48 65 6c 6c 6f" : "");
+  if (!echoText.reportValidity() || bytes === null) return;
+  echoed = performance.now();
+  if (echo?.readyState === WebSocket.OPEN) echo.send(bytes);
+  else echoAnswer.textContent = "There is no connection to /echo.";
+});
+
+echoText.addEventListener("input", () => echoText.setCustomValidity(""));
+
+/** @param {string} hex */
+function bytesOf(hex) {
+  const digits = hex.replace(/\s/g, "");
+  if (!/^([0-9a-f]{2})*$/i.test(digits)) return null;
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+// ---------------------------------------------------------------- a slow student
+
+/** What waits on the server for a tab that reads slowly, before the server lets go of it, in bytes. */
+const SLOW_BACKLOG = 65_536;
+
+/** How often it is looked what waits, in milliseconds. */
+const LOOK = 1_000;
+
+/** @type {number | undefined} */
+let looking = undefined;
+
+queue.max = SLOW_BACKLOG;
+
+/** What this tab has not heard yet, and others may have. @param {{ name: string, last: number }} place */
+async function look({ name, last }) {
+  const { messages } = !slow.value ? { messages: [] } : await ask(`rooms/${name}/messages?since=${last}&limit=1000`).catch(() => ({ messages: [] }));
+  const bytes = messages.reduce((/** @type {number} */ sum, /** @type {any} */ it) => sum + (it.size ?? it.text.length), 0);
+  queue.value = bytes;
+  queueWords.textContent = `${messages.length} waiting, ${size(bytes)}`;
+}

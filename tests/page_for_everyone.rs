@@ -1,0 +1,155 @@
+//! The page is for everyone: by keyboard alone, with a screen reader, large or small, light or dark;
+//! and it is light on every network.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use support::{Browser, Program, Tab};
+
+/// The rules of axe-core, which `tests/run` gets from npm.
+fn axe() -> String {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let file = target.join("page/node_modules/axe-core/axe.min.js");
+    fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}: tests/run gets it", file.display()))
+}
+
+fn has_no_barrier(tab: &mut Tab, what: &str) {
+    let found = tab.awaits("axe.run().then(({ violations }) => violations.map((it) => [it.id, it.nodes.map((node) => node.html + ' ' + node.failureSummary)]))");
+    assert_eq!(found, json!([]), "{what}");
+}
+
+#[test]
+fn no_barrier_is_found_in_either_theme() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.opens(&program, "#physics");
+    ada.is_asked_for_a_name();
+    // Driven from outside, it need not pass the page's policy.
+    ada.asks(&(axe() + "; 0"));
+    let mut script = program.joins("physics");
+    for scheme in ["light", "dark"] {
+        ada.prefers(scheme);
+        has_no_barrier(&mut ada, &format!("the name, {scheme}"));
+    }
+    ada.takes_the_name("Ada");
+    script.says("hello https://example.org/");
+    script.says(&"long ".repeat(500));
+    ada.says("hello");
+    ada.sends_file(&browser.has_file("notes.bin", b"notes"));
+    ada.shows("a file", "document.querySelector('#log .attachment') !== null");
+    for scheme in ["light", "dark"] {
+        ada.prefers(scheme);
+        has_no_barrier(&mut ada, &format!("the log, {scheme}"));
+        ada.clicks("#people-button");
+        ada.clicks("#wire-button");
+        ada.asks("document.querySelectorAll('details').forEach((it) => { it.open = true; }); 0");
+        has_no_barrier(&mut ada, &format!("the panels, {scheme}"));
+        ada.clicks("#people-button");
+        ada.clicks("#wire-button");
+        ada.opens_the_rooms();
+        has_no_barrier(&mut ada, &format!("the rooms, {scheme}"));
+        ada.presses_escape();
+        ada.clicks("#projector-button");
+        ada.shows("the code", "document.querySelector('#projector[open]') !== null");
+        has_no_barrier(&mut ada, &format!("the projector, {scheme}"));
+        ada.presses_escape();
+    }
+}
+
+#[test]
+fn everything_fits_at_every_size() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", &"W".repeat(40));
+    let mut script = program.joins("physics");
+    script.says(&"x".repeat(300));
+    script
+        .says("\u{202b}مرحبا بالجميع, and on https://example.org/".trim_start_matches('\u{202b}'));
+    ada.says(&"wide ".repeat(40));
+    ada.hears_text("wide ".repeat(40).trim_end());
+    // 320 px is also what 200 % zoom leaves of 640.
+    for size in [(320, 480), (390, 760), (640, 400), (1000, 700), (1900, 1000)] {
+        ada.has_a_window_of(size);
+        ada.shows("its new size", &format!("innerWidth === {}", size.0));
+        for panels in [&[][..], &["#people-button", "#wire-button"]] {
+            panels.iter().for_each(|panel| ada.clicks(panel));
+            let beyond = ada.asks(
+                "[...document.querySelectorAll('body *')].filter((it) => it.checkVisibility() && !it.closest('.unseen, .more .head, pre') &&
+                    (it.getBoundingClientRect().right > innerWidth + 1 || it.getBoundingClientRect().left < -1)).map((it) => it.outerHTML.slice(0, 80))",
+            );
+            assert_eq!(beyond, json!([]), "{size:?}, {panels:?}");
+            assert_eq!(ada.asks("document.documentElement.scrollWidth <= innerWidth"), true);
+            let box_in_sight =
+                "document.querySelector('#send').getBoundingClientRect().bottom <= innerHeight";
+            assert_eq!(ada.asks(box_in_sight), true, "{size:?}, {panels:?}");
+            panels.iter().for_each(|panel| ada.clicks(panel));
+        }
+    }
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    let mut reached = Vec::new();
+    for _ in 0..20 {
+        ada.presses_tab();
+        let id = ada.asks("document.activeElement.id");
+        reached.push(id.as_str().unwrap().to_owned());
+    }
+    let order = [
+        "rooms-button",
+        "people-button",
+        "name-button",
+        "wire-button",
+        "projector-button",
+        "scroller",
+        "file",
+        "text",
+        "send",
+    ];
+    let first = reached.iter().position(|id| id == order[0]).expect("the first button is reached");
+    assert_eq!(reached[first..first + order.len()], order, "{reached:?}");
+    // A panel, and a dialog that gives the focus back.
+    ada.asks("document.querySelector('#people-button').focus(); 0");
+    ada.presses_enter();
+    ada.shows("the people", "!document.querySelector('#people').hidden");
+    ada.asks("document.querySelector('#rooms-button').focus(); 0");
+    ada.presses_enter();
+    ada.shows("the rooms", "document.querySelector('#rooms-dialog').open");
+    ada.presses_escape();
+    ada.shows("the focus where it was", "document.activeElement.id === 'rooms-button'");
+}
+
+#[test]
+fn a_screen_reader_is_told() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    let roles = ada.asks("['#scroller', '#status', '#typing', '#name-trouble'].map((it) => document.querySelector(it).getAttribute('role'))");
+    assert_eq!(roles, json!(["log", "status", "status", "alert"]));
+    let unnamed = ada.asks("[...document.querySelectorAll('input, textarea, select, button, dialog, aside, meter')].filter((it) =>
+        !(it.getAttribute('aria-label') || it.getAttribute('aria-labelledby') || it.labels?.length || it.textContent.trim())).map((it) => it.outerHTML)");
+    assert_eq!(unnamed, json!([]));
+}
+
+#[test]
+fn the_page_is_light_and_asks_nobody_else() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    // What opens with a button is fetched when that is pressed.
+    let loaded = ada.asks(
+        "[...new Map(performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
+            .filter((it) => it.initiatorType !== 'fetch').map((it) => [it.name, it.decodedBodySize]))]",
+    );
+    let loaded: Vec<(String, u64)> = serde_json::from_value(loaded).unwrap();
+    assert!(loaded.len() >= 9, "{loaded:?}");
+    assert!(loaded.iter().all(|(url, _)| url.starts_with(&program.url("http"))), "{loaded:?}");
+    let sum: u64 = loaded.iter().map(|(_, bytes)| bytes).sum();
+    assert!(sum < 60 << 10, "the page has {sum} bytes");
+    let policy: Value =
+        ada.awaits("fetch('/').then((it) => it.headers.get('Content-Security-Policy'))");
+    assert!(!policy.as_str().unwrap().contains("unsafe"), "{policy}");
+}

@@ -1,0 +1,221 @@
+//! The page shows what is on the wire: each frame, the handshake, the echo, why a connection failed;
+//! and a tab may be as slow as a bad network, so that a class sees what happens then.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::json;
+use support::{Browser, PATIENCE, Program, Tab};
+
+/// What each frame in the panel is, and what it holds.
+fn frames(tab: &mut Tab) -> Vec<(String, String)> {
+    let shown = tab.asks(
+        "[...document.querySelectorAll('#frames li')].filter((it) => !it.hidden).map((it) =>
+            [it.querySelector('.what').textContent, it.querySelector('pre').textContent])",
+    );
+    serde_json::from_value(shown).expect("pairs of strings")
+}
+
+fn shows_a_frame(tab: &mut Tab, sign: &str, part: &str) {
+    let js = format!(
+        "[...document.querySelectorAll('#frames li')].some((it) =>
+            it.textContent.startsWith({sign:?}) && it.textContent.includes({part:?}))"
+    );
+    tab.shows(part, &js);
+}
+
+#[test]
+fn each_frame_is_shown_as_it_passes() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    ada.opens_the_wire();
+    ada.says("to be seen");
+    shows_a_frame(&mut ada, "↑", r#""text":"to be seen","ref":"#);
+    shows_a_frame(&mut ada, "↓", r#""from":{"user":1,"name":"Ada"}"#);
+    let mut script = program.joins("physics");
+    script.shows(b"\x00\x01Hello, this is more than a line\xff");
+    shows_a_frame(
+        &mut ada,
+        "↓",
+        "0000  00 01 48 65 6c 6c 6f 2c 20 74 68 69 73 20 69 73  ..Hello, this is",
+    );
+    let (what, _) = frames(&mut ada).pop().unwrap();
+    assert!(what.contains("binary, 34 bytes"), "{what}");
+    ada.shows(
+        "sums",
+        "/↓ \\d+ in, .* ↑ \\d+ out, /.test(document.querySelector('#totals').textContent)",
+    );
+    ada.has_no_complaints();
+}
+
+#[test]
+fn frames_are_filtered_held_copied_and_cleared() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    ada.opens_the_wire();
+    script.says("apples");
+    script.says("pears");
+    shows_a_frame(&mut ada, "↓", "pears");
+    ada.types("#filter", "APPLE");
+    assert_eq!(frames(&mut ada).len(), 1);
+    ada.types("#filter", "a");
+    ada.asks("copied = ''; document.addEventListener('copy', () => { copied = String(getSelection()); }); 0");
+    ada.clicks("#copy");
+    ada.shows("the copy", "copied.includes('apples') && copied.includes('pears')");
+    ada.clicks("#pause");
+    script.says("unseen");
+    ada.hears_text("unseen");
+    assert!(!frames(&mut ada).iter().any(|(_, payload)| payload.contains("unseen")));
+    ada.clicks("#pause");
+    ada.clicks("#clear");
+    assert_eq!(frames(&mut ada), []);
+    script.says("seen again");
+    shows_a_frame(&mut ada, "↓", "seen again");
+}
+
+#[test]
+fn the_handshake_and_the_close_are_explained() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    ada.opens_the_wire();
+    ada.clicks("#wire summary");
+    let told = ada.asks("document.querySelector('#handshake').innerText");
+    let told = told.as_str().unwrap();
+    for line in [
+        "→ GET /ws/physics?since=0 HTTP/1.1",
+        "→ Upgrade: websocket",
+        "← HTTP/1.1 101 Switching Protocols",
+        "← Sec-WebSocket-Protocol: wsroom.v1",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    program.gets_signal("TERM");
+    ada.shows("the close", "document.querySelector('#last-close').textContent === 'Last closed with 1001: The server is stopping or restarting.'");
+}
+
+#[test]
+fn the_echo_answers_and_is_timed() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    ada.opens_the_wire();
+    ada.asks("document.querySelector('#echo-form').closest('details').open = true; 0");
+    ada.shows(
+        "two round trips",
+        "document.querySelector('#plot').getAttribute('points')?.split(' ').length >= 2",
+    );
+    ada.shows(
+        "their time",
+        "/There and back in [0-9.]+ ms/.test(document.querySelector('#round-trip').textContent)",
+    );
+    ada.types("#echo-text", "grüß dich");
+    ada.presses_enter();
+    ada.shows(
+        "it",
+        "/^text, [0-9.]+ ms\\ngrüß dich$/.test(document.querySelector('#echo-answer').textContent)",
+    );
+    ada.clicks("#echo-hex");
+    ada.types("#echo-text", "48 65 ff");
+    ada.presses_enter();
+    ada.shows(
+        "it",
+        "document.querySelector('#echo-answer').textContent.includes('0000  48 65 ff')",
+    );
+    ada.types("#echo-text", "4g");
+    ada.presses_enter();
+    ada.shows("what is wrong", "!document.querySelector('#echo-text').validity.valid");
+    // The panel's own connection ends with it.
+    ada.clicks("#wire-button");
+    program.logs("left the echo");
+    ada.has_no_complaints();
+}
+
+/// A proxy that passes requests on, but takes out what asks for a WebSocket, as many do.
+fn proxy_that_drops_upgrade(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                client.set_read_timeout(Some(PATIENCE)).unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    if client.read(&mut byte).unwrap_or(0) == 0 {
+                        return;
+                    }
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let kept: Vec<_> = head
+                    .split_inclusive("\r\n")
+                    .filter(|line| {
+                        !line.starts_with("Upgrade:") && !line.starts_with("Connection:")
+                    })
+                    .collect();
+                let mut server = TcpStream::connect(server).unwrap();
+                server.write_all(kept.concat().as_bytes()).unwrap();
+                let _ = std::io::copy(&mut server, &mut client);
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxy_that_drops_upgrade_is_found_out() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let proxy = proxy_that_drops_upgrade(program.address());
+    let mut ada = browser.opens_at(&format!("http://{proxy}/"));
+    ada.shows(
+        "why",
+        "document.querySelector('#status').textContent.includes('WebSockets do not get through')",
+    );
+    ada.opens_the_wire();
+    ada.shows("what to do", "document.querySelector('#proxy-help').offsetHeight > 0 &&
+        document.querySelector('#proxy-help').textContent.includes('proxy_set_header Upgrade $http_upgrade;')");
+}
+
+#[test]
+fn a_full_house_is_told_as_the_server_tells_it() {
+    // A browser opens several connections at once to load a page.
+    let (program, browser) = (Program::start_plainly(&["--max-clients", "20"]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    let _others: Vec<_> = (0..19).map(|_| program.joins("lobby")).collect();
+    ada.shows("all", "document.querySelector('#people-button').textContent === '20 people'");
+    // Her connection breaks, and somebody else takes the place.
+    ada.asks("WebSocket.prototype.send = function () { this.close(); }; 0");
+    ada.types("#text", "x");
+    ada.shows("that it is lost", "document.querySelector('#status').dataset.state !== 'open'");
+    program.logs("left room lobby");
+    let _last = program.joins("lobby");
+    ada.shows("why", "document.querySelector('#status').textContent.includes('full')");
+}
+
+#[test]
+fn a_slow_student_falls_behind_and_comes_back() {
+    let (program, browser) = (Program::start_plainly(&["-v"]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    ada.opens_the_wire();
+    ada.asks("(() => { const it = document.querySelector('#slow'); it.closest('details').open = true; it.value = '1000'; it.dispatchEvent(new Event('change')); })()");
+    program.logs("is behind");
+    ada.is_connected_to("physics");
+    let mut script = program.joins("physics");
+    // One at a time: the first that waits may be of any size.
+    for number in 0..20 {
+        let text = format!("{number} {}", "x".repeat(5_000));
+        script.says(&text);
+        script.hears(&text);
+    }
+    ada.shows("what waits", "document.querySelector('#queue').value > 10000 && document.querySelector('#queue-words').textContent.includes('waiting')");
+    program.logs("too much waited");
+    // At full speed again, nothing is missing.
+    ada.asks("(() => { const it = document.querySelector('#slow'); it.value = ''; it.dispatchEvent(new Event('change')); })()");
+    ada.shows("all of it", "document.querySelectorAll('#log .message').length === 20");
+    let numbers = ada
+        .asks("[...document.querySelectorAll('#log .body')].map((it) => parseInt(it.textContent))");
+    assert_eq!(numbers, json!((0..20).collect::<Vec<_>>()));
+}
