@@ -105,10 +105,10 @@ impl Server {
             .map_err(|error| StartError::Store(error.to_string()))?;
         let broadcaster = Broadcaster::new(events.clone(), options, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
-        let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options));
-        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let place = Place { scheme, address };
+        let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options, place));
+        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
         let connections = Connections::new(limit);

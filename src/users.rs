@@ -19,6 +19,7 @@ use tiny_http::Request;
 use crate::answer::Answer;
 use crate::handover::PEER;
 use crate::inbox::Events;
+use crate::invitation::Place;
 use crate::name::Name;
 use crate::options::Options;
 use crate::reply::{Reply, field, json, parameter, problem};
@@ -28,8 +29,7 @@ use crate::store::{KeyHash, Store, StoreError, User, UserId};
 /// Bytes of a key before they become text: 256 bits, which nobody guesses.
 const KEY_BYTES: usize = 32;
 
-/// The name of the cookie that carries a key, and for how long: a year, in seconds.
-const COOKIE: &str = "wsroom_key";
+/// How long a browser keeps a key: a year, in seconds.
 const COOKIE_AGE: u32 = 31_536_000;
 
 /// The longest body of a user, in bytes.
@@ -50,7 +50,10 @@ pub struct Users {
     events: Events,
     /// SHA-256 of `--admin-token`.
     admin: Option<KeyHash>,
-    /// What a cookie ends with: under TLS it goes over TLS alone.
+    /// The name of the cookie that carries a key. It has the port in it, for a browser sends the
+    /// cookies of a host to all of its ports (RFC 6265 §8.5), and there may be two servers.
+    cookie_name: String,
+    /// What it ends with: under TLS it goes over TLS alone.
     cookie_end: &'static str,
     /// `--max-new-users`.
     most_new: u32,
@@ -66,13 +69,14 @@ struct Wish {
 }
 
 impl Users {
-    /// The directory in `store`.
-    pub fn new(store: Arc<dyn Store>, events: Events, options: &Options) -> Self {
-        let secure = options.tls_cert.is_some() || options.tls_self_signed;
+    /// The directory in `store`, for a server at `place`.
+    pub fn new(store: Arc<dyn Store>, events: Events, options: &Options, place: Place) -> Self {
+        let (secure, port) = (place.scheme == "https", place.address.port());
         Self {
             store,
             events,
             admin: options.admin_token.as_deref().map(hash),
+            cookie_name: format!("wsroom_key_{port}"),
             cookie_end: if secure { "; Secure" } else { "" },
             most_new: options.max_new_users,
             new: Mutex::default(),
@@ -85,7 +89,7 @@ impl Users {
     /// The answer to a wrong key, or for a store that cannot be read.
     pub fn whoever(&self, request: &request::Request) -> Result<Option<User>, Answer> {
         let fields = [request.value("Authorization"), request.value("Cookie")];
-        let Some(key) = key(fields[0], fields[1]) else { return Ok(None) };
+        let Some(key) = self.key(fields[0], fields[1]) else { return Ok(None) };
         match self.store.user_with_key(&hash(key)) {
             Ok(Some(user)) => Ok(Some(user)),
             // A browser's is taken back: its page would be refused for ever, and could not help it.
@@ -196,7 +200,7 @@ impl Users {
 
     /// A user may change what is theirs, and the holder of `--admin-token` everything.
     fn check_right(&self, user: &User, request: &Request) -> Result<(), Reply> {
-        let Some(key) = key(value(request, "Authorization"), value(request, "Cookie")) else {
+        let Some(key) = self.key_in(request) else {
             return Err(unknown_key());
         };
         // Hashes are compared: how long that takes tells nothing of the token.
@@ -215,14 +219,14 @@ impl Users {
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
     pub fn speaker(&self, request: &Request) -> Result<Option<User>, Reply> {
-        match key(value(request, "Authorization"), value(request, "Cookie")) {
+        match self.key_in(request) {
             None => Ok(None),
             Some(_) => self.user_of(request)?.map(Some).ok_or_else(unknown_key),
         }
     }
 
     fn user_of(&self, request: &Request) -> Result<Option<User>, Reply> {
-        let key = key(value(request, "Authorization"), value(request, "Cookie"));
+        let key = self.key_in(request);
         key.map_or(Ok(None), |key| self.store.user_with_key(&hash(key)).map_err(failed))
     }
 
@@ -256,21 +260,25 @@ impl Users {
     /// Out of reach for scripts, and not sent along from other sites (RFC 6265, and its draft
     /// successor for `SameSite`).
     fn cookie(&self, key: &str, age: u32) -> String {
-        let end = self.cookie_end;
-        format!("{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")
+        let (name, end) = (&self.cookie_name, self.cookie_end);
+        format!("{name}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")
     }
-}
 
-/// The key in `Authorization: Bearer KEY` (RFC 6750), or else in the cookie.
-fn key<'a>(authorization: Option<&'a str>, cookie: Option<&'a str>) -> Option<&'a str> {
-    let bearer = authorization.and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("Bearer").then_some(key.trim())
-    });
-    bearer.or_else(|| {
-        let mut pairs = cookie?.split(';').filter_map(|pair| pair.trim().split_once('='));
-        pairs.find_map(|(name, key)| (name == COOKIE).then_some(key))
-    })
+    /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in the cookie.
+    fn key<'a>(&self, authorization: Option<&'a str>, cookie: Option<&'a str>) -> Option<&'a str> {
+        let bearer = authorization.and_then(|value| {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("Bearer").then_some(key.trim())
+        });
+        bearer.or_else(|| {
+            let mut pairs = cookie?.split(';').filter_map(|pair| pair.trim().split_once('='));
+            pairs.find_map(|(name, key)| (name == self.cookie_name).then_some(key))
+        })
+    }
+
+    fn key_in<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        self.key(value(request, "Authorization"), value(request, "Cookie"))
+    }
 }
 
 fn hash(key: &str) -> KeyHash {

@@ -21,6 +21,23 @@ fn a_name_is_asked_for_once() {
     ada.shows("it as hers", "document.querySelector('#log .own .kept') !== null");
 }
 
+/// Cookies know no ports: without care each would take the other's key for a wrong one.
+#[test]
+fn two_servers_on_one_host_are_no_trouble() {
+    let browser = Browser::start();
+    let (one, other) = (Program::start_plainly(&[]), Program::start_plainly(&[]));
+    let mut ada = browser.enters(&one, "", "Ada");
+    let mut there = browser.opens_again(&ada, &other, "");
+    there.is_asked_for_a_name();
+    there.takes_the_name("Countess");
+    ada.reloads();
+    ada.shows("her name", "document.querySelector('#name-button').textContent === 'Ada'");
+    there.reloads();
+    there.shows("that one", "document.querySelector('#name-button').textContent === 'Countess'");
+    ada.has_no_complaints();
+    there.has_no_complaints();
+}
+
 #[test]
 fn a_guest_is_asked_only_once_too() {
     let (program, browser) = (Program::start(&[]), Browser::start());

@@ -29,6 +29,11 @@ fn bearer(key: &str) -> Vec<String> {
     vec![format!("Authorization: Bearer {key}")]
 }
 
+/// What a browser sends. Its name has the port in it, for cookies have none.
+fn cookie(server: &Server, key: &str) -> String {
+    format!("wsroom_key_{}={key}", server.address().port())
+}
+
 fn creates(server: &Server, name: &str) -> Answer {
     let body = json!({"name": name}).to_string();
     server.is_visited().asks(request("POST", "/users", &[], &body))
@@ -70,7 +75,8 @@ fn a_new_user_is_told_the_key_once() {
     assert_eq!(answer.field("Location"), Some(location.as_str()));
     let key = user["key"].as_str().unwrap();
     assert!(key.len() >= 22, "128 bits are 22 characters of base64: {key}");
-    let cookie = format!("wsroom_key={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000");
+    let cookie =
+        format!("{}; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000", cookie(&server, key));
     assert_eq!(answer.field("Set-Cookie"), Some(cookie.as_str()));
     for path in [location.as_str(), "/users"] {
         let seen = server.get(path);
@@ -125,7 +131,7 @@ fn only_the_key_or_the_admin_may_change_a_user() {
     }
     let renamed = changes(&server, "PUT", ada.id, &bearer(&ada.key), "Ada L.");
     assert_eq!((renamed.status, &json_of(&renamed)["name"]), (200, &json!("Ada L.")));
-    let cookie = [format!("Cookie: a=b; wsroom_key={}; c=d", ada.key)];
+    let cookie = [format!("Cookie: a=b; {}; c=d", cookie(&server, &ada.key))];
     assert_eq!(changes(&server, "PUT", ada.id, &cookie, "Ada").status, 200);
     assert_eq!(changes(&server, "PUT", bob.id, &bearer("a-token-of-the-admin"), "Rob").status, 200);
     has_a_problem(&changes(&server, "PUT", bob.id, &bearer(&bob.key), "ADA"), 409);
@@ -236,14 +242,16 @@ fn new_users_from_one_address_are_limited() {
 fn a_page_from_elsewhere_may_not_change_anything() {
     let server = Server::start();
     let ada = enters(&server, "Ada");
-    let foreign =
-        vec!["Origin: http://evil.example".to_owned(), format!("Cookie: wsroom_key={}", ada.key)];
+    let foreign = vec![
+        "Origin: http://evil.example".to_owned(),
+        format!("Cookie: {}", cookie(&server, &ada.key)),
+    ];
     assert_eq!(changes(&server, "PUT", ada.id, &foreign, "Eve").status, 403);
     assert_eq!(changes(&server, "DELETE", ada.id, &foreign, "").status, 403);
     let body = json!({"name": "Eve"}).to_string();
     let create = request("POST", "/users", &foreign[..1], &body);
     assert_eq!(server.is_visited().asks(create).status, 403);
-    let own = vec!["Origin: http://x".to_owned(), format!("Cookie: wsroom_key={}", ada.key)];
+    let own = vec!["Origin: http://x".to_owned(), format!("Cookie: {}", cookie(&server, &ada.key))];
     assert_eq!(changes(&server, "PUT", ada.id, &own, "Ada L.").status, 200);
 }
 
@@ -267,7 +275,7 @@ fn who_has_the_key_speaks_by_the_name() {
     one.says("it is me");
     assert_eq!(bob.hears("it is me")["from"], json!({"name": "Ada", "user": ada.id}));
     one.hears("it is me");
-    let (mut other, _) = speaks_as(&server, &format!("Cookie: wsroom_key={}", ada.key));
+    let (mut other, _) = speaks_as(&server, &format!("Cookie: {}", cookie(&server, &ada.key)));
     other.says("me too");
     assert_eq!(bob.hears("me too")["from"]["name"], "Ada");
     // A new name is told, and counts from then on.
@@ -308,7 +316,8 @@ fn a_script_that_has_the_key_speaks_by_the_name() {
 #[test]
 fn a_wrong_key_is_refused_at_the_handshake() {
     let server = Server::start();
-    for field in ["Authorization: Bearer wrong", "Cookie: wsroom_key=wrong"] {
+    let cookie = format!("Cookie: {}", cookie(&server, "wrong"));
+    for field in ["Authorization: Bearer wrong", &cookie] {
         let asked = handshake("/ws/a").replacen("\r\n", &format!("\r\n{field}\r\n"), 1);
         let answer = server.is_visited().asks(asked);
         answer.refuses_with(401);
