@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -24,6 +25,7 @@ use crate::logging::Limited;
 use crate::members::{CROWD, Member, Members, NEWS, as_seen, author};
 use crate::options::Options;
 use crate::outbox::{EchoOutbox, Outbox, Run};
+use crate::past::{Past, Pasts};
 use crate::room::RoomName;
 use crate::store::{Author, Kept, MessageId, StoreError, Stretch, User, UserId};
 use crate::v1::{self, Complaint, Heard, Speaks};
@@ -62,6 +64,8 @@ pub struct Broadcaster {
     clients: HashMap<ClientId, Home>,
     /// What was said, and is kept before it is sent.
     history: History,
+    /// What newcomers are being told of it.
+    pasts: Pasts,
     turn: Turn,
     /// Rooms with news of their members, and when these are to be told; in that order.
     news: VecDeque<(Instant, RoomName)>,
@@ -109,6 +113,7 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             history,
+            pasts: Pasts::default(),
             turn: Turn::default(),
             news: VecDeque::new(),
             unkept: Limited::default(),
@@ -299,16 +304,12 @@ impl Broadcaster {
         }
         self.rooms.entry(room.clone()).or_default();
         let past = self.past(&room, wishes.since, speaks);
+        let past = self.pasts.tell(past, speaks, self.max_backlog);
         if speaks == Speaks::V1 {
             self.welcome(id, &room, &past, &mut first);
         }
-        for kept in &past.messages {
-            match speaks {
-                Speaks::Plain => v1::push_plainly(&mut first, kept),
-                Speaks::V1 => v1::push_message(&mut first, kept, None),
-            }
-        }
-        if outbox.send(&Run::new(&first), self.max_backlog, &self.events).is_err() {
+        let first = Bytes::from_owner(past.behind(first));
+        if outbox.send(&Run::owned(&first), self.max_backlog, &self.events).is_err() {
             self.clients.remove(&id);
             return self.forget_if_empty(&room);
         }
@@ -331,7 +332,7 @@ impl Broadcaster {
         Stretch { complete: past.complete || since.is_none(), ..past }
     }
 
-    fn welcome(&self, id: ClientId, room: &RoomName, past: &Stretch, first: &mut Vec<u8>) {
+    fn welcome(&self, id: ClientId, room: &RoomName, past: &Past, first: &mut Vec<u8>) {
         let others = self.rooms.get(room);
         let count = 1 + others.map_or(0, Members::count);
         let ids = others.into_iter().flat_map(Members::ids).chain([id]);
@@ -342,7 +343,7 @@ impl Broadcaster {
             members,
             count,
             last: past.last,
-            replayed: past.messages.len(),
+            replayed: past.replayed,
             complete: past.complete,
             limit: self.max_message_size,
         }

@@ -56,6 +56,7 @@ pub mod store;
 pub mod schema;
 pub mod sqlite;
 pub mod history;
+pub mod past;
 pub mod v1;
 pub mod client;
 pub mod feed;

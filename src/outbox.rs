@@ -57,10 +57,15 @@ impl<'a> Run<'a> {
         Self { bytes, copy: OnceCell::new() }
     }
 
+    /// The same for bytes that need no copy, such as those that count as long as they are there.
+    pub fn owned(bytes: &'a Bytes) -> Self {
+        Self { bytes, copy: OnceCell::from(bytes.clone()) }
+    }
+
     /// The bytes from `sent` on, to be kept. A small rest is copied, lest it keep the whole.
     fn rest(&self, sent: usize) -> Bytes {
         let rest = &self.bytes[sent..];
-        if rest.len() < self.bytes.len() / 2 {
+        if self.copy.get().is_none() && rest.len() < self.bytes.len() / 2 {
             return Bytes::copy_from_slice(rest);
         }
         self.copy.get_or_init(|| Bytes::copy_from_slice(self.bytes)).slice(sent..)

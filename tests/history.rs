@@ -6,7 +6,7 @@ mod support;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Client, Server, V1};
+use support::{Client, Program, Server, V1, Way, until};
 use tungstenite::Message;
 
 fn id(event: &Value) -> i64 {
@@ -170,4 +170,36 @@ fn a_history_larger_than_the_backlog_is_no_reason_to_be_cut_off() {
         bob.sees(&vec![number; 900_000]);
     }
     bob.hears("meanwhile");
+}
+
+/// Each of them could else hold a whole history: as many times 16 MiB as there are clients.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn many_who_ask_for_a_long_past_and_do_not_read_cost_no_more_than_they_may() {
+    const CROWD: usize = 30;
+    let program = Program::start_plainly(&["-q"]);
+    let connects = || V1::over(Way::Plain.connects(program.address()), "/ws/a?since=0");
+    let (mut ada, _) = connects();
+    for number in 0..15_u8 {
+        ada.shows("", "", &vec![number; 1_000_000]);
+        ada.sees(&vec![number; 1_000_000]);
+    }
+    let memory = program.status("VmRSS");
+    let crowd: Vec<_> = (0..CROWD).map(|_| connects()).collect();
+    let more = (program.status("VmRSS") - memory) >> 10;
+    // 32 MiB for all who are told of more than --max-backlog, and 4 MiB for each of the others.
+    assert!(more < 32 + 4 * CROWD as u64 + 60, "{more} MiB wait for {CROWD} clients");
+    // Those have the newest part, and know that it is a part.
+    let (mut last, welcome) = crowd.into_iter().last().unwrap();
+    assert_eq!((&welcome["replayed"], &welcome["complete"]), (&json!(4), &json!(false)));
+    for number in 11..15_u8 {
+        last.sees(&vec![number; 1_000_000]);
+    }
+    // When the others are gone, there is room for everything again.
+    until("the whole past", || connects().1["complete"] == true);
+    let (mut bob, welcome) = connects();
+    assert_eq!(welcome["replayed"], 15);
+    for number in 0..15_u8 {
+        bob.sees(&vec![number; 1_000_000]);
+    }
 }
