@@ -176,16 +176,22 @@ fn devtools_url(process: &mut Child) -> String {
 impl Tab {
     /// What an expression evaluates to in the page.
     pub fn asks(&mut self, js: &str) -> Value {
+        self.tries(js).unwrap_or_else(|error| panic!("{js}: {error}"))
+    }
+
+    /// Likewise; fails where no page is there to be asked, as in the moment in which one takes the
+    /// place of another.
+    fn tries(&mut self, js: &str) -> Result<Value, Value> {
         let asked = json!({"expression": js, "returnByValue": true});
-        let mut answer = self.devtools.does("Runtime.evaluate", &asked);
+        let mut answer = self.devtools.tries("Runtime.evaluate", &asked)?;
         assert!(answer["exceptionDetails"].is_null(), "{js}: {}", answer["exceptionDetails"]);
-        answer["result"]["value"].take()
+        Ok(answer["result"]["value"].take())
     }
 
     /// Waits until an expression is true in the page.
     pub fn shows(&mut self, what: &str, js: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.asks(js) != true {
+        while self.tries(js) != Ok(Value::Bool(true)) {
             if Instant::now() > deadline {
                 let page = self.asks("document.body.innerText");
                 panic!(

@@ -34,14 +34,19 @@ impl DevTools {
 
     /// Says what to do, and waits for the answer.
     pub fn does(&mut self, method: &str, parameters: &Value) -> Value {
+        self.tries(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Likewise; fails with the reason where Chromium cannot do it.
+    pub fn tries(&mut self, method: &str, parameters: &Value) -> Result<Value, Value> {
         self.says(method, parameters);
         loop {
             let message = self.socket.read().unwrap_or_else(|error| panic!("{method}: {error}"));
             let Message::Text(text) = message else { continue };
             let mut told: Value = serde_json::from_str(&text).expect("DevTools speaks JSON");
             if told["id"] == self.questions {
-                assert!(told["error"].is_null(), "{method}: {}", told["error"]);
-                return told["result"].take();
+                let error = told["error"].take();
+                return if error.is_null() { Ok(told["result"].take()) } else { Err(error) };
             }
             self.complaints.extend(complaint(&told));
         }
