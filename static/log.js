@@ -30,6 +30,10 @@ let last = null;
 /** The last line, if it tells of comings and goings: the next such news goes there too. */
 let presence = { item: make("li"), came: [""], went: [""] };
 
+// Made once: making them takes longer than drawing a message.
+const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
+const fullTime = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "medium" });
+
 /** True while the end of the log is in sight: then it stays in sight. */
 let following = true;
 
@@ -88,7 +92,7 @@ document.addEventListener("visibilitychange", () => {
 /** @param {Text | Binary} message */
 export function showMessage(message) {
   const at = new Date(message.at);
-  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = clockTime.format(at);
   const { from, own } = message;
   const key = `${from.user ?? ""} ${from.name}`;
 
@@ -104,7 +108,7 @@ export function showMessage(message) {
   name.dir = "auto";
   const clock = make("time", "", time);
   clock.dateTime = message.at;
-  clock.title = at.toLocaleString();
+  clock.title = fullTime.format(at);
   head.append(name, clock, ...(own ? [make("span", "kept", "✓ kept")] : []));
   const body = make("div", "body");
   body.dir = "auto";
@@ -271,7 +275,7 @@ picture.addEventListener("click", () => picture.close());
 
 /**
  * The type of a picture, told by its first bytes and never by what the sender claims. SVG is not in the
- * list: it is a document that can hold links and scripts, so it is offered for download like any file.
+ * list: it can hold links and scripts, so it is offered for download like any file.
  * @param {Uint8Array} bytes
  */
 function pictureType(bytes) {
@@ -285,15 +289,15 @@ function pictureType(bytes) {
 }
 
 /**
- * Names of files stand next to text of the page, so they may not break its line or turn its direction:
- * the program "cat\u202egnp.exe" would look like "catexe.png". The server sees to names of people.
+ * Names of files may not break the line or turn its direction: the program "cat\u202egnp.exe" would look
+ * like "catexe.png". The server sees to names of people.
  * @param {string} name
  */
 function tidy(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
 }
 
-/** An angle on the colour wheel, the same one for the same sender. @param {string} key */
+/** The same colour for the same sender. @param {string} key */
 function hue(key) {
   let sum = 0;
   for (const character of key) sum = (sum * 31 + character.charCodeAt(0)) % 65_521;

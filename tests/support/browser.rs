@@ -191,13 +191,17 @@ impl Tab {
     /// Waits until an expression is true in the page.
     pub fn shows(&mut self, what: &str, js: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.tries(js) != Ok(Value::Bool(true)) {
-            if Instant::now() > deadline {
-                let page = self.asks("document.body.innerText");
-                panic!(
-                    "waited in vain for {what}: {js}\nthe page: {page}\n{:?}",
-                    self.complaints()
-                );
+        loop {
+            // Seen before the question: a busy page answers late what was not yet true when asked.
+            let is_last = Instant::now() > deadline;
+            let answer = self.tries(js);
+            if answer == Ok(Value::Bool(true)) {
+                return;
+            }
+            if is_last {
+                let end = self.asks("document.body.innerText.slice(-2000)");
+                let complaints = self.complaints();
+                panic!("no {what}: {js}: {answer:?}\nthe page ends: {end}\n{complaints:?}");
             }
             thread::sleep(Duration::from_millis(10));
         }
