@@ -129,7 +129,7 @@ document.addEventListener("paste", (event) => {
 
 window.addEventListener("dragover", (event) => {
   if (!bringsFiles(event)) return;
-  event.preventDefault(); // or the browser would open the file in place of the page
+  event.preventDefault(); // or the browser would open the file
   dropSign.hidden = false;
 });
 
@@ -166,7 +166,7 @@ function toggles(id, show) {
 
 toggles("people-button", (shown) => (element("people", HTMLElement).hidden = !shown));
 
-/** What only some ask for is fetched when they do. @param {() => Promise<unknown>} use */
+/** What few ask for is fetched when they do. @param {() => Promise<unknown>} use */
 const fetched = (use) => use().catch((error) => log.showNotice(error.message));
 
 toggles("wire-button", (shown) => {

@@ -14,7 +14,7 @@ const LONGEST_PAUSE = 30_000;
 /** A connection that lived this long was a good one: the pauses start small again. */
 const STEADY = 10_000;
 
-/** How long to wait for the server's answer before the connection counts as lost. */
+/** How long the server may take to answer before the connection counts as lost. */
 const PATIENCE = 30_000;
 
 /** @typedef {string | ArrayBuffer} Frame */
@@ -36,13 +36,13 @@ export class Connection {
   #report;
   #hear;
 
-  /** Takes the listeners off the document and the window at the end. */
+  /** Takes the listeners away at the end. */
   #ending = new AbortController();
 
   /** Null while waiting. @type {WebSocket | null} */
   #socket = null;
 
-  /** The one timer there is: the patience of a connection, or the next second of a pause. @type {number | undefined} */
+  /** The one timer: patience with a connection, or the next second of a pause. @type {number | undefined} */
   #timer = undefined;
 
   #openSince = 0; // 0: it has not been open yet
@@ -163,12 +163,12 @@ export class Connection {
       this.#startTimer(Math.min(left, 1_000), () => this.#wait());
       this.#report(state, this.#why, Math.ceil(left / 1_000));
     } else {
-      // Also when the browser says that it is offline: a server on this machine is still within reach.
+      // Offline too: a server on this machine is still within reach.
       this.#connect();
     }
   }
 
-  /** Something changed for the better, so the rest of the pause would be wasted. */
+  /** Things look better: the rest of the pause would be wasted. */
   #hurry() {
     if (this.#socket) return;
     this.#retryAt = 0;

@@ -88,7 +88,7 @@ function wasAsked() {
   try {
     return localStorage.getItem(ASKED) !== null;
   } catch {
-    return true; // the browser keeps nothing for this page, and to be asked each time is worse than never
+    return true; // nothing is kept for this page, and to be asked each time is worse than never
   }
 }
 

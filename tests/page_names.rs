@@ -127,8 +127,15 @@ fn rooms_are_listed_and_entered_without_a_reload() {
     ada.clicks("#rooms li:nth-child(2) button");
     ada.is_connected_to("physics");
     assert_eq!(ada.asks("[location.hash, stayed]"), json!(["#physics", true]));
-    // By name too, and back with the browser's own button.
+    // By name too, while the list changes below, and back with the browser's own button.
     ada.opens_the_rooms();
+    let place = "JSON.stringify(document.querySelector('#room').getBoundingClientRect())";
+    let before = ada.asks(place);
+    ada.shows(
+        "the lobby gone from the list",
+        "document.querySelectorAll('#rooms li').length === 1",
+    );
+    assert_eq!(ada.asks(place), before, "the field stays where it is");
     ada.types("#room", "chemistry");
     ada.presses_enter();
     ada.is_connected_to("chemistry");
