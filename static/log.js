@@ -13,6 +13,9 @@ import { button, element, make, size } from "./dom.js";
 const MAX_ENTRIES = 2_000;
 const MAX_HELD = 100_000_000;
 
+/** It stands in pages of so many messages: the browser draws those in sight alone (style.css). */
+const PAGE = 50;
+
 /** A longer text is folded, and a much longer one is a download: it takes a browser seconds to lay out a mebibyte. */
 const FOLD_CHARACTERS = 1_000;
 const FOLD_LINES = 15;
@@ -44,7 +47,7 @@ let placedAt = 0;
 let placedIn = "";
 
 const scroller = element("scroller", HTMLDivElement);
-const log = element("log", HTMLOListElement);
+const log = element("log", HTMLDivElement);
 const waitingList = element("waiting", HTMLOListElement);
 const latest = element("latest", HTMLButtonElement);
 const picture = element("picture", HTMLDialogElement);
@@ -134,7 +137,7 @@ export function showNotice(sentence) {
  */
 export function showPresence(came, went) {
   if (came.length + went.length === 0) return;
-  if (log.lastElementChild !== presence.item) {
+  if (entries.at(-1)?.item !== presence.item) {
     presence = { item: make("li", "notice"), came: [], went: [] };
     last = null;
     add({ item: presence.item, urls: [], size: 0 });
@@ -310,7 +313,9 @@ function hue(key) {
 function add(entry) {
   entries.push(entry);
   held += entry.size;
-  log.append(entry.item);
+  let page = log.lastElementChild;
+  if (!page || page.childElementCount === PAGE) log.append((page = make("ol", "page")));
+  page.append(entry.item);
   while (entries.length > MAX_ENTRIES || (held > MAX_HELD && entries.length > 1)) removeOldest();
   if (following) follow();
   else latest.hidden = false;
@@ -321,6 +326,7 @@ function removeOldest() {
   if (!entry) return;
   held -= entry.size;
   entry.item.remove();
+  if (!log.firstElementChild?.hasChildNodes()) log.firstElementChild?.remove();
   entry.urls.forEach((url) => URL.revokeObjectURL(url));
 }
 

@@ -348,7 +348,7 @@ fn thousands_of_messages_are_no_burden() {
         script.says(&format!("line {number}"));
     }
     ada.hears_text("line 4999");
-    let lines = ada.asks("document.querySelectorAll('#log > li').length");
+    let lines = ada.asks("document.querySelectorAll('#log li').length");
     assert_eq!(lines, 2_000, "the log is bounded");
     ada.types("#text", "still at hand");
     ada.has_no_complaints();

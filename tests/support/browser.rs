@@ -387,7 +387,7 @@ impl Tab {
     /// Who said what, in order.
     pub fn log(&mut self) -> Vec<(String, String)> {
         let shown = self.asks(
-            "[...document.querySelectorAll('#log > li.message')].map((it) =>
+            "[...document.querySelectorAll('#log li.message')].map((it) =>
                 [it.querySelector('.from').textContent, it.querySelector('.body').textContent])",
         );
         serde_json::from_value(shown).expect("pairs of strings")
