@@ -11,24 +11,28 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::frame;
 use crate::history::History;
-use crate::inbox::{Census, Event, Events, Newcomer, Post, Receipt, Said};
+use crate::inbox::{
+    Census, Event, Events, Frames, Newcomer, Post, PostOutcome, Receipt, Said, Share,
+};
 use crate::logging::Limited;
-use crate::members::{CROWD, Member, Members, NEWS, as_seen, author};
+use crate::members::{
+    Arrival, CROWD, Encoded, Item, Member, Members, NEWS, Out, Outcome, as_seen, author,
+};
 use crate::options::Options;
-use crate::outbox::{EchoOutbox, Outbox, Run};
-use crate::past::{Past, Pasts};
+use crate::outbox::{EchoOutbox, Outbox, Slow};
+use crate::replay::{Replay, Welcome};
 use crate::room::RoomName;
-use crate::store::{Author, Kept, MessageId, StoreError, Stretch, User, UserId};
-use crate::v1::{self, Complaint, Heard, Speaks};
+use crate::store::{Author, Kept, MessageId, User, UserId};
+use crate::v1::{self, Heard, Speaks};
 use crate::wire::ClientId;
 
 /// Bytes of messages after which a turn ends, so that those of the first reader do not wait for
@@ -49,6 +53,13 @@ const ENOUGH: usize = 64;
 /// How long clients may take to answer the last Close.
 pub const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a change of a user is remembered, for clients of theirs that were looked up before it
+/// and join after it. A handshake does not take longer.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What an event takes in a turn beside its bytes, about.
+const EVENT_ITSELF: usize = 64;
+
 /// All that the broadcaster knows.
 pub struct Broadcaster {
     /// For the writer threads, which tell when they have caught up.
@@ -64,11 +75,13 @@ pub struct Broadcaster {
     clients: HashMap<ClientId, Home>,
     /// What was said, and is kept before it is sent.
     history: History,
-    /// What newcomers are being told of it.
-    pasts: Pasts,
     turn: Turn,
+    /// What a room is sent; the buffers are used for one room after the other.
+    encoded: Encoded,
     /// Rooms with news of their members, and when these are to be told; in that order.
     news: VecDeque<(Instant, RoomName)>,
+    /// Users that were renamed, or removed (`None`), lately.
+    changed: HashMap<UserId, (Instant, Option<User>)>,
     /// Turns that could not be kept.
     unkept: Limited,
     /// Set when the server stops: until then clients may answer the Close.
@@ -76,22 +89,24 @@ pub struct Broadcaster {
 }
 
 enum Home {
-    /// With whoever they are in the directory.
-    Room(RoomName, Option<Box<User>>),
+    /// What they speak there, and whoever they are in the directory.
+    Room(RoomName, Speaks, Option<Box<User>>),
     Echo(Arc<EchoOutbox>),
 }
 
-/// What a turn has gathered, beside the frames in its rooms.
+/// What a turn has gathered, beside what has happened in its rooms.
 #[derive(Default)]
 struct Turn {
-    /// Rooms that have frames to send at its end.
-    talking: Vec<RoomName>,
-    /// Bytes joined so far.
+    /// Rooms in which something has happened.
+    rooms: Vec<RoomName>,
+    /// What was said, in order. It is kept first, then sent.
+    messages: Vec<Arc<Kept>>,
+    /// Bytes gathered so far.
     bytes: usize,
-    /// Who said something, and its `ref`, to be told if it cannot be kept.
-    speakers: Vec<(ClientId, Option<String>)>,
     /// Messages of those who are no clients, and wait for a receipt.
-    posts: Vec<(Box<Post>, MessageId)>,
+    posts: Vec<(MessageId, RoomName, Sender<PostOutcome>)>,
+    /// What the messages take of the way to the broadcaster, until they are sent.
+    shares: Vec<Share>,
 }
 
 /// What the broadcaster woke up for.
@@ -113,9 +128,10 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             history,
-            pasts: Pasts::default(),
             turn: Turn::default(),
+            encoded: Encoded::default(),
             news: VecDeque::new(),
+            changed: HashMap::new(),
             unkept: Limited::default(),
             stopping: None,
         }
@@ -170,19 +186,19 @@ impl Broadcaster {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Said(id, said) => self.say(id, &said),
-            Event::Posted(post) => self.post(post),
+            Event::Said(id, said) => self.say(id, *said),
+            Event::Posted(post) => self.post(*post),
             Event::Typing(id) => self.tell_typing(id),
-            Event::Answered(id, frames) => self.answer(id, &frames.bytes),
+            Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.add(*newcomer),
             Event::EchoJoined(outbox) => self.add_echo(outbox),
-            Event::Left(id, last) => self.remove(id, &last.bytes),
+            Event::Left(id, last_frames) => self.remove(id, last_frames),
             Event::CaughtUp(id) => {
                 if let Some(member) = self.find(id) {
                     member.outbox.caught_up();
                 }
             }
-            Event::Renamed(user) => self.rename(user.id, Some(&user)),
+            Event::Renamed(user) => self.rename(user.id, Some(user)),
             Event::Removed(user) => self.rename(user, None),
             // Nobody may be waiting for these any more, and that is fine.
             Event::Asked(reply) => drop(reply.try_send(self.census())),
@@ -191,41 +207,51 @@ impl Broadcaster {
         }
     }
 
-    fn say(&mut self, sender: ClientId, said: &Said) {
+    fn say(&mut self, sender: ClientId, said: Said) {
         // A sender that was cut off in this turn is nowhere, and what it said goes nowhere.
-        let Some(Home::Room(room, user)) = self.clients.get(&sender) else { return };
+        let Some(Home::Room(room, _, user)) = self.clients.get(&sender) else { return };
         let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
-        self.turn.speakers.push((sender, said.reference.clone()));
         self.relay(room, author, said, Some(sender));
     }
 
-    fn post(&mut self, post: Box<Post>) {
-        let author = author(None, post.user.as_ref());
-        let id = self.relay(post.room.clone(), author, &post.said, None);
-        self.turn.posts.push((post, id));
+    fn post(&mut self, post: Post) {
+        let Post { room, user, said, decided, reply } = post;
+        // Whoever sent it has lost patience, and was told that it is not said.
+        if decided.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let id = self.relay(room.clone(), author(None, user.as_ref()), said, None);
+        self.turn.posts.push((id, room, reply));
     }
 
-    /// Numbers a message, and adds it to the turn of its room.
+    /// Numbers a message, and adds it to the turn.
     fn relay(
         &mut self,
         room: RoomName,
         author: Author,
-        said: &Said,
+        said: Said,
         sender: Option<ClientId>,
     ) -> MessageId {
+        let Said { content, reference, share } = said;
         let id = self.history.number();
-        let kept = Kept { id, room, author, content: said.content.clone() };
-        if let Some(members) = self.rooms.get_mut(&kept.room) {
-            self.turn.begin(members, &kept.room);
-            members.say(&kept, said, sender);
-        }
-        self.turn.bytes += said.frame.len();
-        self.history.add(kept);
+        self.turn.bytes += content.size() + EVENT_ITSELF;
+        self.turn.shares.extend(share);
+        let item = Item::Message(self.turn.messages.len(), sender, reference);
+        self.take_down(&room, item);
+        self.turn.messages.push(Arc::new(Kept { id, room, author, content }));
         id
     }
 
+    /// Takes down what happens in a room, if there is anyone to hear of it.
+    fn take_down(&mut self, room: &RoomName, item: Item) {
+        if let Some(members) = self.rooms.get_mut(room) {
+            self.turn.begin(members, room);
+            members.take_down(item);
+        }
+    }
+
     fn tell_typing(&mut self, id: ClientId) {
-        let Some(Home::Room(room, user)) = self.clients.get(&id) else { return };
+        let Some(Home::Room(room, _, user)) = self.clients.get(&id) else { return };
         let from = as_seen(id, user.as_deref());
         if let Some(members) = self.rooms.get_mut(room) {
             self.turn.begin(members, room);
@@ -236,118 +262,100 @@ impl Broadcaster {
     /// Keeps what was said in this turn; then sends it, and lets go of those who take no more.
     fn end_turn(&mut self) {
         let turn = std::mem::take(&mut self.turn);
-        if let Err(error) = self.history.keep() {
-            return self.take_back(turn, &error);
+        let outcome = self.history.keep(&turn.messages).map_err(|error| {
+            self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
+            format!("your message was not kept, and nobody has heard it: {error}")
+        });
+        let outcome = outcome.as_ref().map(|()| turn.messages.as_slice()).map_err(String::as_str);
+        for room in &turn.rooms {
+            self.deliver(room, outcome);
         }
-        for room in &turn.talking {
-            self.send_frames(room);
-        }
-        for (post, id) in turn.posts {
-            let heard = self.rooms.get(&post.room).map_or(0, Members::count);
-            drop(post.reply.try_send(Ok(Receipt { id, heard })));
-        }
-    }
-
-    /// Nobody is sent what is not kept; those who said it are told.
-    fn take_back(&mut self, turn: Turn, error: &StoreError) {
-        self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
-        for room in &turn.talking {
-            if let Some(members) = self.rooms.get_mut(room) {
-                members.forget_turn();
-            }
-        }
-        let detail = format!("your message was not kept, and nobody has heard it: {error}");
-        for (post, _) in turn.posts {
-            drop(post.reply.try_send(Err(detail.clone())));
-        }
-        for (speaker, reference) in turn.speakers {
-            if self.find(speaker).is_some_and(|member| member.speaks == Speaks::V1) {
-                let complaint = Complaint { code: "not-kept", detail: detail.clone(), reference };
-                self.send_alone(speaker, &Heard::Error(&complaint).frame());
-            }
+        for (id, room, reply) in turn.posts {
+            let heard = self.rooms.get(&room).map_or(0, Members::count);
+            let receipt = outcome.map(|_| Receipt { id, heard }).map_err(str::to_owned);
+            drop(reply.try_send(receipt));
         }
     }
 
-    fn send_frames(&mut self, room: &RoomName) {
+    fn deliver(&mut self, room: &RoomName, outcome: Outcome) {
+        let out = Out { max_backlog: self.max_backlog, events: &self.events };
         let Some(members) = self.rooms.get_mut(room) else { return };
-        for member in members.send(self.max_backlog, &self.events) {
+        for member in members.deliver(outcome, &mut self.encoded, out) {
             self.clients.remove(&member.id);
             self.note(room, |members| members.note_going(member.id.number()));
         }
-        self.forget_if_empty(room);
-    }
-
-    fn answer(&mut self, id: ClientId, bytes: &[u8]) {
-        // What was said before goes out before.
-        self.end_turn_of(id);
-        self.send_alone(id, bytes);
-    }
-
-    fn send_alone(&mut self, id: ClientId, bytes: &[u8]) {
-        let (max_backlog, events) = (self.max_backlog, self.events.clone());
-        let Some(member) = self.find(id) else { return };
-        if member.outbox.send(&Run::new(bytes), max_backlog, &events).is_err() {
-            self.remove(id, &[]);
+        if self.rooms.get(room).is_some_and(Members::is_empty) {
+            self.rooms.remove(room);
         }
+    }
+
+    fn answer(&mut self, id: ClientId, frames: Frames) {
+        let Some(Home::Room(room, speaks, _)) = self.clients.get(&id) else { return };
+        let (room, item) = (room.clone(), Item::Alone(id, *speaks, frames));
+        self.turn.bytes += EVENT_ITSELF + item.bytes();
+        self.take_down(&room, item);
     }
 
     fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { wire, room, hello: mut first, speaks, user, wishes } = newcomer;
+        let Newcomer { wire, room, hello, speaks, user, wishes, last } = newcomer;
         let id = wire.id();
-        let mut outbox = Outbox::new(wire, wishes.slow);
-        // What was said before the client came goes out before it is a member.
-        self.end_turn();
-        self.clients.insert(id, Home::Room(room.clone(), user.map(Box::new)));
+        let outbox = Outbox::new(wire, wishes.slow.map(|pace| Slow { pace, speaks }));
+        let user = self.as_of_now(user).map(Box::new);
+        self.clients.insert(id, Home::Room(room.clone(), speaks, user));
         if self.stopping.is_some() {
-            first.extend(goodbye());
-            return outbox.end(&first, &self.events);
+            return outbox.end(&[hello, goodbye()].concat(), &self.events);
         }
         self.rooms.entry(room.clone()).or_default();
-        let past = self.past(&room, wishes.since, speaks);
-        let past = self.pasts.tell(past, speaks, self.max_backlog);
-        if speaks == Speaks::V1 {
-            self.welcome(id, &room, &past, &mut first);
-        }
-        let first = Bytes::from_owner(past.behind(first));
-        if outbox.send(&Run::owned(&first), self.max_backlog, &self.events).is_err() {
-            self.clients.remove(&id);
-            return self.forget_if_empty(&room);
-        }
         let seen = self.seen(id);
         self.note(&room, |members| members.note_coming(seen));
-        self.rooms.entry(room).or_default().add(Member { id, speaks, outbox });
+        let members = self.rooms.get_mut(&room).expect("it is there for this client at least");
+        self.turn.begin(members, &room);
+        members.add(Member { id, speaks, outbox, arrival: None });
+        let last = last.max(members.last());
+        let arrival = self.arrival(id, &room, speaks, hello, wishes.since, last);
+        self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
-    /// What a newcomer has missed, if it has asked for that.
-    fn past(&self, room: &RoomName, since: Option<MessageId>, speaks: Speaks) -> Stretch {
-        if (since, speaks) == (None, Speaks::Plain) {
-            return Stretch::default();
-        }
-        // Others are told at least the newest id.
-        let past = self.history.since(room, since.unwrap_or(MessageId::MAX));
-        let past = past.unwrap_or_else(|error| {
-            log::error!("the history of room {room} cannot be read: {error}");
-            Stretch::default()
-        });
-        Stretch { complete: past.complete || since.is_none(), ..past }
+    /// What a newcomer is sent first: all of it now, or the past later, by its own writer.
+    fn arrival(
+        &self,
+        id: ClientId,
+        room: &RoomName,
+        speaks: Speaks,
+        hello: Vec<u8>,
+        since: Option<MessageId>,
+        last: MessageId,
+    ) -> Arrival {
+        let welcome = (speaks == Speaks::V1).then(|| Box::new(self.welcome(id, room)));
+        let mut first = hello;
+        let Some(since) = since else {
+            if let Some(welcome) = welcome {
+                welcome.write(last, true, &mut first).expect("a vector takes everything");
+                first.extend(Heard::Live { last, complete: true }.frame());
+            }
+            return Arrival { first, replay: None };
+        };
+        let log = Arc::clone(self.history.log());
+        let (room, upto) = (room.clone(), self.history.last());
+        let replay = Some(Box::new(Replay { log, room, since, upto, welcome }));
+        Arrival { first, replay }
     }
 
-    fn welcome(&self, id: ClientId, room: &RoomName, past: &Past, first: &mut Vec<u8>) {
-        let others = self.rooms.get(room);
-        let count = 1 + others.map_or(0, Members::count);
-        let ids = others.into_iter().flat_map(Members::ids).chain([id]);
-        let members = (count <= CROWD).then(|| ids.map(|id| self.seen(id)).collect());
-        Heard::Welcome {
-            you: &self.seen(id),
-            room: room.as_str(),
-            members,
-            count,
-            last: past.last,
-            replayed: past.replayed,
-            complete: past.complete,
-            limit: self.max_message_size,
+    fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
+        let members = &self.rooms[room];
+        let count = members.count();
+        let list = (count <= CROWD).then(|| members.ids().map(|id| self.seen(id)).collect());
+        let (you, limit) = (self.seen(id), self.max_message_size);
+        Welcome { you, room: room.clone(), members: list, count, limit }
+    }
+
+    /// A user that was looked up a moment ago, as they are called now.
+    fn as_of_now(&self, user: Option<User>) -> Option<User> {
+        let user = user?;
+        match self.changed.get(&user.id) {
+            Some((_, changed)) => changed.clone(),
+            None => Some(user),
         }
-        .push(first);
     }
 
     fn add_echo(&mut self, outbox: Arc<EchoOutbox>) {
@@ -357,31 +365,33 @@ impl Broadcaster {
         self.clients.insert(outbox.id(), Home::Echo(outbox));
     }
 
-    fn remove(&mut self, id: ClientId, last: &[u8]) {
-        self.end_turn_of(id);
-        let Some(Home::Room(room, _)) = self.clients.remove(&id) else { return };
+    fn remove(&mut self, id: ClientId, last_frames: Frames) {
+        let Some(Home::Room(room, ..)) = self.clients.remove(&id) else { return };
         // No room: it was told to go when the server stopped.
         let Some(members) = self.rooms.get_mut(&room) else { return };
-        let Some(member) = members.remove(id) else { return };
-        member.outbox.end(last, &self.events);
-        self.note(&room, |members| members.note_going(id.number()));
-        self.forget_if_empty(&room);
+        self.turn.begin(members, &room);
+        self.turn.bytes += EVENT_ITSELF + last_frames.bytes.len();
+        if members.remove(id, last_frames) {
+            self.note(&room, |members| members.note_going(id.number()));
+        }
     }
 
     /// Calls the clients of a user as they are called now; `None`: as guests.
-    fn rename(&mut self, id: UserId, user: Option<&User>) {
+    fn rename(&mut self, id: UserId, user: Option<User>) {
         let mut renamed = Vec::new();
         for (client, home) in &mut self.clients {
-            if let Home::Room(room, who) = home
+            if let Home::Room(room, _, who) = home
                 && who.as_ref().is_some_and(|who| who.id == id)
             {
-                *who = user.cloned().map(Box::new);
+                *who = user.clone().map(Box::new);
                 renamed.push((room.clone(), as_seen(*client, who.as_deref())));
             }
         }
         for (room, seen) in renamed {
             self.note(&room, |members| members.note_name(seen));
         }
+        self.changed.retain(|_, (changed, _)| changed.elapsed() < REMEMBERED);
+        self.changed.insert(id, (Instant::now(), user));
     }
 
     /// Takes note of news in a room, and of when they are to be told.
@@ -395,10 +405,10 @@ impl Broadcaster {
     fn tell_news(&mut self) {
         while self.news.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let (_, room) = self.news.pop_front().expect("it has a front");
-            if let Some(members) = self.rooms.get_mut(&room) {
-                self.turn.begin(members, &room);
-                members.tell_news();
-            }
+            let Some(members) = self.rooms.get_mut(&room) else { continue };
+            self.turn.begin(members, &room);
+            let clients = &self.clients;
+            members.tell_news(|id| seen(clients, id));
         }
     }
 
@@ -418,46 +428,40 @@ impl Broadcaster {
     }
 
     fn census(&self) -> Census {
-        Census { clients: self.clients.len(), rooms: self.rooms.len() }
+        Census { clients: self.clients.len(), rooms: self.occupied().count() }
     }
 
     fn list(&self) -> Vec<(RoomName, usize)> {
-        self.rooms.iter().map(|(room, members)| (room.clone(), members.count())).collect()
+        self.occupied().map(|(room, members)| (room.clone(), members.count())).collect()
     }
 
-    /// Ends the turn if something was said in the room of `id`.
-    fn end_turn_of(&mut self, id: ClientId) {
-        if let Some(Home::Room(room, _)) = self.clients.get(&id)
-            && self.rooms.get(room).is_some_and(Members::has_turn)
-        {
-            self.end_turn();
-        }
+    /// Without those whose last members leave in this turn.
+    fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Members)> {
+        self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {
-        let Some(Home::Room(room, _)) = self.clients.get(&id) else { return None };
+        let Some(Home::Room(room, ..)) = self.clients.get(&id) else { return None };
         self.rooms.get_mut(room)?.find(id)
     }
 
     fn seen(&self, id: ClientId) -> v1::Member {
-        match self.clients.get(&id) {
-            Some(Home::Room(_, user)) => as_seen(id, user.as_deref()),
-            _ => as_seen(id, None),
-        }
+        seen(&self.clients, id)
     }
+}
 
-    fn forget_if_empty(&mut self, room: &RoomName) {
-        if self.rooms.get(room).is_some_and(|members| members.count() == 0) {
-            self.rooms.remove(room);
-        }
+fn seen(clients: &HashMap<ClientId, Home>, id: ClientId) -> v1::Member {
+    match clients.get(&id) {
+        Some(Home::Room(_, _, user)) => as_seen(id, user.as_deref()),
+        _ => as_seen(id, None),
     }
 }
 
 impl Turn {
-    /// Takes note that a room is about to have frames in this turn.
+    /// Takes note that something is about to happen in a room.
     fn begin(&mut self, members: &Members, room: &RoomName) {
         if !members.has_turn() {
-            self.talking.push(room.clone());
+            self.rooms.push(room.clone());
         }
     }
 }

@@ -18,9 +18,10 @@ use tungstenite::{Error, WebSocket};
 use crate::feed::{Feed, Way};
 use crate::frame;
 use crate::inbox::{Event, Events, Newcomer};
+use crate::logging::Limited;
 use crate::outbox::EchoOutbox;
 use crate::room::{Target, Wishes};
-use crate::store::User;
+use crate::store::{MessageId, User};
 use crate::v1::Speaks;
 use crate::wire::{Wire, timed_out};
 
@@ -40,6 +41,16 @@ pub struct Limits {
 /// it a freed piece of 152 bytes that nothing else would use.
 const READ_BUFFER: usize = 144;
 
+/// What all clients share.
+pub struct Clients {
+    /// What each of them may do.
+    pub limits: Limits,
+    /// The way to the broadcaster.
+    pub events: Events,
+    /// Clients that have left.
+    pub left: Limited,
+}
+
 /// What the handshake has left to a client.
 pub struct Start {
     /// The answer to it, not yet sent.
@@ -52,16 +63,19 @@ pub struct Start {
     pub user: Option<User>,
     /// What it wishes for.
     pub wishes: Wishes,
+    /// See [`Newcomer::last`].
+    pub last: MessageId,
 }
 
 /// Reads the client's messages until it leaves.
-pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, limits: Limits, events: &Events) {
+pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, clients: &Clients) {
+    let Clients { limits, events, .. } = clients;
     wire.becomes_client();
     let (way, tail) = join(wire, target, start, events);
     // Leaves also when this thread panics, so that no dead client stays in a room.
     let mut presence = Presence { wire, events, last: Vec::new() };
     let feed = Feed::new(Arc::clone(wire), way, limits.idle, limits.message_size);
-    presence.last = read_all(feed, tail, limits, wire, target);
+    presence.last = read_all(feed, tail, wire, target, clients);
     drop(presence);
 }
 
@@ -70,11 +84,11 @@ pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, limits: Limits, even
 /// memory for as long as it does.
 #[inline(never)]
 fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Way, Vec<u8>) {
-    let Start { hello, tail, speaks, user, wishes } = start;
+    let Start { hello, tail, speaks, user, wishes, last } = start;
     match target {
         Target::Room(room) => {
             let (wire, room) = (Arc::clone(wire), room.clone());
-            let newcomer = Newcomer { wire, room, hello, speaks, user, wishes };
+            let newcomer = Newcomer { wire, room, hello, speaks, user, wishes, last };
             events.send(Event::Joined(Box::new(newcomer)));
             (Way::Room(events.clone(), speaks), tail)
         }
@@ -115,7 +129,8 @@ impl Drop for Presence<'_> {
 /// sends its own. Not inlined either: else `join` would be called on top of all that this keeps on
 /// the stack.
 #[inline(never)]
-fn read_all(feed: Feed, tail: Vec<u8>, limits: Limits, wire: &Wire, target: &Target) -> Vec<u8> {
+fn read_all(feed: Feed, tail: Vec<u8>, wire: &Wire, target: &Target, clients: &Clients) -> Vec<u8> {
+    let limits = clients.limits;
     let mut socket = WebSocket::from_partially_read(feed, tail, Role::Server, Some(config(limits)));
     let mut pace = Pace::new(limits.rate);
     let ending = loop {
@@ -141,7 +156,9 @@ fn read_all(feed: Feed, tail: Vec<u8>, limits: Limits, wire: &Wire, target: &Tar
     let (why, close) = explain(&ending, feed.is_silent());
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
     let why = wire.why_cut().map_or(why, str::to_owned);
-    log::info!("{} {} left {target}: {why}", wire.id(), wire.peer());
+    clients.left.line(|more| {
+        log::info!("{} {} left {target}: {why}{more}", wire.id(), wire.peer());
+    });
     feed.last_words(&close)
 }
 

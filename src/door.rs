@@ -14,15 +14,16 @@ use http::uri::Authority;
 
 use crate::answer::Answer;
 use crate::certificate::Certificate;
-use crate::client::{self, Limits, Start};
+use crate::client::{self, Clients, Start};
 use crate::handover::Handover;
 use crate::handshake::{self, Agreed};
-use crate::inbox::Events;
 use crate::logging::{Limited, escaped};
 use crate::request::Request;
-use crate::room::Target;
+use crate::room::{Target, Wishes};
+use crate::store::{MessageId, MessageLog};
 use crate::tls;
 use crate::users::Users;
+use crate::v1::Speaks;
 use crate::wire::{Wire, timed_out};
 
 /// From connecting to the last byte of the request, however slowly it comes.
@@ -37,16 +38,16 @@ const CLIENT_STACK: usize = 128 << 10;
 
 /// Everything that a connection may be given.
 pub struct Door {
-    /// The way to the broadcaster.
-    pub events: Events,
+    /// What all clients share.
+    pub clients: Clients,
+    /// What was said; a newcomer is told the newest id.
+    pub log: Arc<dyn MessageLog>,
     /// The way to tiny_http.
     pub handover: Handover,
     /// Whose keys come with a handshake.
     pub users: Arc<Users>,
     /// Where TLS is spoken.
     pub certificate: Option<Arc<Certificate>>,
-    /// What a client may do.
-    pub limits: Limits,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
     /// Requests that were refused.
@@ -137,7 +138,21 @@ impl Door {
         let Agreed { hello, speaks, wishes } =
             handshake::accept(request, target, &self.allow_origin)?;
         let user = self.users.whoever(request)?;
-        Ok(Start { hello, tail, speaks, user, wishes })
+        let last = self.last_in(target, speaks, wishes);
+        Ok(Start { hello, tail, speaks, user, wishes, last })
+    }
+
+    /// The newest message, for those who are told of it now: with the past it comes later.
+    fn last_in(&self, target: &Target, speaks: Speaks, wishes: Wishes) -> MessageId {
+        match target {
+            Target::Room(room) if speaks == Speaks::V1 && wishes.since.is_none() => {
+                self.log.last_in(room).unwrap_or_else(|error| {
+                    log::error!("the history of room {room} cannot be read: {error}");
+                    0
+                })
+            }
+            _ => 0,
+        }
     }
 
     fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {
@@ -148,7 +163,7 @@ impl Door {
         let thread = thread::Builder::new()
             .name(wire.id().to_string())
             .stack_size(CLIENT_STACK)
-            .spawn(move || client::run(&own, &target, start, door.limits, &door.events));
+            .spawn(move || client::run(&own, &target, start, &door.clients));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
             self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());
@@ -164,7 +179,7 @@ impl Door {
             return self.refuse_request(wire, request, &answer);
         }
         let is_message = request.path.starts_with("/rooms/");
-        let largest = if is_message { self.limits.message_size } else { LARGEST_BODY };
+        let largest = if is_message { self.clients.limits.message_size } else { LARGEST_BODY };
         if request.body_length > largest {
             let answer = Answer::refusal(413, &format!("The body is over {largest} bytes."));
             return self.refuse_request(wire, request, &answer);

@@ -10,9 +10,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
@@ -22,11 +21,16 @@ use crate::outbox::EchoOutbox;
 use crate::v1::{self, Announced, Deed, Heard, Speaks};
 use crate::wire::{Wire, timed_out};
 
-/// What the socket of a quiet client is read with, in bytes.
+/// What a client is waited for with, in bytes, on the stack.
 const QUIET: usize = 1 << 10;
 
-/// What a busy client is read with, in bytes: one that has filled the last [`QUIET`] bytes.
+/// What is read of a client that has filled these, in bytes, without waiting. It is let go again
+/// before the next wait: an idle client holds no buffer, whatever it has sent before.
 const BUSY: usize = 32 << 10;
+
+/// A client is told to be writing this often at most, until it has said something. One that tells
+/// more would cost all the others more than it costs itself.
+const TYPING: Duration = Duration::from_secs(2);
 
 /// Fragments that one message may come in. Empty ones would otherwise never end.
 const FRAGMENTS: usize = 65_536;
@@ -42,8 +46,6 @@ pub struct Feed {
     ahead: Vec<u8>,
     /// How many of them tungstenite has had.
     taken: usize,
-    /// The last read filled at least [`QUIET`] bytes: there is probably more.
-    busy: bool,
     /// Frames for this client alone that have not left yet.
     collected: Vec<u8>,
     /// `--idle-timeout`.
@@ -58,6 +60,8 @@ pub struct Feed {
     spent: usize,
     /// What `wsroom.v1` has announced: the next message is binary. Boxed: it is rarely there.
     announced: Option<Box<Announced>>,
+    /// When the others were last told that this client's user is writing.
+    typed: Option<Instant>,
 }
 
 /// Where this client's frames leave.
@@ -76,7 +80,6 @@ impl Feed {
             way,
             ahead: Vec::new(),
             taken: 0,
-            busy: false,
             collected: Vec::new(),
             idle,
             silent: false,
@@ -84,6 +87,7 @@ impl Feed {
             allowance: message_size + FRAGMENTS * FRAME_HEADER,
             spent: 0,
             announced: None,
+            typed: None,
         }
     }
 
@@ -99,8 +103,8 @@ impl Feed {
     #[inline(never)] // Its stack is not needed while the client waits.
     pub fn pass_on(&mut self, message: Message) -> io::Result<()> {
         match message {
-            Message::Text(text) => self.relay(Data::Text, text.into()),
-            Message::Binary(payload) => self.relay(Data::Binary, payload),
+            Message::Text(text) => self.relay(Data::Text, text.as_bytes()),
+            Message::Binary(payload) => self.relay(Data::Binary, &payload),
             // tungstenite has written the pong. They may come inside a fragmented message, so
             // only their own bytes are forgiven.
             Message::Ping(payload) | Message::Pong(payload) => {
@@ -111,12 +115,10 @@ impl Feed {
         }
     }
 
-    fn relay(&mut self, kind: Data, payload: Bytes) -> io::Result<()> {
+    fn relay(&mut self, kind: Data, payload: &[u8]) -> io::Result<()> {
         self.spent = 0;
         if let Way::Echo(_) = self.way {
-            // The payload shares tungstenite's read buffer, and keeping it would keep the buffer.
-            frame::push(&mut self.collected, kind, &payload);
-            return Ok(());
+            return frame::write(&mut self.collected, kind, payload);
         }
         // A pong to a ping from before this message goes out before it.
         self.deliver()?;
@@ -127,9 +129,16 @@ impl Feed {
         };
         let id = self.wire.id();
         match deed {
-            Ok(Deed::Say(content, reference)) => events.say(id, content, reference),
+            Ok(Deed::Say(content, reference)) => {
+                self.typed = None;
+                events.say(id, content, reference);
+            }
             Ok(Deed::Announce(it)) => self.announced = Some(Box::new(it)),
-            Ok(Deed::Type) => events.send(Event::Typing(id)),
+            Ok(Deed::Type) if self.typed.is_some_and(|typed| typed.elapsed() < TYPING) => {}
+            Ok(Deed::Type) => {
+                self.typed = Some(Instant::now());
+                events.send(Event::Typing(id));
+            }
             Err(complaint) => events.answer(id, Heard::Error(&complaint).frame()),
         }
         Ok(())
@@ -143,22 +152,24 @@ impl Feed {
             return Err(ErrorKind::InvalidData.into());
         }
         self.taken = 0;
-        let mut ahead = std::mem::take(&mut self.ahead);
-        let count = if self.busy {
-            ahead.resize(BUSY, 0);
-            let count = self.wait_for_bytes(&mut ahead)?;
-            ahead.truncate(count);
-            count
-        } else {
-            // An idle client waits here with no buffer but this, on stack that it has anyway.
-            drop(ahead);
-            let mut piece = [0; QUIET];
-            let count = self.wait_for_bytes(&mut piece)?;
-            ahead = piece[..count].to_vec();
-            count
-        };
-        (self.ahead, self.busy) = (ahead, count >= QUIET);
+        // An idle client waits here with no buffer but this, on stack that it has anyway.
+        self.ahead = Vec::new();
+        let mut piece = [0; QUIET];
+        let count = self.wait_for_bytes(&mut piece)?;
+        self.ahead = if count < QUIET { piece[..count].to_vec() } else { self.read_more(&piece)? };
         Ok(())
+    }
+
+    /// What has filled a `piece` goes on, most likely.
+    #[inline(never)] // Its stack is not needed while the client waits.
+    fn read_more(&self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        let mut ahead = Vec::with_capacity(BUSY);
+        ahead.extend_from_slice(piece);
+        ahead.resize(BUSY, 0);
+        // A failure is found again by the next read, which waits.
+        let more = self.wire.read_now(&mut ahead[piece.len()..]).unwrap_or_default();
+        ahead.truncate(piece.len() + more);
+        Ok(ahead)
     }
 
     /// Lets go of what was collected.

@@ -3,18 +3,33 @@
 //! Not here: reading frames; tungstenite does that, and it formats these too.
 //! Runs on whichever thread has something to say, mostly a client's own.
 
+use std::io::{self, Write};
+
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-/// Adds a message in one frame.
-pub fn push(bytes: &mut Vec<u8>, kind: Data, payload: &[u8]) {
+/// Writes a message in one frame.
+///
+/// # Errors
+/// As `out` has them; a vector has none.
+pub fn write(out: &mut impl Write, kind: Data, payload: &[u8]) -> io::Result<()> {
+    write_header(out, kind, payload.len())?;
+    out.write_all(payload)
+}
+
+/// Writes the header of a message whose payload of `length` bytes follows.
+///
+/// # Errors
+/// As `out` has them; a vector has none.
+pub fn write_header(out: &mut impl Write, kind: Data, length: usize) -> io::Result<()> {
     let header = FrameHeader { opcode: OpCode::Data(kind), ..FrameHeader::default() };
-    let length = payload.len() as u64;
-    bytes.reserve(header.len(length) + payload.len());
-    header.format(length, bytes).expect("writing to a vector cannot fail");
-    bytes.extend_from_slice(payload);
+    let mut bytes = [0; 10]; // two, and up to eight of length (§5.2)
+    let mut rest = bytes.as_mut_slice();
+    header.format(length as u64, &mut rest).expect("ten bytes take any header without a mask");
+    let unused = rest.len();
+    out.write_all(&bytes[..bytes.len() - unused])
 }
 
 /// An empty Ping: asks a silent client whether it still lives (§5.5.2).

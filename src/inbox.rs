@@ -5,14 +5,12 @@
 //! client's thread stops reading, and TCP tells the sender. Bounded in messages and in bytes.
 //! Sending here is safe on every thread but the broadcaster's own, which must never wait.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tungstenite::protocol::frame::coding::Data;
 
-use crate::frame;
 use crate::outbox::EchoOutbox;
 use crate::room::{RoomName, Wishes};
 use crate::store::{Content, MessageId, User, UserId};
@@ -76,18 +74,18 @@ pub struct Newcomer {
     pub user: Option<User>,
     /// What it asks for in its address.
     pub wishes: Wishes,
+    /// The newest message of the room when the client came to the door.
+    pub last: MessageId,
 }
 
 /// A message on its way to the broadcaster.
 pub struct Said {
-    /// As plain clients hear it: one frame.
-    pub frame: Bytes,
-    /// As it is kept; its bytes are those in the frame.
+    /// What is said.
     pub content: Content,
     /// The sender's own mark, to be given back to it.
     pub reference: Option<String>,
-    /// Given back when the broadcaster has copied the bytes.
-    _share: Option<Share>,
+    /// Given back when the broadcaster has sent the message.
+    pub share: Option<Share>,
 }
 
 /// A message from somebody who is no client.
@@ -98,9 +96,15 @@ pub struct Post {
     pub user: Option<User>,
     /// What.
     pub said: Said,
+    /// Set by whoever comes first: the broadcaster, which then says it, or the one who waits for
+    /// the receipt and has lost patience; then it is not said, and may be said again.
+    pub decided: Arc<AtomicBool>,
     /// Told when it was kept and sent, or why not.
-    pub reply: Sender<Result<Receipt, String>>,
+    pub reply: Sender<PostOutcome>,
 }
+
+/// What became of a message from no client; an error says why it was not kept.
+pub type PostOutcome = Result<Receipt, String>;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug)]
@@ -149,23 +153,30 @@ impl Events {
 
     /// Hands over a message; blocks while too much waits.
     pub fn say(&self, client: ClientId, content: Content, reference: Option<String>) {
-        let said = Said { reference, ..self.said(content) };
-        self.send(Event::Said(client, Box::new(said)));
+        let share = self.share(content.size());
+        self.send(Event::Said(client, Box::new(Said { content, reference, share })));
     }
 
     /// Hands over a message from no client, and waits until it is kept and sent; `None` if the
-    /// broadcaster does not answer within `patience`.
+    /// broadcaster has not begun to do so within `patience`, and then it never will. Once it has
+    /// begun, nobody can say that it was not said, and this waits for as long as the disk does.
     pub fn post(
         &self,
         room: RoomName,
         user: Option<User>,
         content: Content,
         patience: Duration,
-    ) -> Option<Result<Receipt, String>> {
+    ) -> Option<PostOutcome> {
         let (reply, receipt) = bounded(1);
-        let post = Post { room, user, said: self.said(content), reply };
+        let share = self.share(content.size());
+        let (said, decided) = (Said { content, reference: None, share }, Arc::default());
+        let post = Post { room, user, said, decided: Arc::clone(&decided), reply };
         self.sender.send_timeout(Event::Posted(Box::new(post)), patience).ok()?;
-        receipt.recv_timeout(patience).ok()
+        if let Ok(outcome) = receipt.recv_timeout(patience) {
+            return Some(outcome);
+        }
+        let withdrawn = !decided.swap(true, Ordering::AcqRel);
+        if withdrawn { None } else { receipt.recv().ok() }
     }
 
     /// Asks which rooms have somebody in them, and how many.
@@ -200,27 +211,6 @@ impl Events {
         Frames { bytes, _share: share }
     }
 
-    /// The payload may share a larger buffer, and keeping it would keep that: this is the one
-    /// copy, and what is kept is a part of it.
-    fn said(&self, content: Content) -> Said {
-        let (kind, payload) = match &content {
-            Content::Text(text) => (Data::Text, text),
-            Content::Binary { bytes, .. } => (Data::Binary, bytes),
-        };
-        let mut frame = Vec::new();
-        frame::push(&mut frame, kind, payload);
-        let (length, frame) = (payload.len(), Bytes::from(frame));
-        let own = frame.slice(frame.len() - length..);
-        let content = match content {
-            Content::Text(_) => Content::Text(own),
-            Content::Binary { name, media_type, .. } => {
-                Content::Binary { name, media_type, bytes: own }
-            }
-        };
-        let share = self.share(frame.len());
-        Said { frame, content, reference: None, _share: share }
-    }
-
     fn share(&self, bytes: usize) -> Option<Share> {
         (bytes > SMALL).then(|| self.budget.take(bytes))
     }
@@ -230,19 +220,36 @@ impl Events {
 pub struct Frames {
     /// Headers and payloads.
     pub bytes: Vec<u8>,
-    /// Given back when the broadcaster has copied or sent the bytes.
+    /// Given back when the broadcaster has sent the bytes.
     _share: Option<Share>,
+}
+
+impl From<Vec<u8>> for Frames {
+    /// Of the broadcaster's own making: these count nowhere.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, _share: None }
+    }
 }
 
 /// The bytes of large frames under way.
 #[derive(Default)]
 struct Budget {
-    used: Mutex<usize>,
-    given_back: Condvar,
+    used: Mutex<Used>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Used {
+    bytes: usize,
+    /// Who wants bytes draws a number and waits for its turn: else a large frame could wait for
+    /// ever while small ones pass it by.
+    drawn: u64,
+    /// The number whose turn it is.
+    turn: u64,
 }
 
 /// A part of the budget, given back when dropped.
-struct Share {
+pub struct Share {
     bytes: usize,
     budget: Arc<Budget>,
 }
@@ -250,17 +257,56 @@ struct Share {
 impl Budget {
     /// Blocks until `bytes` fit, or until they are the only ones.
     fn take(self: &Arc<Self>, bytes: usize) -> Share {
-        let used = self.used.lock().expect("nothing panics while holding it");
-        let too_much = |used: &mut usize| *used > 0 && *used + bytes > BYTES;
-        let wait = self.given_back.wait_while(used, too_much);
-        *wait.expect("nothing panics while holding it") += bytes;
+        let mut used = self.used.lock().expect("nothing panics while holding it");
+        let number = used.drawn;
+        used.drawn += 1;
+        let must_wait =
+            |used: &mut Used| number != used.turn || (used.bytes > 0 && used.bytes + bytes > BYTES);
+        let wait = self.changed.wait_while(used, must_wait);
+        let mut used = wait.expect("nothing panics while holding it");
+        used.bytes += bytes;
+        used.turn += 1;
+        self.changed.notify_all();
         Share { bytes, budget: Arc::clone(self) }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        *self.budget.used.lock().expect("nothing panics while holding it") -= self.bytes;
-        self.budget.given_back.notify_all();
+        self.budget.used.lock().expect("nothing panics while holding it").bytes -= self.bytes;
+        self.budget.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Else it could wait for ever: there is always a small one that fits.
+    #[test]
+    fn a_large_frame_is_not_passed_by_small_ones() {
+        let budget = Arc::new(Budget::default());
+        let order = Mutex::new(Vec::new());
+        let takes = |name, bytes| {
+            let share = budget.take(bytes);
+            order.lock().unwrap().push(name);
+            drop(share);
+        };
+        let all_have_drawn = |count| {
+            while budget.used.lock().unwrap().drawn < count {
+                thread::yield_now();
+            }
+        };
+        let first = budget.take(1);
+        thread::scope(|scope| {
+            scope.spawn(|| takes("large", BYTES + 1));
+            all_have_drawn(2);
+            scope.spawn(|| takes("small", 1));
+            all_have_drawn(3);
+            drop(first);
+        });
+        assert_eq!(*order.lock().unwrap(), ["large", "small"]);
     }
 }

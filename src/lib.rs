@@ -13,7 +13,8 @@
 //! - `accept` takes connections; one.
 //! - `client-7` reads one connection: first the door, then, once it is a WebSocket, the client.
 //! - `broadcaster` knows who is in which room, and sends; one.
-//! - `writer-7` sends to one client that is behind, for as long as it is.
+//! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
+//!   asked for that.
 //! - `page-0` … `page-3` answer what is no WebSocket.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
@@ -54,9 +55,12 @@ pub mod handshake;
 pub mod room;
 pub mod store;
 pub mod schema;
+pub mod retention;
+pub mod sqlite_log;
 pub mod sqlite;
+pub mod memory;
 pub mod history;
-pub mod past;
+pub mod replay;
 pub mod v1;
 pub mod client;
 pub mod feed;

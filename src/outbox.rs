@@ -13,20 +13,24 @@
 //! - two WebSockets on a cloned socket: a pong lands inside a half-written frame;
 //! - a writer thread for everybody: two more context switches per delivery, four times the CPU.
 //!
-//! [`Outbox`] is used by the broadcaster alone, [`write()`] runs on `writer-7`, and [`EchoOutbox`]
+//! A newcomer who asks for the past begins behind: its writer first reads and sends that (`replay`).
+//!
+//! [`Outbox`] is used by the broadcaster alone, [`Writer`] runs on `writer-7`, and [`EchoOutbox`]
 //! belongs to a client that no room sends to.
 
 use std::cell::OnceCell;
-use std::io::{self, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use crate::inbox::{Event, Events};
+use crate::replay::{COLLECTED, IN_HAND, Replay};
+use crate::v1::{Heard, Speaks};
 use crate::wire::{ClientId, Sent, Wire, timed_out};
 
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
@@ -42,6 +46,9 @@ const SLOW_PIECES: u32 = 10;
 /// Bytes that may wait for a client that wished to be slow, so that a class sees what happens then.
 const SLOW_BACKLOG: usize = 64 << 10;
 
+/// How often such a client is told at most how much waits for it.
+const SLOW_NEWS: Duration = Duration::from_secs(1);
+
 /// What an entry of the queue itself takes, in bytes, or so: many tiny messages fill it too.
 const ENTRY: usize = 64;
 
@@ -55,11 +62,6 @@ impl<'a> Run<'a> {
     /// Whole frames, back to back.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, copy: OnceCell::new() }
-    }
-
-    /// The same for bytes that need no copy, such as those that count as long as they are there.
-    pub fn owned(bytes: &'a Bytes) -> Self {
-        Self { bytes, copy: OnceCell::from(bytes.clone()) }
     }
 
     /// The bytes from `sent` on, to be kept. A small rest is copied, lest it keep the whole.
@@ -79,11 +81,19 @@ pub struct Gone;
 /// A room member's way out.
 pub struct Outbox {
     wire: Arc<Wire>,
-    /// Bytes a second, if it has wished for that: then it is always behind, and only its own
-    /// writer thread waits.
-    slow: Option<u32>,
+    /// If it has wished for that: then it is always behind, and only its own writer thread waits.
+    slow: Option<Slow>,
     /// `None` while direct. Boxed: in a straight walk over the members it is rarely there.
     behind: Option<Box<Behind>>,
+}
+
+/// How slow a client has wished to be.
+#[derive(Clone, Copy)]
+pub struct Slow {
+    /// Bytes a second.
+    pub pace: u32,
+    /// What it speaks: with `wsroom.v1` it is told how much waits for it.
+    pub speaks: Speaks,
 }
 
 /// What the broadcaster keeps of a member that is behind.
@@ -93,20 +103,39 @@ struct Behind {
     /// Bytes in the queue and in the writer's hands, and [`ENTRY`] for each entry. The broadcaster
     /// adds, the writer takes away.
     waiting: Arc<AtomicUsize>,
-    /// What may wait beyond `--max-backlog`: the first run, such as a history, may be larger.
+    /// What may wait beyond `--max-backlog`: what it began with.
     allowance: usize,
 }
 
 enum Waiting {
     Frames(Bytes),
+    Replay(Box<Replay>),
     /// Behind this there is nothing more.
     End,
 }
 
 impl Outbox {
     /// A way out for a new member, direct, or `slow` as it has wished.
-    pub fn new(wire: Arc<Wire>, slow: Option<u32>) -> Self {
+    pub fn new(wire: Arc<Wire>, slow: Option<Slow>) -> Self {
         Self { wire, slow, behind: None }
+    }
+
+    /// Begins with `first`, then the past; whatever is sent from now on waits behind that.
+    ///
+    /// # Errors
+    /// No thread could be started; its own has been woken and will leave.
+    pub fn begin(
+        &mut self,
+        first: Vec<u8>,
+        replay: Box<Replay>,
+        events: &Events,
+    ) -> Result<(), Gone> {
+        self.fall_behind(first.into(), events)?;
+        if let Some(behind) = &mut self.behind {
+            behind.allowance += IN_HAND;
+            behind.push(Waiting::Replay(replay), IN_HAND);
+        }
+        Ok(())
     }
 
     /// Sends `run`, or lets it wait. At most `max_backlog` bytes may wait behind the first run that
@@ -130,7 +159,9 @@ impl Outbox {
             self.wire.cut("too much waited for it (--max-backlog)");
             return Err(Gone);
         }
-        behind.push(run.rest(0));
+        let rest = run.rest(0);
+        let length = rest.len();
+        behind.push(Waiting::Frames(rest), length);
         Ok(())
     }
 
@@ -169,14 +200,21 @@ impl Outbox {
     fn fall_behind(&mut self, rest: Bytes, events: &Events) -> Result<(), Gone> {
         log::debug!("{} is behind", self.wire.id());
         let (queue, frames) = unbounded();
-        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: rest.len() });
-        behind.push(rest);
-        let (wire, slow) = (Arc::clone(&self.wire), self.slow);
-        let (waiting, events) = (Arc::clone(&behind.waiting), events.clone());
+        let length = rest.len();
+        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: length });
+        behind.push(Waiting::Frames(rest), length);
+        let writer = Writer {
+            wire: Arc::clone(&self.wire),
+            slow: self.slow,
+            told: Instant::now(),
+            queue: frames,
+            waiting: Arc::clone(&behind.waiting),
+            events: events.clone(),
+        };
         let thread = thread::Builder::new()
             .name(self.wire.id().to_string().replace("client", "writer"))
             .stack_size(WRITER_STACK)
-            .spawn(move || write(&wire, slow, &frames, &waiting, &events));
+            .spawn(move || writer.run());
         if thread.is_err() {
             self.wire.cut("no thread could be started to write to it");
             return Err(Gone);
@@ -187,11 +225,12 @@ impl Outbox {
 }
 
 impl Behind {
-    fn push(&self, frames: Bytes) {
+    /// `bytes` is what the entry takes, but for itself.
+    fn push(&self, waiting: Waiting, bytes: usize) {
         // Counted before it is there: the writer must not take away what was not added yet.
-        self.waiting.fetch_add(frames.len() + ENTRY, Ordering::Relaxed);
+        self.waiting.fetch_add(bytes + ENTRY, Ordering::Relaxed);
         // It fails when the writer has given up; it has cut the client, and its thread leaves.
-        let _ = self.queue.send(Waiting::Frames(frames));
+        let _ = self.queue.send(waiting);
     }
 
     fn end(&self) {
@@ -200,63 +239,100 @@ impl Behind {
 }
 
 /// The writer thread: sends what waits, blocking, until the member is direct again or gone.
-fn write(
-    wire: &Wire,
-    slow: Option<u32>,
-    queue: &Receiver<Waiting>,
-    waiting: &AtomicUsize,
-    events: &Events,
-) {
-    loop {
-        let next = match queue.try_recv() {
-            Ok(next) => next,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
-                events.send(Event::CaughtUp(wire.id()));
-                match queue.recv() {
-                    Ok(next) => next,
-                    Err(_) => return,
-                }
-            }
-        };
-        match next {
-            Waiting::End => return wire.finish(),
-            Waiting::Frames(frames) => {
-                if let Err(error) = write_frames(wire, slow, &frames, waiting) {
-                    return give_up(wire, &error);
-                }
+struct Writer {
+    wire: Arc<Wire>,
+    slow: Option<Slow>,
+    /// When a slow client was last told how much waits for it.
+    told: Instant,
+    queue: Receiver<Waiting>,
+    /// See [`Behind::waiting`].
+    waiting: Arc<AtomicUsize>,
+    events: Events,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(next) = self.next() {
+            let sent = match next {
+                Waiting::End => return self.wire.finish(),
+                Waiting::Frames(frames) => self.write_frames(&frames),
+                Waiting::Replay(replay) => self.write_past(*replay),
+            };
+            self.waiting.fetch_sub(ENTRY, Ordering::Release);
+            if let Err(error) = sent.and_then(|()| self.tell_slow()) {
+                return give_up(&self.wire, &error);
             }
         }
+    }
+
+    /// What waits next; `None` when the member is direct again or gone.
+    fn next(&self) -> Option<Waiting> {
+        match self.queue.try_recv() {
+            Ok(next) => Some(next),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                self.events.send(Event::CaughtUp(self.wire.id()));
+                self.queue.recv().ok()
+            }
+        }
+    }
+
+    fn write_frames(&mut self, frames: &[u8]) -> io::Result<()> {
+        let mut rest = frames;
+        // Sent once even if empty: under TLS something may be sealed and wait to leave.
+        loop {
+            let sent = self.write(rest)?;
+            rest = &rest[sent..];
+            self.waiting.fetch_sub(sent, Ordering::Release);
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write_past(&mut self, replay: Replay) -> io::Result<()> {
+        let mut collected = BufWriter::with_capacity(COLLECTED, &mut *self);
+        let sent = replay.write(&mut collected).and_then(|()| collected.flush());
+        // What is left of it is not tried once more.
+        let _ = collected.into_parts();
+        self.waiting.fetch_sub(IN_HAND, Ordering::Release);
+        sent
+    }
+
+    /// Between two entries, where no frame is under way.
+    fn tell_slow(&mut self) -> io::Result<()> {
+        let speaks_v1 = self.slow.is_some_and(|slow| slow.speaks == Speaks::V1);
+        if !speaks_v1 || self.told.elapsed() < SLOW_NEWS {
+            return Ok(());
+        }
+        self.told = Instant::now();
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.write_all(&Heard::Behind { waiting, limit: SLOW_BACKLOG }.frame())
     }
 }
 
-fn write_frames(
-    wire: &Wire,
-    slow: Option<u32>,
-    frames: &[u8],
-    waiting: &AtomicUsize,
-) -> io::Result<()> {
-    let mut rest = frames;
-    let piece = slow.map_or(PIECE, |slow| (slow / SLOW_PIECES) as usize);
-    // Sent once even if empty: under TLS something may be sealed and wait to leave.
-    loop {
-        match wire.send(&rest[..rest.len().min(piece)]) {
-            Ok(sent) => {
-                rest = &rest[sent..];
-                waiting.fetch_sub(sent, Ordering::Release);
-                if slow.is_some() {
-                    thread::sleep(Duration::from_secs(1) / SLOW_PIECES);
+/// Blocks until the client takes some of it, in pieces, and at the pace that it has wished for.
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = self.slow.map_or(PIECE, |slow| (slow.pace / SLOW_PIECES) as usize);
+        let piece = &bytes[..bytes.len().min(piece)];
+        loop {
+            match self.wire.send(piece) {
+                Ok(sent) => {
+                    if self.slow.is_some() {
+                        thread::sleep(Duration::from_secs(1) / SLOW_PIECES);
+                    }
+                    return Ok(sent);
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if rest.is_empty() {
-            break;
         }
     }
-    waiting.fetch_sub(ENTRY, Ordering::Release);
-    Ok(())
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn give_up(wire: &Wire, error: &io::Error) {

@@ -2,6 +2,7 @@
 //!
 //! Not here: who is in a room (see `broadcaster`).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const SLOW: RangeInclusive<u32> = 100..=1_000_000;
 /// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
 /// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings. Not
 /// `.` and `..`: browsers resolve them as folders before they connect (§5.2.4).
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
@@ -33,6 +34,13 @@ impl RoomName {
 
     /// As it stands in addresses.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Rooms in order of their names can be looked for by a text that is no room's name.
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

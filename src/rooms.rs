@@ -17,7 +17,7 @@ use tiny_http::Request;
 use crate::inbox::Events;
 use crate::reply::{Reply, field, json, parameter, problem, whole};
 use crate::room::RoomName;
-use crate::store::{Content, Kept, MessageId, Store, StoreError};
+use crate::store::{Content, Kept, MessageId, MessageLog, Range, StoreError};
 use crate::users::Users;
 use crate::v1;
 
@@ -34,14 +34,14 @@ const ANSWER_BYTES: usize = 4 << 20;
 /// What is behind `/rooms`.
 pub struct Rooms {
     events: Events,
-    store: Arc<dyn Store>,
+    log: Arc<dyn MessageLog>,
     users: Arc<Users>,
 }
 
 impl Rooms {
     /// Everything that is asked goes to these.
-    pub fn new(events: Events, store: Arc<dyn Store>, users: Arc<Users>) -> Self {
-        Self { events, store, users }
+    pub fn new(events: Events, log: Arc<dyn MessageLog>, users: Arc<Users>) -> Self {
+        Self { events, log, users }
     }
 
     /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
@@ -52,7 +52,7 @@ impl Rooms {
     fn listed(&self, url: &str) -> Result<Reply, Reply> {
         let limit = limit(url)?;
         let after = parameter(url, "after").unwrap_or_default();
-        let kept = self.store.rooms(after, limit + 1).map_err(|error| failed(&error))?;
+        let kept = self.log.rooms(after, limit + 1).map_err(|error| failed(&error))?;
         let live = self.events.list(PATIENCE).ok_or_else(busy)?;
         let mut rooms: BTreeMap<String, (usize, MessageId)> = BTreeMap::new();
         for (name, last) in kept {
@@ -83,14 +83,9 @@ impl Rooms {
             Some(digits) => parse_id(digits)?,
         };
         let limit = limit(url)?;
-        let found = self.store.messages(&room, since, limit).map_err(|error| failed(&error))?;
-        let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            let first = bytes == 0;
-            bytes += size(kept);
-            first || bytes <= ANSWER_BYTES
-        };
-        let messages: Vec<_> = found.messages.iter().take_while(fits).map(message).collect();
+        let range = Range { messages: limit, bytes: ANSWER_BYTES, ..Range::behind(since) };
+        let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
+        let messages: Vec<_> = found.messages.iter().map(|kept| message(kept)).collect();
         Ok(json(
             200,
             &json!({
@@ -108,11 +103,11 @@ impl Rooms {
     }
 
     fn raw(&self, room: &str, id: &str) -> Result<Reply, Reply> {
-        let found = self.store.message(&parse_room(room)?, parse_id(id)?);
+        let found = self.log.message(&parse_room(room)?, parse_id(id)?);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
             return Err(problem(404, "No such message is kept in this room."));
         };
-        Ok(match kept.content {
+        Ok(match &kept.content {
             Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.to_vec()),
             // Never as what its sender says that it is: a page of somebody else's making would run
             // under our address. The security headers say `nosniff`.
@@ -181,13 +176,6 @@ fn message(kept: &Kept) -> Value {
             "name": name, "media_type": media_type, "size": bytes.len(),
             "base64": STANDARD.encode(bytes),
         }),
-    }
-}
-
-fn size(kept: &Kept) -> usize {
-    match &kept.content {
-        Content::Text(text) => text.len(),
-        Content::Binary { bytes, .. } => bytes.len(),
     }
 }
 

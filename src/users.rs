@@ -24,7 +24,7 @@ use crate::name::Name;
 use crate::options::Options;
 use crate::reply::{Reply, field, json, parameter, problem};
 use crate::request;
-use crate::store::{KeyHash, Store, StoreError, User, UserId};
+use crate::store::{Directory, KeyHash, StoreError, User, UserId};
 
 /// Bytes of a key before they become text: 256 bits, which nobody guesses.
 const KEY_BYTES: usize = 32;
@@ -46,7 +46,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The directory, and who may do what with it.
 pub struct Users {
-    store: Arc<dyn Store>,
+    directory: Arc<dyn Directory>,
     events: Events,
     /// SHA-256 of `--admin-token`.
     admin: Option<KeyHash>,
@@ -69,11 +69,16 @@ struct Wish {
 }
 
 impl Users {
-    /// The directory in `store`, for a server at `place`.
-    pub fn new(store: Arc<dyn Store>, events: Events, options: &Options, place: Place) -> Self {
+    /// What is in `directory`, for a server at `place`.
+    pub fn new(
+        directory: Arc<dyn Directory>,
+        events: Events,
+        options: &Options,
+        place: Place,
+    ) -> Self {
         let (secure, port) = (place.scheme == "https", place.address.port());
         Self {
-            store,
+            directory,
             events,
             admin: options.admin_token.as_deref().map(hash),
             cookie_name: format!("wsroom_key_{port}"),
@@ -90,7 +95,7 @@ impl Users {
     pub fn whoever(&self, request: &request::Request) -> Result<Option<User>, Answer> {
         let fields = [request.value("Authorization"), request.value("Cookie")];
         let Some(key) = self.key(fields[0], fields[1]) else { return Ok(None) };
-        match self.store.user_with_key(&hash(key)) {
+        match self.directory.user_with_key(&hash(key)) {
             Ok(Some(user)) => Ok(Some(user)),
             // A browser's is taken back: its page would be refused for ever, and could not help it.
             Ok(None) => {
@@ -117,7 +122,8 @@ impl Users {
         let mut bytes = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| problem(503, "No random numbers."))?;
         let key = URL_SAFE_NO_PAD.encode(bytes);
-        let user = self.store.add_user(&name.shown, &name.folded, &hash(&key)).map_err(failed)?;
+        let user =
+            self.directory.add_user(&name.shown, &name.folded, &hash(&key)).map_err(failed)?;
         let mut told = shown(&user);
         told["key"] = json!(key);
         Ok(json(201, &told)
@@ -136,7 +142,7 @@ impl Users {
             return Err(problem(400, "limit is a whole number from 1 to 200."));
         }
         let after = number(url, "after", 0)?;
-        let mut users = self.store.users(after, limit + 1).map_err(failed)?;
+        let mut users = self.directory.users(after, limit + 1).map_err(failed)?;
         let more = users.len() > limit;
         users.truncate(limit);
         let mut answer = json!({"users": users.iter().map(shown).collect::<Vec<_>>()});
@@ -166,7 +172,8 @@ impl Users {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
         let name = wish(request)?;
-        let renamed = self.store.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
+        let renamed =
+            self.directory.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
         // It may have been removed a moment ago.
         let user = renamed.ok_or_else(no_such_user)?;
         let answer = json(200, &shown(&user));
@@ -183,7 +190,7 @@ impl Users {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
         let by_themselves = self.user_of(request)?.is_some_and(|whose| whose.id == user.id);
-        if !self.store.remove_user(user.id).map_err(failed)? {
+        if !self.directory.remove_user(user.id).map_err(failed)? {
             return Err(no_such_user());
         }
         self.events.removed(user.id);
@@ -195,7 +202,7 @@ impl Users {
     /// An unknown user is told before anything else is asked.
     fn find(&self, id: &str) -> Result<User, Reply> {
         let id: UserId = id.parse().map_err(|_| no_such_user())?;
-        self.store.user(id).map_err(failed)?.ok_or_else(no_such_user)
+        self.directory.user(id).map_err(failed)?.ok_or_else(no_such_user)
     }
 
     /// A user may change what is theirs, and the holder of `--admin-token` everything.
@@ -227,7 +234,7 @@ impl Users {
 
     fn user_of(&self, request: &Request) -> Result<Option<User>, Reply> {
         let key = self.key_in(request);
-        key.map_or(Ok(None), |key| self.store.user_with_key(&hash(key)).map_err(failed))
+        key.map_or(Ok(None), |key| self.directory.user_with_key(&hash(key)).map_err(failed))
     }
 
     /// Counts one more new user from an address. A class behind one router is one address.

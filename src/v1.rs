@@ -4,6 +4,8 @@
 //! when an announced binary frame comes (`feed`). Pure functions: a client's own thread reads,
 //! the broadcaster writes.
 
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -28,6 +30,14 @@ pub enum Speaks {
     V1,
 }
 
+impl Speaks {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::V1];
+
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+}
+
 /// What a client does with one message.
 pub enum Deed {
     /// Says this to everyone, with a mark of its own.
@@ -38,11 +48,13 @@ pub enum Deed {
     Type,
 }
 
-/// What a plain client does: each message is for everyone.
-pub fn plain_deed(kind: Data, payload: Bytes) -> Deed {
+/// What a plain client does: each message is for everyone. The payload is copied, here and below:
+/// it is a part of tungstenite's buffer, and keeping it would keep all of that.
+pub fn plain_deed(kind: Data, payload: &[u8]) -> Deed {
+    let bytes = Bytes::copy_from_slice(payload);
     let content = match kind {
-        Data::Text => Content::Text(payload),
-        _ => Content::Binary { name: String::new(), media_type: String::new(), bytes: payload },
+        Data::Text => Content::Text(bytes),
+        _ => Content::Binary { name: String::new(), media_type: String::new(), bytes },
     };
     Deed::Say(content, None)
 }
@@ -51,53 +63,42 @@ pub fn plain_deed(kind: Data, payload: Bytes) -> Deed {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn deed(kind: Data, payload: Bytes, announced: Option<Announced>) -> Result<Deed, Complaint> {
+pub fn deed(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<Deed, Complaint> {
     if kind != Data::Text {
         // Without an announcement it is binary all the same: it has no name, that is all.
         let Announced { name, media_type, reference } = announced.unwrap_or_default();
-        return Ok(Deed::Say(Content::Binary { name, media_type, bytes: payload }, reference));
+        let bytes = Bytes::copy_from_slice(payload);
+        return Ok(Deed::Say(Content::Binary { name, media_type, bytes }, reference));
     }
     if announced.is_some() {
         let detail = "a binary message was announced, and the next one was a text".to_owned();
         return Err(Complaint::new("no-binary", detail));
     }
-    let text = str::from_utf8(&payload).expect("tungstenite takes no other text");
-    Ok(match Said::parse(text)? {
-        Said::Message { text, reference } => Deed::Say(Content::Text(text.into()), reference),
-        Said::Binary(announced) => Deed::Announce(announced),
-        Said::Typing => Deed::Type,
-    })
+    let text = str::from_utf8(payload).expect("tungstenite takes no other text");
+    Deed::parse(text)
 }
 
-/// What a client says.
-#[derive(Debug, Deserialize, Eq, PartialEq)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Said {
-    /// A text for everyone.
-    Message {
-        /// The text.
-        text: String,
-        /// Comes back in the sender's own copy, so that it knows that this one is kept.
-        #[serde(default, rename = "ref")]
-        reference: Option<String>,
-    },
-    /// The next binary frame is for everyone, and this is about it.
-    Binary(Announced),
-    /// The client's user is writing; not kept.
-    Typing,
+/// What a client says: every field that any event has, so that what is not known here is skipped
+/// as it streams by. (By its tag, serde would first build a tree of the whole, many times as large.)
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    text: Option<String>,
+    name: Option<String>,
+    media_type: Option<String>,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
 }
 
 /// What is told of a binary message before it comes.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Announced {
     /// A file's name.
-    #[serde(default)]
     pub name: String,
     /// Such as `image/png`.
-    #[serde(default)]
     pub media_type: String,
-    /// As in a text.
-    #[serde(default, rename = "ref")]
+    /// The mark of the message, as in a text.
     pub reference: Option<String>,
 }
 
@@ -119,27 +120,25 @@ impl Complaint {
     }
 }
 
-impl Said {
+impl Deed {
     fn parse(text: &str) -> Result<Self, Complaint> {
-        let said: Self = serde_json::from_str(text).map_err(|error| {
+        let said: Said = serde_json::from_str(text).map_err(|error| {
             let code = if error.is_data() { "bad-event" } else { "bad-json" };
             Complaint::new(code, error.to_string())
         })?;
-        match said.longest() {
-            0..=LONGEST => Ok(said),
-            _ => {
-                let detail = format!("ref, name and media_type take {LONGEST} bytes at most");
-                Err(Complaint::new("bad-event", detail))
-            }
+        let bad = |detail: String| Err(Complaint::new("bad-event", detail));
+        let Said { kind, text, name, media_type, reference } = said;
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        if [&name, &media_type, &reference].into_iter().any(|text| length(text) > LONGEST) {
+            return bad(format!("ref, name and media_type take {LONGEST} bytes at most"));
         }
-    }
-
-    fn longest(&self) -> usize {
-        let length = |reference: &Option<String>| reference.as_ref().map_or(0, String::len);
-        match self {
-            Self::Message { reference, .. } => length(reference),
-            Self::Binary(it) => length(&it.reference).max(it.name.len()).max(it.media_type.len()),
-            Self::Typing => 0,
+        let (name, media_type) = (name.unwrap_or_default(), media_type.unwrap_or_default());
+        match (&*kind, text) {
+            ("message", Some(text)) => Ok(Self::Say(Content::Text(text.into()), reference)),
+            ("message", None) => bad("a message has a text".to_owned()),
+            ("binary", _) => Ok(Self::Announce(Announced { name, media_type, reference })),
+            ("typing", _) => Ok(Self::Type),
+            _ => bad("type is message, binary or typing".to_owned()),
         }
     }
 }
@@ -168,17 +167,29 @@ pub enum Heard<'a> {
         room: &'a str,
         /// Everyone there, the client itself too; missing where only their number is told.
         #[serde(skip_serializing_if = "Option::is_none")]
-        members: Option<Vec<Member>>,
+        members: Option<&'a [Member]>,
         /// How many there are.
         count: usize,
         /// The newest message of the room, 0 if there is none.
         last: MessageId,
-        /// How many messages follow now, before any live one.
-        replayed: usize,
-        /// Nothing is missing between `since` and the first of them.
+        /// Nothing is missing behind `since`, as far as is known before the past is read.
         complete: bool,
         /// Bytes that a message may have (`--max-message-size`).
         limit: usize,
+    },
+    /// The past ends here. It is there even if there was none.
+    Live {
+        /// The newest message of the past.
+        last: MessageId,
+        /// Nothing is missing behind `since`.
+        complete: bool,
+    },
+    /// Everyone who is there: what was told before does not hold any more.
+    Members {
+        /// All of them.
+        members: &'a [Member],
+        /// How many there are.
+        count: usize,
     },
     /// Came since the last such event.
     Joined {
@@ -238,6 +249,13 @@ pub enum Heard<'a> {
         /// Who.
         from: &'a Member,
     },
+    /// This client has wished to be slow, and so much waits for it.
+    Behind {
+        /// Bytes.
+        waiting: usize,
+        /// Beyond so many it is let go.
+        limit: usize,
+    },
     /// Something that this client asked for was not done.
     Error(&'a Complaint),
 }
@@ -253,42 +271,66 @@ pub struct From<'a> {
 }
 
 impl Heard<'_> {
-    /// Adds it to `bytes` as one text frame.
-    pub fn push(&self, bytes: &mut Vec<u8>) {
-        let text = serde_json::to_vec(self).expect("strings, numbers and lists are all JSON");
-        frame::push(bytes, Data::Text, &text);
+    /// Writes it as one text frame. It is encoded twice, the first time only to be measured, so
+    /// that no second copy of a long text is made.
+    ///
+    /// # Errors
+    /// As `out` has them; a vector has none.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, self)?;
+        frame::write_header(out, Data::Text, length.0)?;
+        serde_json::to_writer(out, self)?;
+        Ok(())
     }
 
     /// It as one text frame.
     pub fn frame(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.push(&mut bytes);
+        self.write(&mut bytes).expect("a vector takes everything");
         bytes
     }
 }
 
-/// Adds a message as a client of `wsroom.v1` hears it: one frame, or two for a binary one.
-pub fn push_message(bytes: &mut Vec<u8>, kept: &Kept, reference: Option<&str>) {
-    let from = From { user: kept.author.user, name: &kept.author.name };
-    let (id, at) = (kept.id, time(kept.id));
-    match &kept.content {
-        Content::Text(text) => {
-            let text = str::from_utf8(text).expect("tungstenite takes no other text");
-            Heard::Message { id, from, at, text, reference }.push(bytes);
-        }
-        Content::Binary { name, media_type, bytes: payload } => {
-            let size = payload.len();
-            Heard::Binary { id, from, at, name, media_type, size, reference }.push(bytes);
-            frame::push(bytes, Data::Binary, payload);
-        }
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Adds a message as a plain client hears it: its payload alone.
-pub fn push_plainly(bytes: &mut Vec<u8>, kept: &Kept) {
-    match &kept.content {
-        Content::Text(text) => frame::push(bytes, Data::Text, text),
-        Content::Binary { bytes: payload, .. } => frame::push(bytes, Data::Binary, payload),
+/// Writes a message: to plain clients its payload alone, to those of `wsroom.v1` one frame, or two
+/// for a binary message.
+///
+/// # Errors
+/// As `out` has them; a vector has none.
+pub fn write_message(
+    out: &mut impl Write,
+    speaks: Speaks,
+    kept: &Kept,
+    reference: Option<&str>,
+) -> io::Result<()> {
+    let from = From { user: kept.author.user, name: &kept.author.name };
+    match (&kept.content, speaks) {
+        (Content::Text(text), Speaks::Plain) => frame::write(out, Data::Text, text),
+        (Content::Binary { bytes, .. }, Speaks::Plain) => frame::write(out, Data::Binary, bytes),
+        (Content::Text(text), Speaks::V1) => {
+            let (id, at) = (kept.id, time(kept.id));
+            let text = str::from_utf8(text).expect("tungstenite takes no other text");
+            Heard::Message { id, from, at, text, reference }.write(out)
+        }
+        (Content::Binary { name, media_type, bytes }, Speaks::V1) => {
+            let (id, at, size) = (kept.id, time(kept.id), bytes.len());
+            Heard::Binary { id, from, at, name, media_type, size, reference }.write(out)?;
+            frame::write(out, Data::Binary, bytes)
+        }
     }
 }
 

@@ -173,6 +173,26 @@ impl Wire {
         self.read_after(|| self.wait_at_most(deadline), buffer)
     }
 
+    /// Reads what has come already, which may be nothing: 0.
+    ///
+    /// # Errors
+    /// As [`Wire::read`]. The end of the stream is no error, and is found by a read that waits.
+    pub fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket = NoWait(&self.socket);
+        let Some(session) = self.session.get() else {
+            return or_nothing(socket.read(buffer));
+        };
+        match session.open(buffer)? {
+            Some(count) => Ok(count),
+            None => {
+                // The buffer holds ciphertext for a moment.
+                let count = or_nothing(socket.read(buffer))?;
+                session.feed(&buffer[..count])?;
+                Ok(session.open(buffer)?.unwrap_or(0))
+            }
+        }
+    }
+
     /// Calls `prepare` before each read of the socket: one of plaintext may take many.
     fn read_after(
         &self,
@@ -340,6 +360,21 @@ impl Write for NoWait<'_> {
     }
 }
 
+#[cfg(unix)]
+impl Read for NoWait<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.0, buffer, rustix::net::RecvFlags::DONTWAIT)?.1)
+    }
+}
+
+/// Without MSG_DONTWAIT nothing is read but by waiting.
+#[cfg(not(unix))]
+impl Read for NoWait<'_> {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
 /// Without MSG_DONTWAIT every client is simply always behind: its writer thread sends.
 #[cfg(not(unix))]
 impl Write for NoWait<'_> {
@@ -349,6 +384,13 @@ impl Write for NoWait<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn or_nothing(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        read => read,
     }
 }
 
