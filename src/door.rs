@@ -51,6 +51,8 @@ pub struct Door {
     pub allow_origin: Vec<String>,
     /// Requests that were refused.
     pub refused: Limited,
+    /// Clients that joined.
+    pub joined: Limited,
 }
 
 /// Why no request came.
@@ -142,7 +144,8 @@ impl Door {
 
     fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
-        log::info!("{} {} joined {target}", wire.id(), wire.peer());
+        let (id, peer) = (wire.id(), wire.peer());
+        self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
         // What all clients share is not copied for each.
         let (own, door) = (Arc::clone(wire), Arc::clone(self));
         let thread = thread::Builder::new()

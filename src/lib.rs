@@ -15,6 +15,7 @@
 //! - `broadcaster` knows who is in which room, and sends; one.
 //! - `writer-7` sends to one client that is behind, for as long as it is.
 //! - `page-0` … `page-3` answer what is no WebSocket.
+//! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
 //! # Invariants

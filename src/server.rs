@@ -121,6 +121,7 @@ impl Server {
             limits: limits(options),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),
+            joined: Limited::default(),
         };
         let acceptor = Acceptor {
             listener,
