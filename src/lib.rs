@@ -15,6 +15,7 @@
 //! - `broadcaster` knows who is in which room, and sends; one.
 //! - `writer-7` sends to one client that is behind, for as long as it is.
 //! - `page-0` … `page-3` answer what is no WebSocket.
+//! - `line-0` … `line-3` ask them for the connections' threads, one over each line to tiny_http.
 //! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
@@ -71,5 +72,6 @@ pub mod reply;
 pub mod name;
 pub mod invitation;
 pub mod users;
+pub mod transcript;
 pub mod rooms;
 pub mod page;

@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tiny_http::Request;
 
 use crate::inbox::Events;
 use crate::reply::{Reply, field, json, parameter, problem, whole};
 use crate::room::RoomName;
-use crate::store::{Content, Kept, MessageId, Store, StoreError};
+use crate::store::{Content, MessageId, Store, StoreError};
+use crate::transcript;
 use crate::users::Users;
-use crate::v1;
 
 /// How long the broadcaster may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1000;
 
-/// Bytes of messages in one answer; what is beyond comes with the next.
-const ANSWER_BYTES: usize = 4 << 20;
+/// Bytes of one answer, but for a single message that is longer; what is beyond comes with the next.
+const ANSWER_BYTES: usize = 1 << 20;
 
 /// What is behind `/rooms`.
 pub struct Rooms {
@@ -84,22 +82,9 @@ impl Rooms {
         };
         let limit = limit(url)?;
         let found = self.store.messages(&room, since, limit).map_err(|error| failed(&error))?;
-        let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            let first = bytes == 0;
-            bytes += size(kept);
-            first || bytes <= ANSWER_BYTES
-        };
-        let messages: Vec<_> = found.messages.iter().take_while(fits).map(message).collect();
-        Ok(json(
-            200,
-            &json!({
-                "room": room.as_str(),
-                "messages": messages,
-                "last": found.last,
-                "complete": found.complete,
-            }),
-        ))
+        let body = transcript::encode(&room, found, ANSWER_BYTES);
+        let answer = whole(200, "application/json", body);
+        Ok(answer.with_header(field("Cache-Control", "no-store")))
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
@@ -113,10 +98,10 @@ impl Rooms {
             return Err(problem(404, "No such message is kept in this room."));
         };
         Ok(match kept.content {
-            Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.to_vec()),
+            Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.into()),
             // Never as what its sender says that it is: a page of somebody else's making would run
             // under our address. The security headers say `nosniff`.
-            Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.to_vec())
+            Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.into())
                 .with_header(field("Content-Disposition", "attachment")),
         })
     }
@@ -167,28 +152,6 @@ fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
     }
     let (name, media_type) = (String::new(), media_type.to_owned());
     Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
-}
-
-fn message(kept: &Kept) -> Value {
-    let from = v1::From { user: kept.author.user, name: &kept.author.name };
-    let (id, at) = (kept.id, v1::time(kept.id));
-    match &kept.content {
-        Content::Text(text) => {
-            json!({"id": id, "at": at, "from": from, "text": String::from_utf8_lossy(text)})
-        }
-        Content::Binary { name, media_type, bytes } => json!({
-            "id": id, "at": at, "from": from,
-            "name": name, "media_type": media_type, "size": bytes.len(),
-            "base64": STANDARD.encode(bytes),
-        }),
-    }
-}
-
-fn size(kept: &Kept) -> usize {
-    match &kept.content {
-        Content::Text(text) => text.len(),
-        Content::Binary { bytes, .. } => bytes.len(),
-    }
 }
 
 fn parse_room(name: &str) -> Result<RoomName, Reply> {
