@@ -37,8 +37,8 @@ const ANSWERS: usize = 16 << 20;
 /// Up to here an answer is short: a client may have one without a share of [`ANSWERS`].
 const SHORT: usize = 64 << 10;
 
-/// Fields of a request that the page may see.
-const ASKED: [&str; 4] = ["If-None-Match", "Content-Type", "Authorization", "Cookie"];
+/// Fields of a request that the page may see, beside its cookies.
+const ASKED: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
 
 /// The field in which the page is told who asks. No client's own field of that name passes.
 pub const PEER: &str = "Peer";
@@ -270,6 +270,10 @@ fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<
         if let Some(value) = request.value(name) {
             head.extend([name, ": ", value, "\r\n"]);
         }
+    }
+    let cookies: Vec<_> = request.cookies().collect();
+    if !cookies.is_empty() {
+        head.extend(["Cookie: ", &cookies.join("; "), "\r\n"]);
     }
     head.push_str("\r\n");
     head.into_bytes()

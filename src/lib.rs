@@ -71,6 +71,7 @@ pub mod handover;
 pub mod reply;
 pub mod name;
 pub mod invitation;
+pub mod per_address;
 pub mod users;
 pub mod transcript;
 pub mod rooms;

@@ -13,7 +13,8 @@ use serde_json::json;
 use tiny_http::Request;
 
 use crate::inbox::Events;
-use crate::reply::{Reply, field, json, parameter, problem, whole};
+use crate::per_address::{self, PerAddress};
+use crate::reply::{Reply, field, json, parameter, problem, too_many, whole};
 use crate::room::RoomName;
 use crate::store::{Content, MessageId, Store, StoreError};
 use crate::transcript;
@@ -34,12 +35,15 @@ pub struct Rooms {
     events: Events,
     store: Arc<dyn Store>,
     users: Arc<Users>,
+    /// Messages, as many as `--max-rate`.
+    said: PerAddress,
 }
 
 impl Rooms {
-    /// Everything that is asked goes to these.
-    pub fn new(events: Events, store: Arc<dyn Store>, users: Arc<Users>) -> Self {
-        Self { events, store, users }
+    /// Everything that is asked goes to these; `rate` is `--max-rate`.
+    pub fn new(events: Events, store: Arc<dyn Store>, users: Arc<Users>, rate: u32) -> Self {
+        let said = PerAddress::new(rate, Duration::from_secs(1));
+        Self { events, store, users, said }
     }
 
     /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
@@ -113,6 +117,9 @@ impl Rooms {
 
     fn posted(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
+        self.said.count(per_address::peer(request)).map_err(|wait| {
+            too_many("Too many messages from your address: wait a second.", wait)
+        })?;
         let user = self.users.speaker(request)?;
         let media_type = media_type(request);
         let mut body = Vec::new();

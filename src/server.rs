@@ -108,7 +108,7 @@ impl Server {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let place = Place { scheme, address };
         let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options, place));
-        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
+        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users), options.max_rate);
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
         let connections = Connections::new(limit);

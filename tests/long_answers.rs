@@ -18,7 +18,7 @@ const ANSWER: usize = 1 << 20;
 const ANSWERS: usize = 16 << 20;
 
 /// Each becomes `\u0001` in JSON: six bytes for one.
-const HOSTILE: [u8; 64 << 10] = [1; 64 << 10];
+static HOSTILE: [u8; 64 << 10] = [1; 64 << 10];
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
