@@ -306,7 +306,9 @@ fn unknown_key() -> Reply {
 #[allow(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn failed(error: StoreError) -> Reply {
     match error {
-        StoreError::Taken => problem(409, "Somebody has this name: choose another one."),
+        StoreError::Taken => {
+            problem(409, "Somebody has this name, or one that looks like it: choose another one.")
+        }
         StoreError::Full => problem(507, "The directory is full."),
         StoreError::Failed(why) => {
             log::error!("the directory cannot be used: {why}");

@@ -223,6 +223,33 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
+fn a_name_that_looks_like_somebody_elses_is_taken() {
+    let server = Server::with(&["--max-new-users", "0"]);
+    let ada = enters(&server, "Ada Bell");
+    for same in [
+        "Ada\u{200d} Bell",
+        "Ada\u{200c} Bell",
+        "Ada Bell\u{fe0f}",
+        "Ada  Bell",
+        "\u{410}da Bell",
+        "Ada Be1l",
+    ] {
+        has_a_problem(&creates(&server, same), 409);
+    }
+    for reserved in ["guest", "guest-1", "Guest 7"] {
+        has_a_problem(&creates(&server, reserved), 400);
+        has_a_problem(&changes(&server, "PUT", ada.id, &bearer(&ada.key), reserved), 400);
+    }
+    // Her own name she may write otherwise.
+    let answer = changes(&server, "PUT", ada.id, &bearer(&ada.key), "ADA  BELL\u{200d}");
+    assert_eq!(json_of(&answer)["name"], "ADA BELL");
+    for kept in ["\u{1f469}\u{200d}\u{1f4bb}", "\u{62e}\u{627}\u{646}\u{647}\u{200c}\u{627}\u{6cc}"]
+    {
+        assert_eq!(json_of(&creates(&server, kept))["name"], kept);
+    }
+}
+
+#[test]
 fn new_users_from_one_address_are_limited() {
     let server = Server::with(&["--max-new-users", "3"]);
     (0..3).for_each(|number| drop(enters(&server, &number.to_string())));
