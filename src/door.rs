@@ -29,6 +29,10 @@ use crate::wire::{Wire, timed_out};
 /// From connecting to the last byte of the request, however slowly it comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// From the first to the last byte of an answer, however slowly it is taken: what all answers may
+/// take together is not for a few to keep.
+const SENDING: Duration = Duration::from_secs(30);
+
 /// The longest body, in bytes; but one that is a message may be as long as messages are.
 const LARGEST_BODY: usize = 64 << 10;
 
@@ -52,6 +56,8 @@ pub struct Door {
     pub allow_origin: Vec<String>,
     /// Requests that were refused.
     pub refused: Limited,
+    /// Clients that joined.
+    pub joined: Limited,
 }
 
 /// Why no request came.
@@ -74,7 +80,7 @@ impl Door {
         let deadline = Instant::now() + PATIENCE;
         match self.greet(wire, deadline).and_then(|()| self.read_request(wire, deadline)) {
             Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
-            Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
+            Err(Nothing::Refused(answer)) => self.refuse(wire, answer, b""),
             Err(Nothing::Gone) => {
                 log::debug!("{} {} asked nothing", wire.id(), wire.peer());
                 // It may still be there, and over TLS it is told that nothing comes (RFC 8446
@@ -112,23 +118,23 @@ impl Door {
         deadline: Instant,
     ) {
         if self.certificate.is_some() && !wire.is_secure() {
-            return self.refuse_request(wire, request, &over_there(request));
+            return self.refuse_request(wire, request, over_there(request));
         }
         match Target::of(&request.path) {
             Some(Ok(target)) => match self.agree(request, &target, tail) {
                 Ok(start) => self.upgrade(wire, target, start),
-                Err(answer) => self.refuse_request(wire, request, &answer),
+                Err(answer) => self.refuse_request(wire, request, answer),
             },
             Some(Err(_)) => {
                 let answer = Answer::refusal(
                     400,
                     "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).",
                 );
-                self.refuse_request(wire, request, &answer);
+                self.refuse_request(wire, request, answer);
             }
             None if handshake::asks_for_websocket(request) => {
                 let answer = Answer::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
-                self.refuse_request(wire, request, &answer);
+                self.refuse_request(wire, request, answer);
             }
             None => self.hand_over(wire, request, tail, deadline),
         }
@@ -157,7 +163,8 @@ impl Door {
 
     fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
-        log::info!("{} {} joined {target}", wire.id(), wire.peer());
+        let (id, peer) = (wire.id(), wire.peer());
+        self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
         // What all clients share is not copied for each.
         let (own, door) = (Arc::clone(wire), Arc::clone(self));
         let thread = thread::Builder::new()
@@ -166,7 +173,7 @@ impl Door {
             .spawn(move || client::run(&own, &target, start, &door.clients));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
-            self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());
+            self.refuse(wire, answer.with("Retry-After", "5"), error.to_string().as_bytes());
         }
     }
 
@@ -176,24 +183,24 @@ impl Door {
         if !matches!(request.method.as_str(), "GET" | "HEAD")
             && let Err(answer) = handshake::check_origin(request, &self.allow_origin)
         {
-            return self.refuse_request(wire, request, &answer);
+            return self.refuse_request(wire, request, answer);
         }
         let is_message = request.path.starts_with("/rooms/");
         let largest = if is_message { self.clients.limits.message_size } else { LARGEST_BODY };
         if request.body_length > largest {
             let answer = Answer::refusal(413, &format!("The body is over {largest} bytes."));
-            return self.refuse_request(wire, request, &answer);
+            return self.refuse_request(wire, request, answer);
         }
         let body = match read_body(wire, request, tail, deadline) {
             Ok(body) => body,
-            Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, &answer),
+            Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, answer),
             Err(Nothing::Gone) => return wire.finish(),
         };
-        let answer =
-            self.handover.ask(request, wire.peer(), &body, deadline.max(Instant::now() + PATIENCE));
+        let deadline = deadline.max(Instant::now() + PATIENCE);
+        let answer = self.handover.ask(request, wire.peer(), body, deadline);
         let path = escaped(request.path.as_bytes());
         log::debug!("{} {} {} {path}", wire.id(), answer.status, request.method);
-        respond(wire, &request.method, &answer);
+        respond(wire, &request.method, answer);
     }
 
     /// Reads one request head; also what came behind it.
@@ -212,14 +219,14 @@ impl Door {
         }
     }
 
-    fn refuse_request(&self, wire: &Wire, request: &Request, answer: &Answer) {
+    fn refuse_request(&self, wire: &Wire, request: &Request, answer: Answer) {
         let what = format!("{} {}", request.method, request.path);
-        self.log_refusal(wire, answer, what.as_bytes());
+        self.log_refusal(wire, &answer, what.as_bytes());
         respond(wire, &request.method, answer);
     }
 
-    fn refuse(&self, wire: &Wire, answer: &Answer, what: &[u8]) {
-        self.log_refusal(wire, answer, what);
+    fn refuse(&self, wire: &Wire, answer: Answer, what: &[u8]) {
+        self.log_refusal(wire, &answer, what);
         respond(wire, "GET", answer);
     }
 
@@ -295,10 +302,14 @@ fn read_some(wire: &Wire, bytes: &mut Vec<u8>, deadline: Instant) -> Result<bool
     }
 }
 
-fn respond(wire: &Wire, method: &str, answer: &Answer) {
-    let bytes = if method == "HEAD" { answer.head_bytes() } else { answer.bytes() };
-    // A client that does not take its answer gets no more of our time than the timeout on it.
-    if wire.send_all(&bytes).is_ok() {
+fn respond(wire: &Wire, method: &str, answer: Answer) {
+    let deadline = Instant::now() + SENDING;
+    let body = if method == "HEAD" { b"" } else { answer.body() };
+    let head = wire.send_all_before(deadline, &answer.head());
+    let sent = head.and_then(|()| wire.send_all_before(deadline, body));
+    // It is with the kernel now, or will never be: while we linger it takes no memory.
+    drop(answer);
+    if sent.is_ok() {
         wire.finish();
         wire.linger();
     }

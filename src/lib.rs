@@ -16,6 +16,8 @@
 //! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
 //!   asked for that.
 //! - `page-0` … `page-3` answer what is no WebSocket.
+//! - `line-0` … `line-3` ask them for the connections' threads, one over each line to tiny_http.
+//! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
 //! # Invariants
@@ -73,6 +75,8 @@ pub mod handover;
 pub mod reply;
 pub mod name;
 pub mod invitation;
+pub mod per_address;
 pub mod users;
+pub mod transcript;
 pub mod rooms;
 pub mod page;

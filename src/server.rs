@@ -109,7 +109,8 @@ impl Server {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let place = Place { scheme, address };
         let users = Arc::new(Users::new(directory, events.clone(), options, place));
-        let rooms = Rooms::new(events.clone(), Arc::clone(&log), Arc::clone(&users));
+        let (log_of_rooms, users_of_rooms) = (Arc::clone(&log), Arc::clone(&users));
+        let rooms = Rooms::new(events.clone(), log_of_rooms, users_of_rooms, options.max_rate);
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
         let connections = Connections::new(limit);
@@ -126,6 +127,7 @@ impl Server {
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),
+            joined: Limited::default(),
         };
         let acceptor = Acceptor {
             listener,

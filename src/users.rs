@@ -3,10 +3,8 @@
 //! Runs on the page's threads, and for the handshake on a connection's own. Not here: what a name
 //! may be (`name`), and where users are kept (`store`).
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,12 +15,12 @@ use serde_json::{Value, json};
 use tiny_http::Request;
 
 use crate::answer::Answer;
-use crate::handover::PEER;
 use crate::inbox::Events;
 use crate::invitation::Place;
 use crate::name::Name;
 use crate::options::Options;
-use crate::reply::{Reply, field, json, parameter, problem};
+use crate::per_address::{self, PerAddress};
+use crate::reply::{Reply, field, json, parameter, problem, too_many};
 use crate::request;
 use crate::store::{Directory, KeyHash, StoreError, User, UserId};
 
@@ -39,11 +37,6 @@ const LARGEST: usize = 4096;
 const LIMIT: usize = 50;
 const LARGEST_LIMIT: usize = 200;
 
-/// Addresses whose new users are counted at a time; beyond that counting begins anew.
-const ADDRESSES: usize = 10_000;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
 /// The directory, and who may do what with it.
 pub struct Users {
     directory: Arc<dyn Directory>,
@@ -55,10 +48,8 @@ pub struct Users {
     cookie_name: String,
     /// What it ends with: under TLS it goes over TLS alone.
     cookie_end: &'static str,
-    /// `--max-new-users`.
-    most_new: u32,
-    /// New users from each address: since when, and how many.
-    new: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    /// New users, as many as `--max-new-users`.
+    new: PerAddress,
 }
 
 /// What is sent to make or rename a user.
@@ -83,8 +74,7 @@ impl Users {
             admin: options.admin_token.as_deref().map(hash),
             cookie_name: format!("wsroom_key_{port}"),
             cookie_end: if secure { "; Secure" } else { "" },
-            most_new: options.max_new_users,
-            new: Mutex::default(),
+            new: PerAddress::new(options.max_new_users, Duration::from_secs(60)),
         }
     }
 
@@ -93,8 +83,8 @@ impl Users {
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
     pub fn whoever(&self, request: &request::Request) -> Result<Option<User>, Answer> {
-        let fields = [request.value("Authorization"), request.value("Cookie")];
-        let Some(key) = self.key(fields[0], fields[1]) else { return Ok(None) };
+        let key = self.key(request.value("Authorization"), request.cookies());
+        let Some(key) = key else { return Ok(None) };
         match self.directory.user_with_key(&hash(key)) {
             Ok(Some(user)) => Ok(Some(user)),
             // A browser's is taken back: its page would be refused for ever, and could not help it.
@@ -118,7 +108,9 @@ impl Users {
 
     fn created(&self, request: &mut Request) -> Result<Reply, Reply> {
         let name = wish(request)?;
-        self.count(request)?;
+        self.new.count(per_address::peer(request)).map_err(|wait| {
+            too_many("Too many new users from your address: wait a minute.", wait)
+        })?;
         let mut bytes = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| problem(503, "No random numbers."))?;
         let key = URL_SAFE_NO_PAD.encode(bytes);
@@ -237,33 +229,6 @@ impl Users {
         key.map_or(Ok(None), |key| self.directory.user_with_key(&hash(key)).map_err(failed))
     }
 
-    /// Counts one more new user from an address. A class behind one router is one address.
-    fn count(&self, request: &Request) -> Result<(), Reply> {
-        if self.most_new == 0 {
-            return Ok(());
-        }
-        let peer = value(request, PEER).and_then(|text| text.parse().ok());
-        let peer = network(peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
-        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        if new.len() >= ADDRESSES {
-            new.retain(|_, (since, _)| since.elapsed() < MINUTE);
-            if new.len() >= ADDRESSES {
-                new.clear();
-            }
-        }
-        let (since, count) = new.entry(peer).or_insert_with(|| (Instant::now(), 0));
-        if since.elapsed() >= MINUTE {
-            (*since, *count) = (Instant::now(), 0);
-        }
-        *count += 1;
-        if *count <= self.most_new {
-            return Ok(());
-        }
-        let wait = MINUTE.saturating_sub(since.elapsed()).as_secs() + 1;
-        Err(problem(429, "Too many new users from your address: wait a minute.")
-            .with_header(field("Retry-After", &wait.to_string())))
-    }
-
     /// Out of reach for scripts, and not sent along from other sites (RFC 6265, and its draft
     /// successor for `SameSite`).
     fn cookie(&self, key: &str, age: u32) -> String {
@@ -271,35 +236,31 @@ impl Users {
         format!("{name}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")
     }
 
-    /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in the cookie.
-    fn key<'a>(&self, authorization: Option<&'a str>, cookie: Option<&'a str>) -> Option<&'a str> {
+    /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in a cookie.
+    fn key<'a>(
+        &self,
+        authorization: Option<&'a str>,
+        mut cookies: impl Iterator<Item = &'a str>,
+    ) -> Option<&'a str> {
         let bearer = authorization.and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("Bearer").then_some(key.trim())
         });
         bearer.or_else(|| {
-            let mut pairs = cookie?.split(';').filter_map(|pair| pair.trim().split_once('='));
-            pairs.find_map(|(name, key)| (name == self.cookie_name).then_some(key))
+            let own = |(name, key)| (name == self.cookie_name).then_some(key);
+            cookies.find_map(|cookie| cookie.split_once('=').and_then(own))
         })
     }
 
+    /// The door has joined the cookies in one field.
     fn key_in<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        self.key(value(request, "Authorization"), value(request, "Cookie"))
+        let cookies = value(request, "Cookie").into_iter().flat_map(|cookies| cookies.split("; "));
+        self.key(value(request, "Authorization"), cookies)
     }
 }
 
 fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-/// One household has a /64 of IPv6 addresses, and takes a new one whenever it likes.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
-    }
 }
 
 /// The name that a request wishes for.
@@ -352,7 +313,9 @@ fn unknown_key() -> Reply {
 #[allow(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn failed(error: StoreError) -> Reply {
     match error {
-        StoreError::Taken => problem(409, "Somebody has this name: choose another one."),
+        StoreError::Taken => {
+            problem(409, "Somebody has this name, or one that looks like it: choose another one.")
+        }
         StoreError::Full => problem(507, "The directory is full."),
         StoreError::Failed(why) => {
             log::error!("the directory cannot be used: {why}");

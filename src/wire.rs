@@ -273,6 +273,20 @@ impl Wire {
         Ok(())
     }
 
+    /// As [`Wire::send_all`], but no longer than until `deadline`, whatever the progress.
+    pub fn send_all_before(&self, deadline: Instant, bytes: &[u8]) -> io::Result<()> {
+        // In pieces, for each of which the system reckons its timeout anew.
+        for piece in bytes.chunks(SEND_BUFFER) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.socket.set_write_timeout(Some(left.min(STALLED)))?;
+            self.send_all(piece)?;
+        }
+        Ok(())
+    }
+
     /// No more will be sent: the peer sees the end of the stream behind our last byte. Called by
     /// the thread that sent it.
     pub fn finish(&self) {

@@ -86,11 +86,15 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
 fn row(scenario: &Scenario, options: &Options) -> Row {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let fitting = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX);
+    // As many as the server will take.
+    let fitting = fitting.min(wsroom::capacity::clip(scenario.clients).unwrap_or(1));
     if scenario.clients <= fitting {
         return Row::measure(scenario.clone(), options.effort());
     }
     let (name, clients) = (scenario.name, scenario.clients);
-    eprintln!("{name}: {fitting} clients, not {clients}: no more open files are allowed here");
+    eprintln!(
+        "{name}: {fitting} clients, not {clients}: open files or memory mappings allow no more here"
+    );
     // Whole rooms only.
     let clients = fitting - fitting % scenario.rooms;
     Row::measure(Scenario { clients, ..scenario.clone() }, options.effort())
