@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::frame;
 use crate::history::History;
 use crate::inbox::{
     Census, Event, Events, Frames, Newcomer, Post, PostOutcome, Receipt, Said, Share,
@@ -29,10 +28,14 @@ use crate::members::{
 };
 use crate::options::Options;
 use crate::outbox::{EchoOutbox, Outbox, Slow};
+use crate::protocol::address::RoomName;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::frame;
+use crate::protocol::message::{Author, Message, MessageId, UserId};
+use crate::protocol::v1;
+use crate::protocol::v1::ServerEvent;
 use crate::replay::{Replay, Welcome};
-use crate::room::RoomName;
-use crate::store::{Author, Kept, MessageId, User, UserId};
-use crate::v1::{self, Heard, Speaks};
+use crate::store::User;
 use crate::wire::ClientId;
 
 /// Bytes of messages after which a turn ends, so that those of the first reader do not wait for
@@ -90,7 +93,7 @@ pub struct Broadcaster {
 
 enum Home {
     /// What they speak there, and whoever they are in the directory.
-    Room(RoomName, Speaks, Option<Box<User>>),
+    Room(RoomName, Dialect, Option<Box<User>>),
     Echo(Arc<EchoOutbox>),
 }
 
@@ -100,7 +103,7 @@ struct Turn {
     /// Rooms in which something has happened.
     rooms: Vec<RoomName>,
     /// What was said, in order. It is kept first, then sent.
-    messages: Vec<Arc<Kept>>,
+    messages: Vec<Arc<Message>>,
     /// Bytes gathered so far.
     bytes: usize,
     /// Messages of those who are no clients, and wait for a receipt.
@@ -238,7 +241,7 @@ impl Broadcaster {
         self.turn.shares.extend(share);
         let item = Item::Message(self.turn.messages.len(), sender, reference);
         self.take_down(&room, item);
-        self.turn.messages.push(Arc::new(Kept { id, room, author, content }));
+        self.turn.messages.push(Arc::new(Message { id, room, author, content }));
         id
     }
 
@@ -290,18 +293,18 @@ impl Broadcaster {
     }
 
     fn answer(&mut self, id: ClientId, frames: Frames) {
-        let Some(Home::Room(room, speaks, _)) = self.clients.get(&id) else { return };
-        let (room, item) = (room.clone(), Item::Alone(id, *speaks, frames));
+        let Some(Home::Room(room, dialect, _)) = self.clients.get(&id) else { return };
+        let (room, item) = (room.clone(), Item::Alone(id, *dialect, frames));
         self.turn.bytes += EVENT_ITSELF + item.bytes();
         self.take_down(&room, item);
     }
 
     fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { wire, room, hello, speaks, user, wishes, last } = newcomer;
+        let Newcomer { wire, room, hello, dialect, user, options, last } = newcomer;
         let id = wire.id();
-        let outbox = Outbox::new(wire, wishes.slow.map(|pace| Slow { pace, speaks }));
+        let outbox = Outbox::new(wire, options.slow.map(|pace| Slow { pace, dialect }));
         let user = self.as_of_now(user).map(Box::new);
-        self.clients.insert(id, Home::Room(room.clone(), speaks, user));
+        self.clients.insert(id, Home::Room(room.clone(), dialect, user));
         if self.stopping.is_some() {
             return outbox.end(&[hello, goodbye()].concat(), &self.events);
         }
@@ -310,9 +313,9 @@ impl Broadcaster {
         self.note(&room, |members| members.note_coming(seen));
         let members = self.rooms.get_mut(&room).expect("it is there for this client at least");
         self.turn.begin(members, &room);
-        members.add(Member { id, speaks, outbox, arrival: None });
+        members.add(Member { id, dialect, outbox, arrival: None });
         let last = last.max(members.last());
-        let arrival = self.arrival(id, &room, speaks, hello, wishes.since, last);
+        let arrival = self.arrival(id, &room, dialect, hello, options.since, last);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
@@ -321,17 +324,17 @@ impl Broadcaster {
         &self,
         id: ClientId,
         room: &RoomName,
-        speaks: Speaks,
+        dialect: Dialect,
         hello: Vec<u8>,
         since: Option<MessageId>,
         last: MessageId,
     ) -> Arrival {
-        let welcome = (speaks == Speaks::V1).then(|| Box::new(self.welcome(id, room)));
+        let welcome = (dialect == Dialect::V1).then(|| Box::new(self.welcome(id, room)));
         let mut first = hello;
         let Some(since) = since else {
             if let Some(welcome) = welcome {
                 welcome.write(last, true, &mut first).expect("a vector takes everything");
-                first.extend(Heard::Live { last, complete: true }.frame());
+                first.extend(ServerEvent::Live { last, complete: true }.frame());
             }
             return Arrival { first, replay: None };
         };
@@ -445,12 +448,12 @@ impl Broadcaster {
         self.rooms.get_mut(room)?.find(id)
     }
 
-    fn seen(&self, id: ClientId) -> v1::Member {
+    fn seen(&self, id: ClientId) -> v1::MemberInfo {
         seen(&self.clients, id)
     }
 }
 
-fn seen(clients: &HashMap<ClientId, Home>, id: ClientId) -> v1::Member {
+fn seen(clients: &HashMap<ClientId, Home>, id: ClientId) -> v1::MemberInfo {
     match clients.get(&id) {
         Some(Home::Room(_, _, user)) => as_seen(id, user.as_deref()),
         _ => as_seen(id, None),

@@ -16,13 +16,14 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 
 use crate::feed::{Feed, Way};
-use crate::frame;
 use crate::inbox::{Event, Events, Newcomer};
 use crate::logging::Limited;
 use crate::outbox::EchoOutbox;
-use crate::room::{Target, Wishes};
-use crate::store::{MessageId, User};
-use crate::v1::Speaks;
+use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::frame;
+use crate::protocol::message::MessageId;
+use crate::store::User;
 use crate::wire::{Wire, timed_out};
 
 /// What a client may do.
@@ -58,11 +59,11 @@ pub struct Start {
     /// What came right behind it.
     pub tail: Vec<u8>,
     /// What was agreed on.
-    pub speaks: Speaks,
+    pub dialect: Dialect,
     /// Whose key came with it.
     pub user: Option<User>,
-    /// What it wishes for.
-    pub wishes: Wishes,
+    /// What it options for.
+    pub options: JoinOptions,
     /// See [`Newcomer::last`].
     pub last: MessageId,
 }
@@ -84,13 +85,13 @@ pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, clients: &Clients) {
 /// memory for as long as it does.
 #[inline(never)]
 fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Way, Vec<u8>) {
-    let Start { hello, tail, speaks, user, wishes, last } = start;
+    let Start { hello, tail, dialect, user, options, last } = start;
     match target {
         Target::Room(room) => {
             let (wire, room) = (Arc::clone(wire), room.clone());
-            let newcomer = Newcomer { wire, room, hello, speaks, user, wishes, last };
+            let newcomer = Newcomer { wire, room, hello, dialect, user, options, last };
             events.send(Event::Joined(Box::new(newcomer)));
-            (Way::Room(events.clone(), speaks), tail)
+            (Way::Room(events.clone(), dialect), tail)
         }
         Target::Echo => {
             let outbox = Arc::new(EchoOutbox::new(Arc::clone(wire)));

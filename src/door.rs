@@ -14,16 +14,19 @@ use http::uri::Authority;
 
 use crate::answer::Answer;
 use crate::certificate::Certificate;
-use crate::client::{self, Clients, Start};
+use crate::client;
+use crate::client::{Clients, Start};
 use crate::handover::Handover;
-use crate::handshake::{self, Agreed};
+use crate::handshake;
+use crate::handshake::Agreed;
 use crate::logging::{Limited, escaped};
+use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::message::MessageId;
 use crate::request::Request;
-use crate::room::{Target, Wishes};
-use crate::store::{MessageId, MessageLog};
+use crate::store::MessageLog;
 use crate::tls;
 use crate::users::Users;
-use crate::v1::Speaks;
 use crate::wire::{Wire, timed_out};
 
 /// From connecting to the last byte of the request, however slowly it comes.
@@ -90,7 +93,7 @@ impl Door {
         }
     }
 
-    /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
+    /// Dialect TLS with whoever begins with it. A plain request goes on, to be told where to ask.
     pub fn greet(&self, wire: &Wire, deadline: Instant) -> Result<(), Nothing> {
         let first = wire.first_byte(deadline).map_err(|_| Nothing::Gone)?;
         if first != Some(tls::FIRST_BYTE) {
@@ -98,7 +101,7 @@ impl Door {
         }
         let outcome = match &self.certificate {
             Some(certificate) => wire.secure(certificate.config(), deadline),
-            None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
+            None => Err(io::Error::other("it dialect TLS, and --tls-cert is not given")),
         };
         outcome.map_err(|error| {
             let (id, peer) = (wire.id(), wire.peer());
@@ -141,17 +144,17 @@ impl Door {
     }
 
     fn agree(&self, request: &Request, target: &Target, tail: Vec<u8>) -> Result<Start, Answer> {
-        let Agreed { hello, speaks, wishes } =
+        let Agreed { hello, dialect, options } =
             handshake::accept(request, target, &self.allow_origin)?;
         let user = self.users.whoever(request)?;
-        let last = self.last_in(target, speaks, wishes);
-        Ok(Start { hello, tail, speaks, user, wishes, last })
+        let last = self.last_in(target, dialect, options);
+        Ok(Start { hello, tail, dialect, user, options, last })
     }
 
     /// The newest message, for those who are told of it now: with the past it comes later.
-    fn last_in(&self, target: &Target, speaks: Speaks, wishes: Wishes) -> MessageId {
+    fn last_in(&self, target: &Target, dialect: Dialect, options: JoinOptions) -> MessageId {
         match target {
-            Target::Room(room) if speaks == Speaks::V1 && wishes.since.is_none() => {
+            Target::Room(room) if dialect == Dialect::V1 && options.since.is_none() => {
                 self.log.last_in(room).unwrap_or_else(|error| {
                     log::error!("the history of room {room} cannot be read: {error}");
                     0
@@ -249,11 +252,11 @@ fn over_there(request: &Request) -> Answer {
     let Some(host) = host else {
         return Answer::refusal(
             400,
-            "This port speaks https, and the Host field is not a host and a port.",
+            "This port dialect https, and the Host field is not a host and a port.",
         );
     };
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    Answer::refusal(308, "This port speaks https.")
+    Answer::refusal(308, "This port dialect https.")
         .with("Location", &format!("https://{host}{}{query}", request.path))
         .with("Cache-Control", "no-store")
 }

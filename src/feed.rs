@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
-use crate::frame;
 use crate::inbox::{Event, Events};
 use crate::outbox::EchoOutbox;
-use crate::v1::{self, Announced, Deed, Heard, Speaks};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::frame;
+use crate::protocol::v1::{Action, Announced, ServerEvent};
 use crate::wire::{Wire, timed_out};
 
 /// What a client is waited for with, in bytes, on the stack.
@@ -67,7 +68,7 @@ pub struct Feed {
 /// Where this client's frames leave.
 pub enum Way {
     /// Its messages and its own frames go to the broadcaster.
-    Room(Events, Speaks),
+    Room(Events, Dialect),
     /// Both go back to the client.
     Echo(Arc<EchoOutbox>),
 }
@@ -122,24 +123,22 @@ impl Feed {
         }
         // A pong to a ping from before this message goes out before it.
         self.deliver()?;
-        let Way::Room(events, speaks) = &self.way else { return Ok(()) };
-        let deed = match speaks {
-            Speaks::Plain => Ok(v1::plain_deed(kind, payload)),
-            Speaks::V1 => v1::deed(kind, payload, self.announced.take().map(|it| *it)),
-        };
+        let Way::Room(events, dialect) = &self.way else { return Ok(()) };
+        let announced = self.announced.take().map(|it| *it);
+        let action = dialect.read(kind, payload, announced);
         let id = self.wire.id();
-        match deed {
-            Ok(Deed::Say(content, reference)) => {
+        match action {
+            Ok(Action::Say(content, reference)) => {
                 self.typed = None;
                 events.say(id, content, reference);
             }
-            Ok(Deed::Announce(it)) => self.announced = Some(Box::new(it)),
-            Ok(Deed::Type) if self.typed.is_some_and(|typed| typed.elapsed() < TYPING) => {}
-            Ok(Deed::Type) => {
+            Ok(Action::Announce(it)) => self.announced = Some(Box::new(it)),
+            Ok(Action::Type) if self.typed.is_some_and(|typed| typed.elapsed() < TYPING) => {}
+            Ok(Action::Type) => {
                 self.typed = Some(Instant::now());
                 events.send(Event::Typing(id));
             }
-            Err(complaint) => events.answer(id, Heard::Error(&complaint).frame()),
+            Err(complaint) => events.answer(id, ServerEvent::Error(&complaint).frame()),
         }
         Ok(())
     }

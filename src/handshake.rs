@@ -7,18 +7,19 @@ use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
 
 use crate::answer::Answer;
+use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::v1;
 use crate::request::Request;
-use crate::room::{Target, Wishes};
-use crate::v1::{self, Speaks};
 
 /// What was agreed on.
 pub struct Agreed {
     /// The bytes of the 101 answer.
     pub hello: Vec<u8>,
     /// The subprotocol, if one was chosen.
-    pub speaks: Speaks,
-    /// What it wishes for.
-    pub wishes: Wishes,
+    pub dialect: Dialect,
+    /// What it options for.
+    pub options: JoinOptions,
 }
 
 /// What is agreed on with a request that becomes a WebSocket at `target`.
@@ -43,20 +44,20 @@ pub fn accept(
         ));
     }
     if request.value("Sec-WebSocket-Version") != Some("13") {
-        return Err(Answer::upgrade_required("This server speaks WebSocket version 13.")
+        return Err(Answer::upgrade_required("This server dialect WebSocket version 13.")
             .with("Sec-WebSocket-Version", "13"));
     }
     if request.body_length > 0 {
         return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
-    let wishes = Wishes::parse(request.query.as_deref().unwrap_or_default())
+    let options = JoinOptions::parse(request.query.as_deref().unwrap_or_default())
         .map_err(|sentence| Answer::refusal(400, sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
-    let speaks = if offered { Speaks::V1 } else { Speaks::Plain };
+    let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key");
-    match key.and_then(|key| switching_protocols(key, speaks)) {
-        Some(hello) => Ok(Agreed { hello, speaks, wishes }),
+    match key.and_then(|key| switching_protocols(key, dialect)) {
+        Some(hello) => Ok(Agreed { hello, dialect, options }),
         None => Err(Answer::refusal(
             400,
             "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
@@ -71,14 +72,14 @@ pub fn asks_for_websocket(request: &Request) -> bool {
 
 /// The 101 answer, or `None` if the key is not one. A client that offered only other subprotocols
 /// is told so by the absence of any (RFC 6455 §4.2.2), and decides for itself.
-fn switching_protocols(key: &str, speaks: Speaks) -> Option<Vec<u8>> {
+fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     let request = http::Request::get("/")
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
         .header("Sec-WebSocket-Key", key);
     let mut response = create_response(&request.body(()).ok()?).ok()?;
-    if speaks == Speaks::V1 {
+    if dialect == Dialect::V1 {
         let chosen = HeaderValue::from_static(v1::NAME);
         response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
     }

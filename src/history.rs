@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::store::{Kept, MessageId, MessageLog, Result, now};
+use crate::protocol::message::{Message, MessageId, now};
+use crate::store::{MessageLog, Result};
 
 /// What was said, in the order in which everyone hears it.
 pub struct History {
@@ -47,7 +48,7 @@ impl History {
     ///
     /// # Errors
     /// None of it is kept, and nobody may be sent it.
-    pub fn keep(&self, messages: &[Arc<Kept>]) -> Result<()> {
+    pub fn keep(&self, messages: &[Arc<Message>]) -> Result<()> {
         if self.most == 0 || messages.is_empty() {
             return Ok(());
         }

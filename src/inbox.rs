@@ -12,9 +12,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::outbox::EchoOutbox;
-use crate::room::{RoomName, Wishes};
-use crate::store::{Content, MessageId, User, UserId};
-use crate::v1::Speaks;
+use crate::protocol::address::{JoinOptions, RoomName};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::message::{Content, MessageId, UserId};
+use crate::store::User;
 use crate::wire::{ClientId, Wire};
 
 /// Events that may wait.
@@ -68,12 +69,12 @@ pub struct Newcomer {
     /// The bytes of the 101 answer, which the broadcaster sends as the client's first bytes:
     /// whoever has read it misses nothing from then on.
     pub hello: Vec<u8>,
-    /// What it speaks.
-    pub speaks: Speaks,
+    /// What it dialect.
+    pub dialect: Dialect,
     /// Who it is; `None`: a guest.
     pub user: Option<User>,
     /// What it asks for in its address.
-    pub wishes: Wishes,
+    pub options: JoinOptions,
     /// The newest message of the room when the client came to the door.
     pub last: MessageId,
 }

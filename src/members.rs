@@ -14,9 +14,12 @@ use std::time::Duration;
 
 use crate::inbox::{Events, Frames};
 use crate::outbox::{Outbox, Run};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::message::{Author, Message, MessageId};
+use crate::protocol::v1;
+use crate::protocol::v1::{Complaint, ServerEvent};
 use crate::replay::Replay;
-use crate::store::{Author, Kept, MessageId, User};
-use crate::v1::{self, Complaint, Heard, Speaks};
+use crate::store::User;
 use crate::wire::ClientId;
 
 /// Bytes of encoded frames after which they are sent, whatever is still to come in the turn. One
@@ -37,7 +40,7 @@ pub struct Member {
     /// Their connection.
     pub id: ClientId,
     /// What they speak.
-    pub speaks: Speaks,
+    pub dialect: Dialect,
     /// The way to them.
     pub outbox: Outbox,
     /// What they are sent first; `None` once their coming has had its place in a turn.
@@ -58,8 +61,8 @@ pub struct Members {
     all: Vec<Member>,
     /// Those who have left in this turn: they are sent what was said until then.
     leaving: Vec<Leaving>,
-    /// How many there are of each [`Speaks`], with those who are leaving.
-    speaking: [usize; Speaks::COUNT],
+    /// How many there are of each [`Dialect`], with those who are leaving.
+    speaking: [usize; Dialect::COUNT],
     /// What has happened in this turn.
     turn: Vec<Item>,
     news: News,
@@ -83,9 +86,9 @@ pub enum Item {
     /// Frames for all who speak `wsroom.v1` but one.
     Event(Vec<u8>, Option<ClientId>),
     /// Frames for one member alone.
-    Alone(ClientId, Speaks, Frames),
+    Alone(ClientId, Dialect, Frames),
     /// A member came.
-    Arrives(ClientId, Speaks),
+    Arrives(ClientId, Dialect),
     /// A member went.
     Leaves(ClientId),
 }
@@ -104,16 +107,16 @@ impl Item {
 /// Who came and went and is called otherwise, since this was last told.
 #[derive(Default)]
 struct News {
-    came: Vec<v1::Member>,
+    came: Vec<v1::MemberInfo>,
     went: Vec<u64>,
-    renamed: Vec<v1::Member>,
+    renamed: Vec<v1::MemberInfo>,
 }
 
 /// What the members of one room are sent: encoded once for all who speak alike. One for all rooms,
 /// used for one after the other.
 #[derive(Default)]
 pub struct Encoded {
-    frames: [Vec<u8>; Speaks::COUNT],
+    frames: [Vec<u8>; Dialect::COUNT],
     /// Where they are different for one member.
     own: HashMap<ClientId, Vec<Own>>,
 }
@@ -125,7 +128,7 @@ struct Own {
 }
 
 /// What became of a turn's messages: they are kept, or why not.
-pub type Outcome<'a> = Result<&'a [Arc<Kept>], &'a str>;
+pub type Outcome<'a> = Result<&'a [Arc<Message>], &'a str>;
 
 impl Members {
     /// How many there are.
@@ -150,8 +153,8 @@ impl Members {
 
     /// One more.
     pub fn add(&mut self, member: Member) {
-        self.turn.push(Item::Arrives(member.id, member.speaks));
-        self.speaking[member.speaks as usize] += 1;
+        self.turn.push(Item::Arrives(member.id, member.dialect));
+        self.speaking[member.dialect as usize] += 1;
         self.all.push(member);
         self.crowded |= self.all.len() > CROWD;
     }
@@ -187,18 +190,18 @@ impl Members {
 
     /// The others, those who understand it, are told that somebody is writing. A crowd is not: it
     /// does not know who that is.
-    pub fn tell_typing(&mut self, from: &v1::Member, client: ClientId) {
+    pub fn tell_typing(&mut self, from: &v1::MemberInfo, client: ClientId) {
         if self.hears_events() && !self.crowded {
-            self.turn.push(Item::Event(Heard::Typing { from }.frame(), Some(client)));
+            self.turn.push(Item::Event(ServerEvent::Typing { from }.frame(), Some(client)));
         }
     }
 
     fn hears_events(&self) -> bool {
-        self.speaking[Speaks::V1 as usize] > 0
+        self.speaking[Dialect::V1 as usize] > 0
     }
 
     /// Takes note that somebody came; `true` if that is the first news, to be told in a while.
-    pub fn note_coming(&mut self, member: v1::Member) -> bool {
+    pub fn note_coming(&mut self, member: v1::MemberInfo) -> bool {
         self.note(|news| news.came.push(member))
     }
 
@@ -213,7 +216,7 @@ impl Members {
     }
 
     /// As [`Members::note_coming`], of a new name. Of many in a short time the last one is told.
-    pub fn note_name(&mut self, member: v1::Member) -> bool {
+    pub fn note_name(&mut self, member: v1::MemberInfo) -> bool {
         self.note(|news| match news.renamed.iter_mut().find(|noted| noted.id == member.id) {
             Some(noted) => *noted = member,
             None => news.renamed.push(member),
@@ -230,7 +233,7 @@ impl Members {
     }
 
     /// Tells all news in this turn; `seen` tells how a member looks to the others.
-    pub fn tell_news(&mut self, seen: impl Fn(ClientId) -> v1::Member) {
+    pub fn tell_news(&mut self, seen: impl Fn(ClientId) -> v1::MemberInfo) {
         let News { came, went, renamed } = std::mem::take(&mut self.news);
         let count = self.count();
         if count > CROWD {
@@ -238,36 +241,36 @@ impl Members {
         }
         if std::mem::take(&mut self.crowded) {
             let members: Vec<_> = self.ids().map(seen).collect();
-            return self.tell(&Heard::Members { members: &members, count });
+            return self.tell(&ServerEvent::Members { members: &members, count });
         }
         if !came.is_empty() {
-            self.tell(&Heard::Joined { members: Some(&came), count });
+            self.tell(&ServerEvent::Joined { members: Some(&came), count });
         }
         if !went.is_empty() {
-            self.tell(&Heard::Left { members: Some(&went), count });
+            self.tell(&ServerEvent::Left { members: Some(&went), count });
         }
         if !renamed.is_empty() {
-            self.tell(&Heard::Renamed { members: &renamed });
+            self.tell(&ServerEvent::Renamed { members: &renamed });
         }
     }
 
     /// What a crowd is told; and everyone their own new name.
-    fn tell_numbers(&mut self, came: &[v1::Member], went: &[u64], renamed: &[v1::Member]) {
+    fn tell_numbers(&mut self, came: &[v1::MemberInfo], went: &[u64], renamed: &[v1::MemberInfo]) {
         let count = self.count();
         if !came.is_empty() {
-            self.tell(&Heard::Joined { members: None, count });
+            self.tell(&ServerEvent::Joined { members: None, count });
         }
         if !went.is_empty() {
-            self.tell(&Heard::Left { members: None, count });
+            self.tell(&ServerEvent::Left { members: None, count });
         }
         for member in renamed {
-            let frames = Heard::Renamed { members: std::slice::from_ref(member) }.frame();
+            let frames = ServerEvent::Renamed { members: std::slice::from_ref(member) }.frame();
             let id = ClientId::new(member.id);
-            self.turn.push(Item::Alone(id, Speaks::V1, frames.into()));
+            self.turn.push(Item::Alone(id, Dialect::V1, frames.into()));
         }
     }
 
-    fn tell(&mut self, heard: &Heard) {
+    fn tell(&mut self, heard: &ServerEvent) {
         if self.hears_events() {
             self.turn.push(Item::Event(heard.frame(), None));
         }
@@ -293,7 +296,7 @@ impl Members {
                 self.last = message.id;
                 let place = encoded.message(message, self.speaking);
                 if let (Some(sender), Some(reference)) = (sender, reference) {
-                    let own = encode_message(message, Speaks::V1, Some(&reference));
+                    let own = encode_message(message, Dialect::V1, Some(&reference));
                     encoded.instead(sender, place, own);
                 }
             }
@@ -301,11 +304,11 @@ impl Members {
                 self.complain(sender, reference, why, encoded);
             }
             (Item::Event(frames, but_for), _) => encoded.event(&frames, but_for),
-            (Item::Alone(id, speaks, frames), _) => encoded.alone(id, speaks, frames.bytes),
-            (Item::Arrives(id, speaks), _) => self.arrive(id, speaks, encoded, out),
+            (Item::Alone(id, dialect, frames), _) => encoded.alone(id, dialect, frames.bytes),
+            (Item::Arrives(id, dialect), _) => self.arrive(id, dialect, encoded, out),
             (Item::Leaves(id), _) => {
                 if let Some(leaving) = self.leaving.iter_mut().find(|one| one.member.id == id) {
-                    leaving.end = Some(encoded.length(leaving.member.speaks));
+                    leaving.end = Some(encoded.length(leaving.member.dialect));
                 }
             }
         }
@@ -320,14 +323,14 @@ impl Members {
         encoded: &mut Encoded,
     ) {
         let Some(sender) = sender.and_then(|id| self.find(id)) else { return };
-        if sender.speaks == Speaks::V1 {
+        if sender.dialect == Dialect::V1 {
             let complaint = Complaint { code: "not-kept", detail: why.to_owned(), reference };
-            encoded.alone(sender.id, Speaks::V1, Heard::Error(&complaint).frame());
+            encoded.alone(sender.id, Dialect::V1, ServerEvent::Error(&complaint).frame());
         }
     }
 
     /// A newcomer has no part in what was said before, and gets its own first frames instead.
-    fn arrive(&mut self, id: ClientId, speaks: Speaks, encoded: &mut Encoded, out: Out) {
+    fn arrive(&mut self, id: ClientId, dialect: Dialect, encoded: &mut Encoded, out: Out) {
         let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.member);
         let member = self.all.iter_mut().chain(leaving).find(|member| member.id == id);
         let Some((member, arrival)) = member.and_then(|member| {
@@ -345,7 +348,7 @@ impl Members {
                 Vec::new()
             }
         };
-        encoded.instead_of_all(id, speaks, first);
+        encoded.instead_of_all(id, dialect, first);
     }
 
     /// Sends what is encoded so far. Answers with those that take no more.
@@ -361,11 +364,11 @@ impl Members {
         let gone = self.all.extract_if(.., |member| {
             // Whoever has not arrived yet has no part in this.
             member.arrival.is_none() && {
-                let run = &runs[member.speaks as usize];
+                let run = &runs[member.dialect as usize];
                 let sent = match own.get(&member.id) {
                     None => member.outbox.send(run, out.max_backlog, out.events),
                     Some(own) => {
-                        let run = with_own(&frames[member.speaks as usize], own);
+                        let run = with_own(&frames[member.dialect as usize], own);
                         member.outbox.send(&Run::new(&run), out.max_backlog, out.events)
                     }
                 };
@@ -374,7 +377,7 @@ impl Members {
         });
         let gone: Vec<_> = gone.collect();
         for member in &gone {
-            self.speaking[member.speaks as usize] -= 1;
+            self.speaking[member.dialect as usize] -= 1;
         }
         self.send_to_leaving(encoded, out);
         encoded.clear();
@@ -383,16 +386,16 @@ impl Members {
 
     fn send_to_leaving(&mut self, encoded: &Encoded, out: Out) {
         for Leaving { mut member, last_frames, end } in std::mem::take(&mut self.leaving) {
-            let all = &encoded.frames[member.speaks as usize];
+            let all = &encoded.frames[member.dialect as usize];
             let own = encoded.own.get(&member.id).map_or(&[][..], Vec::as_slice);
             let frames = with_own(&all[..end.unwrap_or(all.len())], own);
             let sent = member.arrival.is_some()
                 || member.outbox.send(&Run::new(&frames), out.max_backlog, out.events).is_ok();
             match end {
                 None if sent => self.leaving.push(Leaving { member, last_frames, end }),
-                None => self.speaking[member.speaks as usize] -= 1,
+                None => self.speaking[member.dialect as usize] -= 1,
                 Some(_) => {
-                    self.speaking[member.speaks as usize] -= 1;
+                    self.speaking[member.dialect as usize] -= 1;
                     if sent {
                         member.outbox.end(&last_frames.bytes, out.events);
                     }
@@ -412,8 +415,8 @@ pub struct Out<'a> {
 }
 
 impl Encoded {
-    fn length(&self, speaks: Speaks) -> usize {
-        self.frames[speaks as usize].len()
+    fn length(&self, dialect: Dialect) -> usize {
+        self.frames[dialect as usize].len()
     }
 
     fn is_much(&self) -> bool {
@@ -421,32 +424,32 @@ impl Encoded {
     }
 
     /// Answers with its place among the frames of `wsroom.v1`.
-    fn message(&mut self, message: &Kept, speaking: [usize; Speaks::COUNT]) -> Range<usize> {
-        let begin = self.length(Speaks::V1);
-        for speaks in Speaks::ALL {
-            if speaking[speaks as usize] > 0 {
-                let frames = &mut self.frames[speaks as usize];
-                v1::write_message(frames, speaks, message, None).expect(A_VECTOR);
+    fn message(&mut self, message: &Message, speaking: [usize; Dialect::COUNT]) -> Range<usize> {
+        let begin = self.length(Dialect::V1);
+        for dialect in Dialect::ALL {
+            if speaking[dialect as usize] > 0 {
+                let frames = &mut self.frames[dialect as usize];
+                dialect.write_message(frames, message, None).expect(A_VECTOR);
             }
         }
-        begin..self.length(Speaks::V1)
+        begin..self.length(Dialect::V1)
     }
 
     fn event(&mut self, frames: &[u8], but_for: Option<ClientId>) {
-        let begin = self.length(Speaks::V1);
-        self.frames[Speaks::V1 as usize].extend_from_slice(frames);
+        let begin = self.length(Dialect::V1);
+        self.frames[Dialect::V1 as usize].extend_from_slice(frames);
         if let Some(client) = but_for {
-            self.instead(client, begin..self.length(Speaks::V1), Vec::new());
+            self.instead(client, begin..self.length(Dialect::V1), Vec::new());
         }
     }
 
-    fn alone(&mut self, id: ClientId, speaks: Speaks, frames: Vec<u8>) {
-        let here = self.length(speaks);
+    fn alone(&mut self, id: ClientId, dialect: Dialect, frames: Vec<u8>) {
+        let here = self.length(dialect);
         self.instead(id, here..here, frames);
     }
 
-    fn instead_of_all(&mut self, id: ClientId, speaks: Speaks, frames: Vec<u8>) {
-        self.instead(id, 0..self.length(speaks), frames);
+    fn instead_of_all(&mut self, id: ClientId, dialect: Dialect, frames: Vec<u8>) {
+        self.instead(id, 0..self.length(dialect), frames);
     }
 
     fn instead(&mut self, id: ClientId, place: Range<usize>, frames: Vec<u8>) {
@@ -471,9 +474,9 @@ impl News {
     }
 }
 
-fn encode_message(message: &Kept, speaks: Speaks, reference: Option<&str>) -> Vec<u8> {
+fn encode_message(message: &Message, dialect: Dialect, reference: Option<&str>) -> Vec<u8> {
     let mut frames = Vec::new();
-    v1::write_message(&mut frames, speaks, message, reference).expect(A_VECTOR);
+    dialect.write_message(&mut frames, message, reference).expect(A_VECTOR);
     frames
 }
 
@@ -500,9 +503,9 @@ pub fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
 }
 
 /// A member as the others see it.
-pub fn as_seen(id: ClientId, user: Option<&User>) -> v1::Member {
+pub fn as_seen(id: ClientId, user: Option<&User>) -> v1::MemberInfo {
     let Author { user, name } = author(Some(id), user);
-    v1::Member { id: id.number(), user, name }
+    v1::MemberInfo { id: id.number(), user, name }
 }
 
 fn guest(client: ClientId) -> String {

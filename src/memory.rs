@@ -9,10 +9,9 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::room::RoomName;
-use crate::store::{
-    Bounds, HistoryPage, Kept, MessageId, MessageLog, ROOM_BYTES, Range, Result, now,
-};
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Message, MessageId, now};
+use crate::store::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range, Result};
 
 /// What a message takes beside its own bytes, about: its record, its author's name and two
 /// reference counts.
@@ -38,7 +37,7 @@ struct Rooms {
 
 #[derive(Default)]
 struct Room {
-    messages: VecDeque<Arc<Kept>>,
+    messages: VecDeque<Arc<Message>>,
     /// Bytes that the messages take.
     bytes: usize,
     /// What was said before this id is not known: the room is made with its first message, and
@@ -65,7 +64,7 @@ impl MessageLog for Memory {
         Ok(self.rooms().by_last.last_key_value().map_or(0, |(last, _)| *last))
     }
 
-    fn append(&self, messages: &[Arc<Kept>]) -> Result<()> {
+    fn append(&self, messages: &[Arc<Message>]) -> Result<()> {
         let mut rooms = self.rooms();
         for message in messages {
             rooms.add(message, self.bounds.messages);
@@ -90,7 +89,7 @@ impl MessageLog for Memory {
         Ok(self.rooms().by_name.get(room).map_or(0, Room::last))
     }
 
-    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Kept>>> {
+    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>> {
         let rooms = self.rooms();
         let messages = rooms.by_name.get(room).map(|room| &room.messages);
         Ok(messages.and_then(|messages| {
@@ -107,7 +106,7 @@ impl MessageLog for Memory {
 }
 
 impl Rooms {
-    fn add(&mut self, message: &Arc<Kept>, most: usize) {
+    fn add(&mut self, message: &Arc<Message>, most: usize) {
         let room = self.by_name.entry(message.room.clone()).or_insert_with(|| {
             self.bytes += ROOM_ITSELF;
             Room { born: message.id - 1, ..Room::default() }
@@ -155,7 +154,7 @@ impl Room {
     }
 
     /// Adds a message, and lets go of those that it pushes out.
-    fn add(&mut self, message: &Arc<Kept>, most: usize) {
+    fn add(&mut self, message: &Arc<Message>, most: usize) {
         self.messages.push_back(Arc::clone(message));
         self.bytes += taken(message);
         let too_much = |room: &Self| room.messages.len() > most || room.bytes > ROOM_BYTES;
@@ -175,7 +174,7 @@ impl Room {
         let found =
             self.messages.range(place(range.after)..place(range.upto).max(place(range.after)));
         let (all, mut bytes) = (found.len(), 0);
-        let fits = |message: &&Arc<Kept>| {
+        let fits = |message: &&Arc<Message>| {
             let first = bytes == 0;
             bytes += taken(message);
             first || bytes <= range.bytes
@@ -194,6 +193,6 @@ impl Room {
     }
 }
 
-fn taken(message: &Kept) -> usize {
+fn taken(message: &Message) -> usize {
     message.size() + MESSAGE_ITSELF
 }

@@ -29,8 +29,9 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use crate::inbox::{Event, Events};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::v1::ServerEvent;
 use crate::replay::{COLLECTED, IN_HAND, Replay};
-use crate::v1::{Heard, Speaks};
 use crate::wire::{ClientId, Sent, Wire, timed_out};
 
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
@@ -92,8 +93,8 @@ pub struct Outbox {
 pub struct Slow {
     /// Bytes a second.
     pub pace: u32,
-    /// What it speaks: with `wsroom.v1` it is told how much waits for it.
-    pub speaks: Speaks,
+    /// What it dialect: with `wsroom.v1` it is told how much waits for it.
+    pub dialect: Dialect,
 }
 
 /// What the broadcaster keeps of a member that is behind.
@@ -301,13 +302,13 @@ impl Writer {
 
     /// Between two entries, where no frame is under way.
     fn tell_slow(&mut self) -> io::Result<()> {
-        let speaks_v1 = self.slow.is_some_and(|slow| slow.speaks == Speaks::V1);
+        let speaks_v1 = self.slow.is_some_and(|slow| slow.dialect == Dialect::V1);
         if !speaks_v1 || self.told.elapsed() < SLOW_NEWS {
             return Ok(());
         }
         self.told = Instant::now();
         let waiting = self.waiting.load(Ordering::Relaxed);
-        self.write_all(&Heard::Behind { waiting, limit: SLOW_BACKLOG }.frame())
+        self.write_all(&ServerEvent::Behind { waiting, limit: SLOW_BACKLOG }.frame())
     }
 }
 

@@ -8,9 +8,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::room::RoomName;
-use crate::store::{HistoryPage, Kept, MessageId, MessageLog, Range};
-use crate::v1::{self, Heard, Member, Speaks};
+use crate::protocol::address::RoomName;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::message::{Message, MessageId};
+use crate::protocol::v1::{MemberInfo, ServerEvent};
+use crate::store::{HistoryPage, MessageLog, Range};
 
 /// Bytes of messages that are read at a time.
 const PAGE_BYTES: usize = 16 << 10;
@@ -31,7 +33,7 @@ pub struct Replay {
     pub since: MessageId,
     /// What is newer waits in the newcomer's queue.
     pub upto: MessageId,
-    /// Told first, to a client of `wsroom.v1`; `None`: it speaks plainly.
+    /// Told first, to a client of `wsroom.v1`; `None`: it dialect plainly.
     pub welcome: Option<Box<Welcome>>,
 }
 
@@ -39,11 +41,11 @@ pub struct Replay {
 /// is read.
 pub struct Welcome {
     /// The client itself.
-    pub you: Member,
+    pub you: MemberInfo,
     /// Where it is.
     pub room: RoomName,
     /// Everyone there; `None` where only their number is told.
-    pub members: Option<Vec<Member>>,
+    pub members: Option<Vec<MemberInfo>>,
     /// How many there are.
     pub count: usize,
     /// Bytes that a message may have (`--max-message-size`).
@@ -56,7 +58,7 @@ impl Welcome {
     pub fn write(&self, last: MessageId, complete: bool, out: &mut impl Write) -> io::Result<()> {
         let Self { you, room, members, count, limit } = self;
         let (members, room) = (members.as_deref(), room.as_str());
-        Heard::Welcome { you, room, members, count: *count, last, complete, limit: *limit }
+        ServerEvent::Welcome { you, room, members, count: *count, last, complete, limit: *limit }
             .write(out)
     }
 }
@@ -82,7 +84,7 @@ impl Replay {
             complete &= page.complete;
         }
         if self.welcome.is_some() {
-            Heard::Live { last, complete }.write(out)?;
+            ServerEvent::Live { last, complete }.write(out)?;
         }
         Ok(())
     }
@@ -96,8 +98,8 @@ impl Replay {
         })
     }
 
-    fn write_message(&self, message: &Kept, out: &mut impl Write) -> io::Result<()> {
-        let speaks = if self.welcome.is_some() { Speaks::V1 } else { Speaks::Plain };
-        v1::write_message(out, speaks, message, None)
+    fn write_message(&self, message: &Message, out: &mut impl Write) -> io::Result<()> {
+        let dialect = if self.welcome.is_some() { Dialect::V1 } else { Dialect::Plain };
+        dialect.write_message(out, message, None)
     }
 }

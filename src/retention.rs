@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::store::{Bounds, MessageId, now};
+use crate::protocol::message::{MessageId, now};
+use crate::store::Bounds;
 
 /// The share of all bytes that must always be free, and the share below which letting go ends.
 const SHARE: usize = 16;

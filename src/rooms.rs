@@ -13,10 +13,12 @@ use serde_json::json;
 use tiny_http::Request;
 
 use crate::inbox::Events;
-use crate::per_address::{self, PerAddress};
+use crate::per_address;
+use crate::per_address::PerAddress;
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Content, MessageId};
 use crate::reply::{Reply, field, json, parameter, problem, too_many, whole};
-use crate::room::RoomName;
-use crate::store::{Content, MessageId, MessageLog, Range, StoreError};
+use crate::store::{MessageLog, Range, StoreError};
 use crate::transcript;
 use crate::users::Users;
 

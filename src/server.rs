@@ -20,7 +20,8 @@ use crate::connections::Connections;
 use crate::door::Door;
 use crate::handover;
 use crate::history::History;
-use crate::inbox::{self, Event, Events};
+use crate::inbox;
+use crate::inbox::{Event, Events};
 use crate::invitation::Place;
 use crate::logging::Limited;
 use crate::memory::Memory;
@@ -152,7 +153,7 @@ impl Server {
         self.place
     }
 
-    /// What it shows to clients, where it speaks TLS.
+    /// What it shows to clients, where it dialect TLS.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
     }

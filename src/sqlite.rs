@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use crate::room::RoomName;
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Message, MessageId, UserId, now};
 use crate::schema;
-use crate::sqlite_log::{self, Appender};
+use crate::sqlite_log;
+use crate::sqlite_log::Appender;
 use crate::store::{
-    Bounds, Directory, HistoryPage, Kept, KeyHash, MessageId, MessageLog, Range, Result,
-    StoreError, User, UserId, now,
+    Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
 };
 
 /// Users that there may be.
@@ -133,7 +134,7 @@ impl MessageLog for Sqlite {
         self.read(sqlite_log::last_id)
     }
 
-    fn append(&self, messages: &[Arc<Kept>]) -> Result<()> {
+    fn append(&self, messages: &[Arc<Message>]) -> Result<()> {
         let mut writer = self.writer();
         let Writer { connection, appender, written } = &mut *writer;
         *written += appender.append(connection, messages)?;
@@ -157,7 +158,7 @@ impl MessageLog for Sqlite {
         self.read(|connection| sqlite_log::last_in(connection, room))
     }
 
-    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Kept>>> {
+    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>> {
         self.read(|connection| sqlite_log::message(connection, room, id))
     }
 

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Author, Content, Message, MessageId};
 use crate::retention::{Budget, Mark, Retention, SIZE, let_go};
-use crate::room::RoomName;
-use crate::store::{Author, Bounds, Content, HistoryPage, Kept, MessageId, ROOM_BYTES, Range};
+use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
 /// What a message takes beside its own bytes, about; as in [`SIZE`].
 const MESSAGE_ITSELF: i64 = 64;
@@ -59,7 +60,7 @@ impl Appender {
     pub fn append(
         &mut self,
         connection: &Connection,
-        messages: &[Arc<Kept>],
+        messages: &[Arc<Message>],
     ) -> rusqlite::Result<i64> {
         run(connection, "BEGIN")?;
         let written = self.write(connection, messages);
@@ -75,7 +76,11 @@ impl Appender {
         written
     }
 
-    fn write(&mut self, connection: &Connection, messages: &[Arc<Kept>]) -> rusqlite::Result<i64> {
+    fn write(
+        &mut self,
+        connection: &Connection,
+        messages: &[Arc<Message>],
+    ) -> rusqlite::Result<i64> {
         let rooms = match self.rooms {
             Some(rooms) => rooms,
             None => connection.query_one("SELECT count(*) FROM rooms", [], |row| row.get(0))?,
@@ -112,7 +117,7 @@ impl Appender {
     }
 }
 
-fn by_room(messages: &[Arc<Kept>]) -> HashMap<&RoomName, Vec<&Kept>> {
+fn by_room(messages: &[Arc<Message>]) -> HashMap<&RoomName, Vec<&Message>> {
     let mut rooms: HashMap<_, Vec<_>> = HashMap::new();
     for message in messages {
         rooms.entry(&message.room).or_default().push(&**message);
@@ -145,7 +150,7 @@ impl Totals {
     fn keep(
         &mut self,
         connection: &Connection,
-        said: &[&Kept],
+        said: &[&Message],
         most: i64,
     ) -> rusqlite::Result<i64> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -165,8 +170,8 @@ impl Totals {
         Ok(self.behind.total - before)
     }
 
-    fn insert(&self, connection: &Connection, message: &Kept) -> rusqlite::Result<usize> {
-        let Kept { id, author, .. } = message;
+    fn insert(&self, connection: &Connection, message: &Message) -> rusqlite::Result<usize> {
+        let Message { id, author, .. } = message;
         let (name, media_type, payload) = match &message.content {
             // SQLite tells the two kinds apart, so there is no column for that.
             Content::Text(text) => {
@@ -279,7 +284,7 @@ fn messages(
     room: &RoomName,
     row: i64,
     range: Range,
-) -> rusqlite::Result<(Vec<Arc<Kept>>, bool)> {
+) -> rusqlite::Result<(Vec<Arc<Message>>, bool)> {
     let sql = "SELECT id, user, author, name, media_type, payload FROM messages
                WHERE room = ?1 AND id > ?2 AND id <= ?3 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
@@ -312,7 +317,7 @@ pub fn message(
     connection: &Connection,
     room: &RoomName,
     id: MessageId,
-) -> rusqlite::Result<Option<Arc<Kept>>> {
+) -> rusqlite::Result<Option<Arc<Message>>> {
     let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload
                FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
     let mut found = connection.prepare_cached(sql)?;
@@ -345,7 +350,7 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_one(sql, [], first)
 }
 
-fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Kept> {
+fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
     let content = match row.get_ref(5)? {
         // A file may have been changed by anyone, and everybody else relies on UTF-8.
         ValueRef::Text(text) => Content::Text(String::from_utf8_lossy(text).into_owned().into()),
@@ -356,11 +361,11 @@ fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Kept> {
         },
     };
     let author = Author { user: row.get(1)?, name: row.get(2)? };
-    Ok(Kept { id: row.get(0)?, room: room.clone(), author, content })
+    Ok(Message { id: row.get(0)?, room: room.clone(), author, content })
 }
 
 /// Bytes of a message, as [`SIZE`] counts them.
-fn size(message: &Kept) -> i64 {
+fn size(message: &Message) -> i64 {
     message.size() as i64 + MESSAGE_ITSELF
 }
 

@@ -5,18 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::room::RoomName;
-
-/// Microseconds since 1970, made strictly increasing: never handed out twice, and an exact number
-/// in JavaScript until the year 2255. 0 is before the first.
-pub type MessageId = i64;
-
-/// The number of a user; never given to another one.
-pub type UserId = i64;
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Message, MessageId, UserId};
 
 /// A person in the directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,44 +23,6 @@ pub struct User {
 
 /// SHA-256 of a user's key; the key itself is kept by nobody but the user.
 pub type KeyHash = [u8; 32];
-
-/// Who said something. The name stays as it was then.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Author {
-    /// `None`: a guest.
-    pub user: Option<UserId>,
-    /// Shown beside the message.
-    pub name: String,
-}
-
-/// What was said.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Content {
-    /// UTF-8.
-    Text(Bytes),
-    /// Anything else, with what the sender told of it.
-    Binary {
-        /// A file's name, or empty.
-        name: String,
-        /// Such as `image/png`, or empty.
-        media_type: String,
-        /// The bytes themselves.
-        bytes: Bytes,
-    },
-}
-
-/// A message as it is kept.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Kept {
-    /// Where it stands among all messages.
-    pub id: MessageId,
-    /// Where it was said.
-    pub room: RoomName,
-    /// By whom.
-    pub author: Author,
-    /// What.
-    pub content: Content,
-}
 
 /// Which part of a room's history is read.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +42,7 @@ pub struct Range {
 #[derive(Debug, Default)]
 pub struct HistoryPage {
     /// In order of their ids. Shared with a log that is itself in memory.
-    pub messages: Vec<Arc<Kept>>,
+    pub messages: Vec<Arc<Message>>,
     /// There are more messages behind the last of them, up to the id that was asked for.
     pub more: bool,
     /// Nothing that was ever said is missing between the id that was asked for and the first of
@@ -138,13 +92,13 @@ pub trait MessageLog: Send + Sync {
     fn last_id(&self) -> Result<MessageId>;
     /// Keeps messages, in order of their ids: all of them, or none. Lets go of what is too much or
     /// too old, a little at a time, so that no call takes long.
-    fn append(&self, messages: &[Arc<Kept>]) -> Result<()>;
+    fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
     /// A part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
     /// The newest message of a room; 0 if there is none.
     fn last_in(&self, room: &RoomName) -> Result<MessageId>;
     /// One message.
-    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Kept>>>;
+    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>>;
     /// Rooms behind `after`, by name, each with its newest message.
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>>;
 }
@@ -169,29 +123,6 @@ impl Range {
     pub fn behind(after: MessageId) -> Self {
         Self { after, upto: MessageId::MAX, messages: usize::MAX, bytes: usize::MAX }
     }
-}
-
-impl Content {
-    /// Bytes of it, with its names.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary { name, media_type, bytes } => name.len() + media_type.len() + bytes.len(),
-        }
-    }
-}
-
-impl Kept {
-    /// Bytes that it has from its author: its content and all names.
-    pub fn size(&self) -> usize {
-        self.content.size() + self.author.name.len()
-    }
-}
-
-/// Microseconds since 1970.
-pub fn now() -> MessageId {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    MessageId::try_from(since.as_micros()).unwrap_or(MessageId::MAX)
 }
 
 impl fmt::Debug for dyn MessageLog {

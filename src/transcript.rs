@@ -12,9 +12,10 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
-use crate::room::RoomName;
-use crate::store::{Content, HistoryPage, Kept, MessageId};
-use crate::v1;
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{self, Content, Message, MessageId};
+use crate::protocol::v1;
+use crate::store::HistoryPage;
 
 /// As many messages as `most` bytes hold, but always one, if there is one. `more` tells whether
 /// the room has others behind the last of them.
@@ -38,7 +39,7 @@ pub fn encode(room: &RoomName, found: &HistoryPage, most: usize) -> Vec<u8> {
 
 /// Adds a message behind those that are there, if `most` bytes hold it: `None` for the first one,
 /// which is told whatever its length.
-fn add(bytes: &mut Vec<u8>, kept: &Kept, most: Option<usize>) -> bool {
+fn add(bytes: &mut Vec<u8>, kept: &Message, most: Option<usize>) -> bool {
     let mark = bytes.len();
     if most.is_some() {
         bytes.push(b',');
@@ -96,8 +97,8 @@ enum What<'a> {
     },
 }
 
-impl<'a> From<&'a Kept> for Told<'a> {
-    fn from(kept: &'a Kept) -> Self {
+impl<'a> From<&'a Message> for Told<'a> {
+    fn from(kept: &'a Message) -> Self {
         let what = match &kept.content {
             Content::Text(text) => What::Text { text: String::from_utf8_lossy(text) },
             Content::Binary { name, media_type, bytes } => {
@@ -105,7 +106,7 @@ impl<'a> From<&'a Kept> for Told<'a> {
             }
         };
         let from = v1::From { user: kept.author.user, name: &kept.author.name };
-        Self { at: v1::time(kept.id), from, id: kept.id, what }
+        Self { at: message::time(kept.id), from, id: kept.id, what }
     }
 }
 
@@ -122,17 +123,17 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::store::Author;
+    use crate::protocol::message::Author;
 
-    fn said(id: MessageId, text: &str) -> Arc<Kept> {
+    fn said(id: MessageId, text: &str) -> Arc<Message> {
         let author = Author { user: None, name: "guest".into() };
         let room = RoomName::parse("a").unwrap();
         let content = Content::Text(Bytes::copy_from_slice(text.as_bytes()));
-        Arc::new(Kept { id, room, author, content })
+        Arc::new(Message { id, room, author, content })
     }
 
     /// Ids that are told of these messages, and whether there are more.
-    fn told(messages: Vec<Arc<Kept>>, more: bool, most: usize) -> (Vec<MessageId>, bool, usize) {
+    fn told(messages: Vec<Arc<Message>>, more: bool, most: usize) -> (Vec<MessageId>, bool, usize) {
         let found = HistoryPage { messages, more, complete: true, last: 9 };
         let bytes = encode(&RoomName::parse("a").unwrap(), &found, most);
         let told: Value = serde_json::from_slice(&bytes).unwrap();

@@ -19,10 +19,12 @@ use crate::inbox::Events;
 use crate::invitation::Place;
 use crate::name::Name;
 use crate::options::Options;
-use crate::per_address::{self, PerAddress};
+use crate::per_address;
+use crate::per_address::PerAddress;
+use crate::protocol::message::UserId;
 use crate::reply::{Reply, field, json, parameter, problem, too_many};
 use crate::request;
-use crate::store::{Directory, KeyHash, StoreError, User, UserId};
+use crate::store::{Directory, KeyHash, StoreError, User};
 
 /// Bytes of a key before they become text: 256 bits, which nobody guesses.
 const KEY_BYTES: usize = 32;
@@ -213,7 +215,7 @@ impl Users {
         }
     }
 
-    /// Who speaks with a request; `None`: it carries no key.
+    /// Who dialect with a request; `None`: it carries no key.
     ///
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
@@ -263,7 +265,7 @@ fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// The name that a request wishes for.
+/// The name that a request options for.
 fn wish(request: &mut Request) -> Result<Name, Reply> {
     let media_type = value(request, "Content-Type").unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();

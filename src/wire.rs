@@ -131,7 +131,7 @@ impl Wire {
         Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
     }
 
-    /// Speaks TLS from here on, and blocks until the handshake is over. Called before anybody else
+    /// Dialect TLS from here on, and blocks until the handshake is over. Called before anybody else
     /// sends here.
     ///
     /// # Errors

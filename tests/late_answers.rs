@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Response, Server};
 use wsroom::answer::Answer;
-use wsroom::handover::{self, Handover, LINES};
+use wsroom::handover;
+use wsroom::handover::{Handover, LINES};
 use wsroom::request::Request;
 
 /// Only passes when a test fails.

@@ -8,11 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 use wsroom::memory::Memory;
-use wsroom::room::RoomName;
+use wsroom::protocol::address::RoomName;
+use wsroom::protocol::message::{Author, Content, Message, MessageId};
 use wsroom::sqlite::Sqlite;
-use wsroom::store::{
-    Author, Bounds, Content, Directory, HistoryPage, Kept, MessageId, MessageLog, Range,
-};
+use wsroom::store::{Bounds, Directory, HistoryPage, MessageLog, Range};
 
 const PLENTY: Bounds = Bounds { messages: 100, bytes: 1 << 30, idle: None };
 
@@ -35,7 +34,7 @@ fn each(bounds: Bounds) -> [Log; 2] {
 }
 
 impl Log {
-    fn keeps(&self, messages: &[Kept]) {
+    fn keeps(&self, messages: &[Message]) {
         let messages: Vec<_> = messages.iter().cloned().map(Arc::new).collect();
         self.log.append(&messages).expect("room for it");
     }
@@ -58,9 +57,9 @@ fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a good name")
 }
 
-fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Kept {
+fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Message {
     let author = Author { user: None, name: "guest-1".to_owned() };
-    Kept { id, room: room(place), author, content: Content::Text(text.into()) }
+    Message { id, room: room(place), author, content: Content::Text(text.into()) }
 }
 
 #[test]
@@ -74,12 +73,12 @@ fn what_was_kept_comes_back_as_it_was() {
         };
         let all = [
             text(1, "a", "hello\0\u{e4}"),
-            Kept { author, content: binary, ..text(2, "a", "") },
+            Message { author, content: binary, ..text(2, "a", "") },
             text(3, "b", ""),
         ];
         log.keeps(&all);
         let found = log.page("a", Range::behind(0));
-        let messages: Vec<_> = found.messages.iter().map(|kept| Kept::clone(kept)).collect();
+        let messages: Vec<_> = found.messages.iter().map(|kept| Message::clone(kept)).collect();
         assert_eq!((messages.as_slice(), found.last, found.complete), (&all[..2], 2, true));
         let message = |place, id| log.log.message(&room(place), id).unwrap();
         assert_eq!(message("b", 3).as_deref(), Some(&all[2]));

@@ -10,11 +10,13 @@ use std::time::Duration;
 use clap::Parser;
 use wsroom::broadcaster::Broadcaster;
 use wsroom::history::History;
-use wsroom::inbox::{self, Event};
+use wsroom::inbox;
+use wsroom::inbox::Event;
 use wsroom::memory::Memory;
 use wsroom::options::Options;
-use wsroom::room::RoomName;
-use wsroom::store::{Bounds, Content, MessageLog, Range};
+use wsroom::protocol::address::RoomName;
+use wsroom::protocol::message::Content;
+use wsroom::store::{Bounds, MessageLog, Range};
 
 #[test]
 fn what_was_given_up_is_not_said_later() {

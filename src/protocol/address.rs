@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::store::MessageId;
+use crate::protocol::message::MessageId;
 
 /// How slow a client may wish to be: not so slow that it would never be done.
 const SLOW: RangeInclusive<u32> = 100..=1_000_000;
@@ -60,36 +60,36 @@ pub enum Target {
     Room(RoomName),
 }
 
-/// What a client of a room wishes for, in the query of its address.
+/// What a client of a room options for, in the query of its address.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Wishes {
+pub struct JoinOptions {
     /// `since=ID`: it wants what was said behind that first.
     pub since: Option<MessageId>,
     /// `slow=N`: it is sent no more than so many bytes a second, as over a bad network.
     pub slow: Option<u32>,
 }
 
-impl Wishes {
+impl JoinOptions {
     /// Reads a query. What it does not know it leaves alone.
     ///
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn parse(query: &str) -> Result<Self, &'static str> {
-        let mut wishes = Self::default();
+        let mut options = Self::default();
         for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
             match name {
                 "since" => {
                     let id = value.parse().ok().filter(|&id: &MessageId| id >= 0);
-                    wishes.since = Some(id.ok_or("since is the id of a message, or 0.")?);
+                    options.since = Some(id.ok_or("since is the id of a message, or 0.")?);
                 }
                 "slow" => {
                     let pace = value.parse().ok().filter(|pace| SLOW.contains(pace));
-                    wishes.slow = Some(pace.ok_or("slow is 100 to 1000000, in bytes a second.")?);
+                    options.slow = Some(pace.ok_or("slow is 100 to 1000000, in bytes a second.")?);
                 }
                 _ => {}
             }
         }
-        Ok(wishes)
+        Ok(options)
     }
 }
 
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn wishes_are_whole_numbers() {
-        let wishes = Wishes { since: Some(7), slow: Some(1000) };
-        assert_eq!(Wishes::parse("since=7&x=y&slow=1000"), Ok(wishes));
-        assert_eq!(Wishes::parse(""), Ok(Wishes::default()));
+        let options = JoinOptions { since: Some(7), slow: Some(1000) };
+        assert_eq!(JoinOptions::parse("since=7&x=y&slow=1000"), Ok(options));
+        assert_eq!(JoinOptions::parse(""), Ok(JoinOptions::default()));
         for bad in ["since=", "since=-1", "since=a", "slow=", "slow=99", "slow=1000001", "slow=1.5"]
         {
-            assert!(Wishes::parse(bad).is_err(), "{bad:?} passed");
+            assert!(JoinOptions::parse(bad).is_err(), "{bad:?} passed");
         }
     }
 

@@ -6,14 +6,13 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tungstenite::protocol::frame::coding::Data;
 
-use crate::frame;
-use crate::store::{Content, Kept, MessageId, UserId};
+use super::frame;
+use super::message::{self, Content, Message, MessageId, UserId};
 
 /// As it is offered and chosen in the handshake (`Sec-WebSocket-Protocol`).
 pub const NAME: &str = "wsroom.v1";
@@ -21,25 +20,8 @@ pub const NAME: &str = "wsroom.v1";
 /// The longest name and media type of a binary message, and the longest `ref`, in bytes.
 const LONGEST: usize = 255;
 
-/// What a client speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Speaks {
-    /// Bare payloads, as any WebSocket client does.
-    Plain,
-    /// `wsroom.v1`.
-    V1,
-}
-
-impl Speaks {
-    /// In the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::V1];
-
-    /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
-}
-
 /// What a client does with one message.
-pub enum Deed {
+pub enum Action {
     /// Says this to everyone, with a mark of its own.
     Say(Content, Option<String>),
     /// Announces a binary message.
@@ -48,40 +30,29 @@ pub enum Deed {
     Type,
 }
 
-/// What a plain client does: each message is for everyone. The payload is copied, here and below:
-/// it is a part of tungstenite's buffer, and keeping it would keep all of that.
-pub fn plain_deed(kind: Data, payload: &[u8]) -> Deed {
-    let bytes = Bytes::copy_from_slice(payload);
-    let content = match kind {
-        Data::Text => Content::Text(bytes),
-        _ => Content::Binary { name: String::new(), media_type: String::new(), bytes },
-    };
-    Deed::Say(content, None)
-}
-
-/// What a client of `wsroom.v1` does; `announced` is what it said just before.
+/// What a client of `wsroom.v1` does; `announced` is what it event just before.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn deed(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<Deed, Complaint> {
+pub fn read(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<Action, Complaint> {
     if kind != Data::Text {
         // Without an announcement it is binary all the same: it has no name, that is all.
         let Announced { name, media_type, reference } = announced.unwrap_or_default();
         let bytes = Bytes::copy_from_slice(payload);
-        return Ok(Deed::Say(Content::Binary { name, media_type, bytes }, reference));
+        return Ok(Action::Say(Content::Binary { name, media_type, bytes }, reference));
     }
     if announced.is_some() {
         let detail = "a binary message was announced, and the next one was a text".to_owned();
         return Err(Complaint::new("no-binary", detail));
     }
     let text = str::from_utf8(payload).expect("tungstenite takes no other text");
-    Deed::parse(text)
+    Action::parse(text)
 }
 
 /// What a client says: every field that any event has, so that what is not known here is skipped
 /// as it streams by. (By its tag, serde would first build a tree of the whole, many times as large.)
 #[derive(Deserialize)]
-struct Said<'a> {
+struct ClientEvent<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     text: Option<String>,
@@ -105,7 +76,7 @@ pub struct Announced {
 /// Why something was not done; it is no reason to disconnect.
 #[derive(Clone, Debug, Serialize)]
 pub struct Complaint {
-    /// For programs: `bad-json`, `bad-event`, `no-binary`, `not-kept`.
+    /// For programs: `bad-json`, `bad-event`, `no-binary`, `not-message`.
     pub code: &'static str,
     /// For people.
     pub detail: String,
@@ -120,14 +91,14 @@ impl Complaint {
     }
 }
 
-impl Deed {
+impl Action {
     fn parse(text: &str) -> Result<Self, Complaint> {
-        let said: Said = serde_json::from_str(text).map_err(|error| {
+        let event: ClientEvent = serde_json::from_str(text).map_err(|error| {
             let code = if error.is_data() { "bad-event" } else { "bad-json" };
             Complaint::new(code, error.to_string())
         })?;
         let bad = |detail: String| Err(Complaint::new("bad-event", detail));
-        let Said { kind, text, name, media_type, reference } = said;
+        let ClientEvent { kind, text, name, media_type, reference } = event;
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         if [&name, &media_type, &reference].into_iter().any(|text| length(text) > LONGEST) {
             return bad(format!("ref, name and media_type take {LONGEST} bytes at most"));
@@ -145,7 +116,7 @@ impl Deed {
 
 /// Somebody in a room, as the others see them.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Member {
+pub struct MemberInfo {
     /// The number of the connection.
     pub id: u64,
     /// Their number in the directory; guests have none.
@@ -158,16 +129,16 @@ pub struct Member {
 /// What a client hears.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Heard<'a> {
+pub enum ServerEvent<'a> {
     /// The first of all.
     Welcome {
         /// The client itself.
-        you: &'a Member,
+        you: &'a MemberInfo,
         /// Where it is.
         room: &'a str,
         /// Everyone there, the client itself too; missing where only their number is told.
         #[serde(skip_serializing_if = "Option::is_none")]
-        members: Option<&'a [Member]>,
+        members: Option<&'a [MemberInfo]>,
         /// How many there are.
         count: usize,
         /// The newest message of the room, 0 if there is none.
@@ -187,7 +158,7 @@ pub enum Heard<'a> {
     /// Everyone who is there: what was told before does not hold any more.
     Members {
         /// All of them.
-        members: &'a [Member],
+        members: &'a [MemberInfo],
         /// How many there are.
         count: usize,
     },
@@ -195,7 +166,7 @@ pub enum Heard<'a> {
     Joined {
         /// Who; missing where only their number is told.
         #[serde(skip_serializing_if = "Option::is_none")]
-        members: Option<&'a [Member]>,
+        members: Option<&'a [MemberInfo]>,
         /// How many there are now.
         count: usize,
     },
@@ -210,13 +181,13 @@ pub enum Heard<'a> {
     /// Are called otherwise from now on.
     Renamed {
         /// With their new names.
-        members: &'a [Member],
+        members: &'a [MemberInfo],
     },
     /// A text.
     Message {
         /// Its place in the order of all messages.
         id: MessageId,
-        /// Who said it.
+        /// Who event it.
         from: From<'a>,
         /// When, RFC 3339.
         at: String,
@@ -247,7 +218,7 @@ pub enum Heard<'a> {
     /// Somebody is writing.
     Typing {
         /// Who.
-        from: &'a Member,
+        from: &'a MemberInfo,
     },
     /// This client has wished to be slow, and so much waits for it.
     Behind {
@@ -260,7 +231,7 @@ pub enum Heard<'a> {
     Error(&'a Complaint),
 }
 
-/// Who said a message, as they were called then.
+/// Who event a message, as they were called then.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct From<'a> {
     /// Their number in the directory; guests have none.
@@ -270,7 +241,7 @@ pub struct From<'a> {
     pub name: &'a str,
 }
 
-impl Heard<'_> {
+impl ServerEvent<'_> {
     /// Writes it as one text frame. It is encoded twice, the first time only to be measured, so
     /// that no second copy of a long text is made.
     ///
@@ -306,36 +277,26 @@ impl Write for Length {
     }
 }
 
-/// Writes a message: to plain clients its payload alone, to those of `wsroom.v1` one frame, or two
-/// for a binary message.
+/// Writes a message: one frame, or two for a binary message. `reference` is the sender's own mark.
 ///
 /// # Errors
 /// As `out` has them; a vector has none.
 pub fn write_message(
     out: &mut impl Write,
-    speaks: Speaks,
-    kept: &Kept,
+    message: &Message,
     reference: Option<&str>,
 ) -> io::Result<()> {
-    let from = From { user: kept.author.user, name: &kept.author.name };
-    match (&kept.content, speaks) {
-        (Content::Text(text), Speaks::Plain) => frame::write(out, Data::Text, text),
-        (Content::Binary { bytes, .. }, Speaks::Plain) => frame::write(out, Data::Binary, bytes),
-        (Content::Text(text), Speaks::V1) => {
-            let (id, at) = (kept.id, time(kept.id));
+    let from = From { user: message.author.user, name: &message.author.name };
+    let (id, at) = (message.id, message::time(message.id));
+    match &message.content {
+        Content::Text(text) => {
             let text = str::from_utf8(text).expect("tungstenite takes no other text");
-            Heard::Message { id, from, at, text, reference }.write(out)
+            ServerEvent::Message { id, from, at, text, reference }.write(out)
         }
-        (Content::Binary { name, media_type, bytes }, Speaks::V1) => {
-            let (id, at, size) = (kept.id, time(kept.id), bytes.len());
-            Heard::Binary { id, from, at, name, media_type, size, reference }.write(out)?;
+        Content::Binary { name, media_type, bytes } => {
+            let size = bytes.len();
+            ServerEvent::Binary { id, from, at, name, media_type, size, reference }.write(out)?;
             frame::write(out, Data::Binary, bytes)
         }
     }
-}
-
-/// When a message was said: its id counts the microseconds.
-pub fn time(id: MessageId) -> String {
-    let since = Duration::from_micros(u64::try_from(id).unwrap_or_default());
-    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
