@@ -26,6 +26,7 @@ use crate::logging::Limited;
 use crate::members::{
     Arrival, CROWD, Encoded, Item, Member, Members, NEWS, Out, Outcome, as_seen, author,
 };
+use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::outbox::{EchoOutbox, Outbox, Slow};
 use crate::protocol::address::RoomName;
@@ -36,7 +37,6 @@ use crate::protocol::v1;
 use crate::protocol::v1::ServerEvent;
 use crate::replay::{Replay, Welcome};
 use crate::store::User;
-use crate::wire::ClientId;
 
 /// Bytes of messages after which a turn ends, so that those of the first reader do not wait for
 /// ever. One message may exceed it.
@@ -300,9 +300,9 @@ impl Broadcaster {
     }
 
     fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { wire, room, hello, dialect, user, options, last } = newcomer;
-        let id = wire.id();
-        let outbox = Outbox::new(wire, options.slow.map(|pace| Slow { pace, dialect }));
+        let Newcomer { connection, room, hello, dialect, user, options, last } = newcomer;
+        let id = connection.id();
+        let outbox = Outbox::new(connection, options.slow.map(|pace| Slow { pace, dialect }));
         let user = self.as_of_now(user).map(Box::new);
         self.clients.insert(id, Home::Room(room.clone(), dialect, user));
         if self.stopping.is_some() {

@@ -18,13 +18,13 @@ use tungstenite::{Error, WebSocket};
 use crate::feed::{Feed, Way};
 use crate::inbox::{Event, Events, Newcomer};
 use crate::logging::Limited;
+use crate::net::connection::{Connection, timed_out};
 use crate::outbox::EchoOutbox;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::MessageId;
 use crate::store::User;
-use crate::wire::{Wire, timed_out};
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug)]
@@ -69,14 +69,14 @@ pub struct Start {
 }
 
 /// Reads the client's messages until it leaves.
-pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, clients: &Clients) {
+pub fn run(connection: &Arc<Connection>, target: &Target, start: Start, clients: &Clients) {
     let Clients { limits, events, .. } = clients;
-    wire.becomes_client();
-    let (way, tail) = join(wire, target, start, events);
+    connection.becomes_client();
+    let (way, tail) = join(connection, target, start, events);
     // Leaves also when this thread panics, so that no dead client stays in a room.
-    let mut presence = Presence { wire, events, last: Vec::new() };
-    let feed = Feed::new(Arc::clone(wire), way, limits.idle, limits.message_size);
-    presence.last = read_all(feed, tail, wire, target, clients);
+    let mut presence = Presence { connection, events, last: Vec::new() };
+    let feed = Feed::new(Arc::clone(connection), way, limits.idle, limits.message_size);
+    presence.last = read_all(feed, tail, connection, target, clients);
     drop(presence);
 }
 
@@ -84,17 +84,22 @@ pub fn run(wire: &Arc<Wire>, target: &Target, start: Start, clients: &Clients) {
 /// inlined, as all that is not done while the client waits: the stack that it took would stay in
 /// memory for as long as it does.
 #[inline(never)]
-fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Way, Vec<u8>) {
+fn join(
+    connection: &Arc<Connection>,
+    target: &Target,
+    start: Start,
+    events: &Events,
+) -> (Way, Vec<u8>) {
     let Start { hello, tail, dialect, user, options, last } = start;
     match target {
         Target::Room(room) => {
-            let (wire, room) = (Arc::clone(wire), room.clone());
-            let newcomer = Newcomer { wire, room, hello, dialect, user, options, last };
+            let (connection, room) = (Arc::clone(connection), room.clone());
+            let newcomer = Newcomer { connection, room, hello, dialect, user, options, last };
             events.send(Event::Joined(Box::new(newcomer)));
             (Way::Room(events.clone(), dialect), tail)
         }
         Target::Echo => {
-            let outbox = Arc::new(EchoOutbox::new(Arc::clone(wire)));
+            let outbox = Arc::new(EchoOutbox::new(Arc::clone(connection)));
             // A socket that does not even take this fails at the first read too.
             let _ = outbox.send(&hello);
             events.send(Event::EchoJoined(Arc::clone(&outbox)));
@@ -105,7 +110,7 @@ fn join(wire: &Arc<Wire>, target: &Target, start: Start, events: &Events) -> (Wa
 
 /// A client that the broadcaster knows of, until it is dropped.
 struct Presence<'a> {
-    wire: &'a Wire,
+    connection: &'a Connection,
     events: &'a Events,
     /// The last frames to the client.
     last: Vec<u8>,
@@ -115,11 +120,11 @@ impl Drop for Presence<'_> {
     fn drop(&mut self) {
         let last = std::mem::take(&mut self.last);
         let told = !last.is_empty();
-        self.events.leave(self.wire.id(), last);
+        self.events.leave(self.connection.id(), last);
         if thread::panicking() {
-            self.wire.shutdown(Shutdown::Both);
+            self.connection.shutdown(Shutdown::Both);
         } else if told {
-            self.wire.linger();
+            self.connection.linger();
         }
         // Else the client has ended its side, perhaps only that: what it is still owed goes out
         // first, and whoever sends the last of it shuts ours.
@@ -130,7 +135,13 @@ impl Drop for Presence<'_> {
 /// sends its own. Not inlined either: else `join` would be called on top of all that this keeps on
 /// the stack.
 #[inline(never)]
-fn read_all(feed: Feed, tail: Vec<u8>, wire: &Wire, target: &Target, clients: &Clients) -> Vec<u8> {
+fn read_all(
+    feed: Feed,
+    tail: Vec<u8>,
+    connection: &Connection,
+    target: &Target,
+    clients: &Clients,
+) -> Vec<u8> {
     let limits = clients.limits;
     let mut socket = WebSocket::from_partially_read(feed, tail, Role::Server, Some(config(limits)));
     let mut pace = Pace::new(limits.rate);
@@ -156,9 +167,9 @@ fn read_all(feed: Feed, tail: Vec<u8>, wire: &Wire, target: &Target, clients: &C
     let feed = socket.get_mut();
     let (why, close) = explain(&ending, feed.is_silent());
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
-    let why = wire.why_cut().map_or(why, str::to_owned);
+    let why = connection.why_cut().map_or(why, str::to_owned);
     clients.left.line(|more| {
-        log::info!("{} {} left {target}: {why}{more}", wire.id(), wire.peer());
+        log::info!("{} {} left {target}: {why}{more}", connection.id(), connection.peer());
     });
     feed.last_words(&close)
 }

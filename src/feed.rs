@@ -16,11 +16,11 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
 use crate::inbox::{Event, Events};
+use crate::net::connection::{Connection, timed_out};
 use crate::outbox::EchoOutbox;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::v1::{Action, Announced, ServerEvent};
-use crate::wire::{Wire, timed_out};
 
 /// What a client is waited for with, in bytes, on the stack.
 const QUIET: usize = 1 << 10;
@@ -41,7 +41,7 @@ const FRAME_HEADER: usize = 6;
 
 /// One client's stream, for reading in and for its own frames out.
 pub struct Feed {
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     way: Way,
     /// Bytes read from the socket ahead of tungstenite.
     ahead: Vec<u8>,
@@ -54,8 +54,8 @@ pub struct Feed {
     /// One tick without a byte has passed, and a Ping was sent.
     silent: bool,
     /// The socket's timeout as it is set now: setting it costs a system call.
-    patience: Option<Duration>,
-    /// The most bytes that one message may take on the wire.
+    timeout: Option<Duration>,
+    /// The most bytes that one message may take on the connection.
     allowance: usize,
     /// Bytes read since the last message.
     spent: usize,
@@ -75,16 +75,16 @@ pub enum Way {
 
 impl Feed {
     /// `idle` and `message_size` (in bytes) are the client's limits.
-    pub fn new(wire: Arc<Wire>, way: Way, idle: Duration, message_size: usize) -> Self {
+    pub fn new(connection: Arc<Connection>, way: Way, idle: Duration, message_size: usize) -> Self {
         Self {
-            wire,
+            connection,
             way,
             ahead: Vec::new(),
             taken: 0,
             collected: Vec::new(),
             idle,
             silent: false,
-            patience: None,
+            timeout: None,
             allowance: message_size + FRAGMENTS * FRAME_HEADER,
             spent: 0,
             announced: None,
@@ -126,7 +126,7 @@ impl Feed {
         let Way::Room(events, dialect) = &self.way else { return Ok(()) };
         let announced = self.announced.take().map(|it| *it);
         let action = dialect.read(kind, payload, announced);
-        let id = self.wire.id();
+        let id = self.connection.id();
         match action {
             Ok(Action::Say(content, reference)) => {
                 self.typed = None;
@@ -166,7 +166,7 @@ impl Feed {
         ahead.extend_from_slice(piece);
         ahead.resize(BUSY, 0);
         // A failure is found again by the next read, which waits.
-        let more = self.wire.read_now(&mut ahead[piece.len()..]).unwrap_or_default();
+        let more = self.connection.read_now(&mut ahead[piece.len()..]).unwrap_or_default();
         ahead.truncate(piece.len() + more);
         Ok(ahead)
     }
@@ -182,7 +182,7 @@ impl Feed {
         match &self.way {
             Way::Room(events, _) => {
                 let bytes = std::mem::take(&mut self.collected);
-                events.answer(self.wire.id(), bytes);
+                events.answer(self.connection.id(), bytes);
             }
             Way::Echo(outbox) => {
                 outbox.send(&self.collected)?;
@@ -199,7 +199,7 @@ impl Feed {
         self.collected.extend_from_slice(close);
         if let Way::Echo(outbox) = &self.way {
             let _ = outbox.send(&self.collected);
-            self.wire.finish();
+            self.connection.finish();
         }
         std::mem::take(&mut self.collected)
     }
@@ -209,12 +209,12 @@ impl Feed {
     fn wait_for_bytes(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let tick = self.idle * 5 / 12;
         loop {
-            let patience = if self.silent { self.idle - tick } else { tick };
-            if self.patience != Some(patience) {
-                self.wire.set_patience(patience)?;
-                self.patience = Some(patience);
+            let timeout = if self.silent { self.idle - tick } else { tick };
+            if self.timeout != Some(timeout) {
+                self.connection.set_read_timeout(timeout)?;
+                self.timeout = Some(timeout);
             }
-            match self.wire.read(buffer) {
+            match self.connection.read(buffer) {
                 Err(error) if timed_out(&error) && !self.silent => {
                     self.silent = true;
                     self.collected.extend(frame::ping());

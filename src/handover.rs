@@ -23,7 +23,7 @@ use crate::answer::{Answer, Budget};
 use crate::logging::escaped;
 use crate::request::Request;
 
-/// Connections to tiny_http, one each for the threads that it always has (its pool starts with
+/// Slots to tiny_http, one each for the threads that it always has (its pool starts with
 /// four), so it never has to start another.
 pub const LINES: usize = 4;
 

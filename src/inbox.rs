@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::net::connection::{ClientId, Connection};
 use crate::outbox::EchoOutbox;
 use crate::protocol::address::{JoinOptions, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Content, MessageId, UserId};
 use crate::store::User;
-use crate::wire::{ClientId, Wire};
 
 /// Events that may wait.
 const EVENTS: usize = 1024;
@@ -63,7 +63,7 @@ pub enum Event {
 /// A client that joins a room.
 pub struct Newcomer {
     /// What the broadcaster sends to.
-    pub wire: Arc<Wire>,
+    pub connection: Arc<Connection>,
     /// The room it is in until it leaves.
     pub room: RoomName,
     /// The bytes of the 101 answer, which the broadcaster sends as the client's first bytes:

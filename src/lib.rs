@@ -30,7 +30,7 @@
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
 //! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
-//!    outbox → wire → tls; what keeps things (store) knows of nobody. Nothing points back.
+//!    outbox → connection → tls; what keeps things (store) knows of nobody. Nothing points back.
 //!
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
@@ -42,18 +42,13 @@
 pub mod options;
 pub mod logging;
 pub mod capacity;
-pub mod certificate;
-pub mod self_signed;
-pub mod private_file;
 pub mod server;
 pub mod accept;
-pub mod connections;
-pub mod wire;
-pub mod tls;
 pub mod door;
 pub mod request;
 pub mod answer;
 pub mod handshake;
+pub mod net;
 pub mod protocol;
 pub mod store;
 pub mod schema;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::inbox::{Events, Frames};
+use crate::net::connection::ClientId;
 use crate::outbox::{Outbox, Run};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Author, Message, MessageId};
@@ -20,7 +21,6 @@ use crate::protocol::v1;
 use crate::protocol::v1::{Complaint, ServerEvent};
 use crate::replay::Replay;
 use crate::store::User;
-use crate::wire::ClientId;
 
 /// Bytes of encoded frames after which they are sent, whatever is still to come in the turn. One
 /// message may exceed it.

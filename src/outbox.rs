@@ -29,10 +29,10 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use crate::inbox::{Event, Events};
+use crate::net::connection::{ClientId, Connection, Sent, timed_out};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
 use crate::replay::{COLLECTED, IN_HAND, Replay};
-use crate::wire::{ClientId, Sent, Wire, timed_out};
 
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
 const WRITER_STACK: usize = 128 << 10;
@@ -81,7 +81,7 @@ pub struct Gone;
 
 /// A room member's way out.
 pub struct Outbox {
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     /// If it has wished for that: then it is always behind, and only its own writer thread waits.
     slow: Option<Slow>,
     /// `None` while direct. Boxed: in a straight walk over the members it is rarely there.
@@ -117,8 +117,8 @@ enum Waiting {
 
 impl Outbox {
     /// A way out for a new member, direct, or `slow` as it has wished.
-    pub fn new(wire: Arc<Wire>, slow: Option<Slow>) -> Self {
-        Self { wire, slow, behind: None }
+    pub fn new(connection: Arc<Connection>, slow: Option<Slow>) -> Self {
+        Self { connection, slow, behind: None }
     }
 
     /// Begins with `first`, then the past; whatever is sent from now on waits behind that.
@@ -157,7 +157,7 @@ impl Outbox {
         let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG));
         let waiting = behind.waiting.load(Ordering::Acquire);
         if waiting > 0 && waiting + run.bytes.len() > max_backlog.saturating_add(behind.allowance) {
-            self.wire.cut("too much waited for it (--max-backlog)");
+            self.connection.cut("too much waited for it (--max-backlog)");
             return Err(Gone);
         }
         let rest = run.rest(0);
@@ -173,7 +173,7 @@ impl Outbox {
         let sent = last.is_empty() || self.send(&run, usize::MAX, events).is_ok();
         match &self.behind {
             Some(behind) if sent => behind.end(),
-            _ => self.wire.finish(),
+            _ => self.connection.finish(),
         }
     }
 
@@ -182,30 +182,30 @@ impl Outbox {
         // Acquire: the writer's last send comes before the next direct one.
         let nothing_waits = |behind: &mut Box<Behind>| behind.waiting.load(Ordering::Acquire) == 0;
         if self.behind.take_if(nothing_waits).is_some() {
-            log::debug!("{} has caught up", self.wire.id());
+            log::debug!("{} has caught up", self.connection.id());
         }
     }
 
     fn send_directly(&mut self, run: &Run, events: &Events) -> Result<(), Gone> {
-        match self.wire.send_now(run.bytes) {
+        match self.connection.send_now(run.bytes) {
             Ok(Sent::All) => Ok(()),
             Ok(Sent::Part(sent)) => self.fall_behind(run.rest(sent), events),
             Err(error) => {
-                log::debug!("{}: sending failed: {error}", self.wire.id());
-                self.wire.shutdown(std::net::Shutdown::Both);
+                log::debug!("{}: sending failed: {error}", self.connection.id());
+                self.connection.shutdown(std::net::Shutdown::Both);
                 Err(Gone)
             }
         }
     }
 
     fn fall_behind(&mut self, rest: Bytes, events: &Events) -> Result<(), Gone> {
-        log::debug!("{} is behind", self.wire.id());
+        log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
         let length = rest.len();
         let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: length });
         behind.push(Waiting::Frames(rest), length);
         let writer = Writer {
-            wire: Arc::clone(&self.wire),
+            connection: Arc::clone(&self.connection),
             slow: self.slow,
             told: Instant::now(),
             queue: frames,
@@ -213,11 +213,11 @@ impl Outbox {
             events: events.clone(),
         };
         let thread = thread::Builder::new()
-            .name(self.wire.id().to_string().replace("client", "writer"))
+            .name(self.connection.id().to_string().replace("client", "writer"))
             .stack_size(WRITER_STACK)
             .spawn(move || writer.run());
         if thread.is_err() {
-            self.wire.cut("no thread could be started to write to it");
+            self.connection.cut("no thread could be started to write to it");
             return Err(Gone);
         }
         self.behind = Some(behind);
@@ -241,7 +241,7 @@ impl Behind {
 
 /// The writer thread: sends what waits, blocking, until the member is direct again or gone.
 struct Writer {
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     slow: Option<Slow>,
     /// When a slow client was last told how much waits for it.
     told: Instant,
@@ -255,13 +255,13 @@ impl Writer {
     fn run(mut self) {
         while let Some(next) = self.next() {
             let sent = match next {
-                Waiting::End => return self.wire.finish(),
+                Waiting::End => return self.connection.finish(),
                 Waiting::Frames(frames) => self.write_frames(&frames),
                 Waiting::Replay(replay) => self.write_past(*replay),
             };
             self.waiting.fetch_sub(ENTRY, Ordering::Release);
             if let Err(error) = sent.and_then(|()| self.tell_slow()) {
-                return give_up(&self.wire, &error);
+                return give_up(&self.connection, &error);
             }
         }
     }
@@ -272,7 +272,7 @@ impl Writer {
             Ok(next) => Some(next),
             Err(TryRecvError::Disconnected) => None,
             Err(TryRecvError::Empty) => {
-                self.events.send(Event::CaughtUp(self.wire.id()));
+                self.events.send(Event::CaughtUp(self.connection.id()));
                 self.queue.recv().ok()
             }
         }
@@ -318,7 +318,7 @@ impl Write for Writer {
         let piece = self.slow.map_or(PIECE, |slow| (slow.pace / SLOW_PIECES) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
         loop {
-            match self.wire.send(piece) {
+            match self.connection.send(piece) {
                 Ok(sent) => {
                     if self.slow.is_some() {
                         thread::sleep(Duration::from_secs(1) / SLOW_PIECES);
@@ -336,12 +336,12 @@ impl Write for Writer {
     }
 }
 
-fn give_up(wire: &Wire, error: &io::Error) {
+fn give_up(connection: &Connection, error: &io::Error) {
     if timed_out(error) {
-        wire.cut("it took nothing for 10 s");
+        connection.cut("it took nothing for 10 s");
     } else {
-        log::debug!("{}: sending failed: {error}", wire.id());
-        wire.shutdown(std::net::Shutdown::Both);
+        log::debug!("{}: sending failed: {error}", connection.id());
+        connection.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -349,7 +349,7 @@ fn give_up(wire: &Wire, error: &io::Error) {
 /// blocking, for nobody waits but itself. The lock is there for one moment only: when the server
 /// stops, the broadcaster says goodbye, between two of the client's own writes.
 pub struct EchoOutbox {
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     /// A Close frame has left, and nothing may follow it (RFC 6455 §5.5.1); or half a frame has,
     /// and nothing can.
     closed: Mutex<bool>,
@@ -357,33 +357,33 @@ pub struct EchoOutbox {
 
 impl EchoOutbox {
     /// A way out for a new client of the echo.
-    pub fn new(wire: Arc<Wire>) -> Self {
-        Self { wire, closed: Mutex::new(false) }
+    pub fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, closed: Mutex::new(false) }
     }
 
     /// Whose it is.
     pub fn id(&self) -> ClientId {
-        self.wire.id()
+        self.connection.id()
     }
 
     /// Sends whole frames; called by the client's own thread.
     ///
     /// # Errors
-    /// The client took nothing for [`crate::wire::STALLED`], or is gone. Some of the bytes may
+    /// The client took nothing for [`crate::net::connection::STALLED`], or is gone. Some of the bytes may
     /// have left, so nothing can be sent behind them.
     pub fn send(&self, frames: &[u8]) -> io::Result<()> {
         let mut closed = self.closed.lock().expect("nothing panics while holding it");
         if *closed {
             return Ok(());
         }
-        self.wire.send_all(frames).inspect_err(|_| *closed = true)
+        self.connection.send_all(frames).inspect_err(|_| *closed = true)
     }
 
     /// Sends a Close frame without waiting; called by the broadcaster. A client that is just
     /// being written to gets none: if it does not read on, it is cut off with the rest.
     pub fn close(&self, frame: &[u8]) {
         if let Ok(mut closed) = self.closed.try_lock() {
-            *closed = self.wire.send_now(frame).is_ok_and(|sent| sent != Sent::Part(0));
+            *closed = self.connection.send_now(frame).is_ok_and(|sent| sent != Sent::Part(0));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::private_file;
+use crate::net::private_file;
 
 /// Marks the files of this program (`PRAGMA application_id`): "wsrm".
 const APPLICATION: i32 = 0x7773_726d;

@@ -14,9 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::accept::Acceptor;
 use crate::broadcaster::{Broadcaster, GOODBYE};
 use crate::capacity;
-use crate::certificate::Certificate;
 use crate::client::{Clients, Limits};
-use crate::connections::Connections;
 use crate::door::Door;
 use crate::handover;
 use crate::history::History;
@@ -25,6 +23,8 @@ use crate::inbox::{Event, Events};
 use crate::invitation::Place;
 use crate::logging::Limited;
 use crate::memory::Memory;
+use crate::net::certificate::Certificate;
+use crate::net::slots::Slots;
 use crate::options::Options;
 use crate::page::Page;
 use crate::rooms::Rooms;
@@ -32,7 +32,7 @@ use crate::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, MessageLog};
 use crate::users::Users;
 
-/// Connections that may wait to be accepted. A class opens the page at once.
+/// Slots that may wait to be accepted. A class opens the page at once.
 const BACKLOG: i32 = 4096;
 
 /// Bytes of history in all rooms.
@@ -81,7 +81,7 @@ pub struct Server {
     place: Place,
     certificate: Option<Arc<Certificate>>,
     stopping: Arc<AtomicBool>,
-    connections: Arc<Connections>,
+    slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
     broadcaster: JoinHandle<()>,
@@ -114,7 +114,7 @@ impl Server {
         let rooms = Rooms::new(events.clone(), log_of_rooms, users_of_rooms, options.max_rate);
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
-        let connections = Connections::new(limit);
+        let slots = Slots::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
         let door = Door {
             clients: Clients {
@@ -133,14 +133,14 @@ impl Server {
         let acceptor = Acceptor {
             listener,
             stopping: Arc::clone(&stopping),
-            connections: Arc::clone(&connections),
+            slots: Arc::clone(&slots),
             door: Arc::new(door),
         };
         if options.data.is_none() && options.history > 0 {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { place, certificate, stopping, connections, events, accept, broadcaster, page })
+        Ok(Self { place, certificate, stopping, slots, events, accept, broadcaster, page })
     }
 
     /// Where it listens, with the port that it got.
@@ -169,12 +169,12 @@ impl Server {
         self.stopping.store(true, Ordering::Release);
         wake(self.place.address);
         join(self.accept);
-        self.connections.end_unjoined();
+        self.slots.end_unjoined();
         self.events.send(Event::Stopped);
         join(self.broadcaster);
-        self.connections.wait_until_empty(deadline);
-        self.connections.end_all();
-        if !self.connections.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
+        self.slots.wait_until_empty(deadline);
+        self.slots.end_all();
+        if !self.slots.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
             log::warn!("some connections did not end in time");
         }
         self.page.stop();

@@ -26,7 +26,7 @@ use crate::store::{
 /// Users that there may be.
 const USERS: i64 = 100_000;
 
-/// Connections that read. A page of history takes less than a millisecond of one.
+/// Slots that read. A page of history takes less than a millisecond of one.
 const READERS: usize = 4;
 
 /// Statements that each connection keeps prepared.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Answer, Program, Server, Visitor, until};
-use wsroom::wire::{ClientId, Wire, timed_out};
+use wsroom::net::connection::{ClientId, Connection, timed_out};
 
 const KIB: u64 = 1 << 10;
 
@@ -127,7 +127,7 @@ fn sending_ends_at_its_deadline_although_the_reader_takes_a_little_all_the_time(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, peer) = listener.accept().unwrap();
-    let wire = Wire::new(ClientId::new(1), socket, peer, ()).unwrap();
+    let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
     let slow = thread::spawn(move || {
         let mut piece = [0; 16 << 10];
         while reader.read(&mut piece).is_ok_and(|count| count > 0) {
@@ -135,8 +135,9 @@ fn sending_ends_at_its_deadline_although_the_reader_takes_a_little_all_the_time(
             thread::sleep(Duration::from_millis(10));
         }
     });
-    let sent = wire.send_all_before(Instant::now() + Duration::from_secs(1), &vec![0; 100 << 20]);
+    let sent =
+        connection.send_all_before(Instant::now() + Duration::from_secs(1), &vec![0; 100 << 20]);
     assert!(sent.as_ref().is_err_and(timed_out), "{sent:?}");
-    wire.cut("the test is over");
+    connection.cut("the test is over");
     slow.join().unwrap();
 }

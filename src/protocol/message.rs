@@ -1,6 +1,6 @@
 //! A message: what is said, by whom, where and when.
 //!
-//! Not here: how it looks on the wire (`dialect`), and where it is message (`store`).
+//! Not here: how it looks on the connection (`dialect`), and where it is message (`store`).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

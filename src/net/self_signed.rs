@@ -17,7 +17,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
-use crate::private_file;
+use crate::net::private_file;
 
 /// How long it is good: no longer than browsers take one for.
 const GOOD_FOR: time::Duration = time::Duration::days(397);

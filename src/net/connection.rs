@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 use socket2::SockRef;
 
-use crate::tls::Session;
+use crate::net::tls::Session;
 
 /// How long a client may take no byte of what is sent to it before it is gone.
 pub const STALLED: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub const STALLED: Duration = Duration::from_secs(10);
 /// free: somebody who reads 40 KB a second would seem stalled for a minute.
 const SEND_BUFFER: usize = 256 << 10;
 
-/// How long the peer's last bytes are awaited after our last: see [`Wire::linger`].
+/// How long the peer's last bytes are awaited after our last: see [`Connection::linger`].
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How long a client that is behind may take to fetch what waits for it once it has left.
@@ -54,7 +54,7 @@ impl fmt::Display for ClientId {
 }
 
 /// A connection's socket.
-pub struct Wire {
+pub struct Connection {
     id: ClientId,
     socket: TcpStream,
     peer: SocketAddr,
@@ -66,12 +66,12 @@ pub struct Wire {
     finished: AtomicBool,
     /// Why this server ended it, if it did. Set once, before the shutdown that shows it.
     cut: OnceLock<&'static str>,
-    /// Its place among `--max-clients`, whatever that is made of. Dropped last, so that the
-    /// descriptor is free before the place is.
-    _place: Box<dyn Any + Send + Sync>,
+    /// Its slot among `--max-clients`, whatever that is made of. Dropped last, so that the
+    /// descriptor is free before the slot is.
+    _slot: Box<dyn Any + Send + Sync>,
 }
 
-impl Wire {
+impl Connection {
     /// Takes over an accepted socket.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Wire {
         id: ClientId,
         socket: TcpStream,
         peer: SocketAddr,
-        place: impl Any + Send + Sync,
+        slot: impl Any + Send + Sync,
     ) -> io::Result<Arc<Self>> {
         // A relayed message is whole: holding it back for more (Nagle) only delays it.
         socket.set_nodelay(true)?;
@@ -94,7 +94,7 @@ impl Wire {
             client: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             cut: OnceLock::new(),
-            _place: Box::new(place),
+            _slot: Box::new(slot),
         }))
     }
 
@@ -118,10 +118,10 @@ impl Wire {
         self.client.load(Ordering::Acquire)
     }
 
-    /// Each blocking read gives up after `patience` ([`timed_out`] tells). Zero is taken as a
+    /// Each blocking read gives up after `timeout` ([`timed_out`] tells). Zero is taken as a
     /// millisecond: for the system it would mean "never".
-    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))
+    pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
     }
 
     /// The first byte that the peer sends, which stays there to be read; `None` if it ends first.
@@ -168,7 +168,7 @@ impl Wire {
         self.read_after(|| Ok(()), buffer)
     }
 
-    /// As [`Wire::read`], but no longer than until `deadline`.
+    /// As [`Connection::read`], but no longer than until `deadline`.
     pub fn read_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_after(|| self.wait_at_most(deadline), buffer)
     }
@@ -176,7 +176,7 @@ impl Wire {
     /// Reads what has come already, which may be nothing: 0.
     ///
     /// # Errors
-    /// As [`Wire::read`]. The end of the stream is no error, and is found by a read that waits.
+    /// As [`Connection::read`]. The end of the stream is no error, and is found by a read that waits.
     pub fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut socket = NoWait(&self.socket);
         let Some(session) = self.session.get() else {
@@ -223,7 +223,7 @@ impl Wire {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.set_patience(left)
+        self.set_read_timeout(left)
     }
 
     /// Sends what the kernel takes at once.
@@ -273,7 +273,7 @@ impl Wire {
         Ok(())
     }
 
-    /// As [`Wire::send_all`], but no longer than until `deadline`, whatever the progress.
+    /// As [`Connection::send_all`], but no longer than until `deadline`, whatever the progress.
     pub fn send_all_before(&self, deadline: Instant, bytes: &[u8]) -> io::Result<()> {
         // In pieces, for each of which the system reckons its timeout anew.
         for piece in bytes.chunks(SEND_BUFFER) {

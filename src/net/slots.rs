@@ -9,14 +9,14 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
-use crate::wire::{ClientId, Wire};
+use crate::net::connection::{ClientId, Connection};
 
 /// All open connections.
-pub struct Connections {
+pub struct Slots {
     /// `--max-clients`, clipped to what this host can hold.
     limit: usize,
     open: Mutex<Open>,
-    /// Told whenever a place becomes free.
+    /// Told whenever a slot becomes free.
     freed: Condvar,
 }
 
@@ -26,57 +26,58 @@ struct Open {
     numbers: u64,
     /// Weak: a connection lives as long as its own threads and the broadcaster need it. It is
     /// dangling between the counting and the first byte.
-    wires: HashMap<ClientId, Weak<Wire>>,
+    connections: HashMap<ClientId, Weak<Connection>>,
 }
 
-impl Connections {
+impl Slots {
     /// Room for `limit` connections.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, open: Mutex::default(), freed: Condvar::new() })
     }
 
-    /// A place for one more connection, or `None` when the house is full.
-    pub fn admit(self: &Arc<Self>) -> Option<Place> {
+    /// A slot for one more connection, or `None` when the house is full.
+    pub fn admit(self: &Arc<Self>) -> Option<Slot> {
         let mut open = self.open();
-        if open.wires.len() >= self.limit {
+        if open.connections.len() >= self.limit {
             return None;
         }
         open.numbers += 1;
         let id = ClientId::new(open.numbers);
-        open.wires.insert(id, Weak::new());
-        Some(Place { id, connections: Arc::clone(self) })
+        open.connections.insert(id, Weak::new());
+        Some(Slot { id, slots: Arc::clone(self) })
     }
 
-    /// Makes `wire` known, so that the end of the server can reach it.
-    pub fn enter(&self, wire: &Arc<Wire>) {
-        self.open().wires.insert(wire.id(), Arc::downgrade(wire));
+    /// Makes `connection` known, so that the end of the server can reach it.
+    pub fn enter(&self, connection: &Arc<Connection>) {
+        self.open().connections.insert(connection.id(), Arc::downgrade(connection));
     }
 
     /// Ends every connection that is still before its handshake: what it asked for will not
     /// come.
     pub fn end_unjoined(&self) {
-        for wire in self.wires().iter().filter(|wire| !wire.is_client()) {
-            wire.shutdown(Shutdown::Read);
+        for connection in self.connections().iter().filter(|connection| !connection.is_client()) {
+            connection.shutdown(Shutdown::Read);
         }
     }
 
     /// Ends every connection, whatever it is doing.
     pub fn end_all(&self) {
-        for wire in self.wires() {
-            wire.shutdown(Shutdown::Both);
+        for connection in self.connections() {
+            connection.shutdown(Shutdown::Both);
         }
     }
 
     /// Waits until the last connection is gone; `false` if some are left at `deadline`.
     pub fn wait_until_empty(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let wait = self.freed.wait_timeout_while(self.open(), left, |open| !open.wires.is_empty());
-        wait.expect("nothing panics while holding it").0.wires.is_empty()
+        let wait =
+            self.freed.wait_timeout_while(self.open(), left, |open| !open.connections.is_empty());
+        wait.expect("nothing panics while holding it").0.connections.is_empty()
     }
 
-    /// Copied out of the lock: dropping the last reference to a wire takes the lock again.
-    fn wires(&self) -> Vec<Arc<Wire>> {
-        self.open().wires.values().filter_map(Weak::upgrade).collect()
+    /// Copied out of the lock: dropping the last reference to a connection takes the lock again.
+    fn connections(&self) -> Vec<Arc<Connection>> {
+        self.open().connections.values().filter_map(Weak::upgrade).collect()
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -84,23 +85,23 @@ impl Connections {
     }
 }
 
-/// One connection's place among `--max-clients`. It is the last thing its socket lets go of,
-/// so a free place is also a free descriptor.
-pub struct Place {
+/// One connection's slot among `--max-clients`. It is the last thing its socket lets go of,
+/// so a free slot is also a free descriptor.
+pub struct Slot {
     id: ClientId,
-    connections: Arc<Connections>,
+    slots: Arc<Slots>,
 }
 
-impl Place {
-    /// The number that came with the place.
+impl Slot {
+    /// The number that came with the slot.
     pub fn id(&self) -> ClientId {
         self.id
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.connections.open().wires.remove(&self.id);
-        self.connections.freed.notify_all();
+        self.slots.open().connections.remove(&self.id);
+        self.slots.freed.notify_all();
     }
 }

@@ -1,6 +1,6 @@
 //! The record layer of one TLS connection: plaintext on one side, ciphertext on the other.
 //!
-//! It touches no socket (`wire` does), so its lock is never held while anybody waits: the reader
+//! It touches no socket (`connection` does), so its lock is never held while anybody waits: the reader
 //! takes ciphertext from the socket outside of it, and whoever sends seals under it and then lets
 //! go, or sends without blocking. Not here: which certificate is shown (`certificate`).
 //!

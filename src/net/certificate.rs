@@ -18,8 +18,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::net::self_signed;
 use crate::options::Options;
-use crate::self_signed;
 
 /// The certificate in use, and what every handshake is made with.
 pub struct Certificate {
@@ -107,7 +107,7 @@ impl Certificate {
         Ok(Self { config: config(Arc::clone(&shown))?, shown, renewal: None })
     }
 
-    /// What a [`crate::tls::Session`] begins with.
+    /// What a [`crate::net::tls::Session`] begins with.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
