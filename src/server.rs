@@ -22,13 +22,13 @@ use crate::inbox;
 use crate::inbox::{Event, Events};
 use crate::invitation::Place;
 use crate::logging::Limited;
-use crate::memory::Memory;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
 use crate::options::Options;
 use crate::page::Page;
 use crate::rooms::Rooms;
-use crate::sqlite::Sqlite;
+use crate::store::memory::Memory;
+use crate::store::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, MessageLog};
 use crate::users::Users;
 

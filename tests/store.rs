@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use wsroom::memory::Memory;
 use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::{Author, Content, Message, MessageId};
-use wsroom::sqlite::Sqlite;
+use wsroom::store::memory::Memory;
+use wsroom::store::sqlite::Sqlite;
 use wsroom::store::{Bounds, Directory, HistoryPage, MessageLog, Range};
 
 const PLENTY: Bounds = Bounds { messages: 100, bytes: 1 << 30, idle: None };

@@ -12,10 +12,10 @@ use wsroom::broadcaster::Broadcaster;
 use wsroom::history::History;
 use wsroom::inbox;
 use wsroom::inbox::Event;
-use wsroom::memory::Memory;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::Content;
+use wsroom::store::memory::Memory;
 use wsroom::store::{Bounds, MessageLog, Range};
 
 #[test]

@@ -1,28 +1,13 @@
-//! What is kept, as traits: users in a [`Directory`], what was said in a [`MessageLog`].
-//!
-//! Each place that `--data` can name fills them. Not here: what a name or a key may be (`users`),
-//! and when a message is kept (`broadcaster`: written, then sent). Every call may wait for a disk.
+//! The history of all rooms, as a trait, and how much of it is kept and read.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId, UserId};
+use crate::protocol::message::{Message, MessageId};
 
-/// A person in the directory.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct User {
-    /// Given by the store.
-    pub id: UserId,
-    /// As they wrote it.
-    pub name: String,
-    /// Seconds since 1970.
-    pub created_at: i64,
-}
-
-/// SHA-256 of a user's key; the key itself is kept by nobody but the user.
-pub type KeyHash = [u8; 32];
+use super::Result;
 
 /// Which part of a room's history is read.
 #[derive(Clone, Copy, Debug)]
@@ -50,39 +35,6 @@ pub struct HistoryPage {
     pub complete: bool,
     /// The newest message of the room, whether it is among them or not; 0 if there is none.
     pub last: MessageId,
-}
-
-/// Why something is not kept, or not found.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody has that name, but for upper and lower case.
-    #[error("this name is taken")]
-    Taken,
-    /// The directory holds as many as it may.
-    #[error("the directory is full")]
-    Full,
-    /// The disk, or whatever is behind it.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// What a store answers.
-pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// The directory of people. Called by the page's threads and the connections' own.
-pub trait Directory: Send + Sync {
-    /// A new user; `folded` is the name without regard to case.
-    fn add_user(&self, name: &str, folded: &str, key: &KeyHash) -> Result<User>;
-    /// The user with this number.
-    fn user(&self, id: UserId) -> Result<Option<User>>;
-    /// The user whose key this is.
-    fn user_with_key(&self, key: &KeyHash) -> Result<Option<User>>;
-    /// Users behind `after`, in order of their numbers.
-    fn users(&self, after: UserId, limit: usize) -> Result<Vec<User>>;
-    /// Gives a user another name; `None` if there is no such user.
-    fn rename_user(&self, id: UserId, name: &str, folded: &str) -> Result<Option<User>>;
-    /// Forgets a user; `false` if there is none.
-    fn remove_user(&self, id: UserId) -> Result<bool>;
 }
 
 /// The history of all rooms. The broadcaster alone appends; everyone else reads, on their own

@@ -16,9 +16,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, UserId, now};
-use crate::schema;
-use crate::sqlite_log;
-use crate::sqlite_log::Appender;
+use crate::store::schema;
+use crate::store::sqlite_log;
+use crate::store::sqlite_log::Appender;
 use crate::store::{
     Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
 };

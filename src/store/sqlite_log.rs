@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Author, Content, Message, MessageId};
-use crate::retention::{Budget, Mark, Retention, SIZE, let_go};
+use crate::store::retention::{Budget, Mark, Retention, SIZE, let_go};
 use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
 /// What a message takes beside its own bytes, about; as in [`SIZE`].
