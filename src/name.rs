@@ -51,12 +51,13 @@ impl Name {
     /// `B0b` is `Bob`. One pair is left on purpose: a capital `I` and a small `l` are one in many
     /// fonts, but then `Ali` and `All` would be too.
     ///
-    /// The store keeps this: when it changes, what is kept must be made anew (`schema`).
+    /// The store keeps this: when it changes, what is kept must be made anew (`schema`). So it takes
+    /// any name that was ever shown, tidy or not.
     pub fn folded(shown: &str) -> String {
         let compatible: String = shown.nfkc().collect();
         let alike: String = skeleton(&without_case(&compatible)).collect();
         // A digit may have become a capital: `0` looks like `O`.
-        without_case(&alike)
+        one_space(&without_case(&alike))
     }
 }
 
@@ -79,7 +80,11 @@ fn tidy(text: &str) -> String {
         is_kept.then_some(c)
     };
     let seen: String = all.iter().enumerate().filter_map(does_something).collect();
-    seen.split_whitespace().collect::<Vec<_>>().join(" ")
+    one_space(&seen)
+}
+
+fn one_space(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a joiner beside this character may be seen: in Persian, in scripts of India, and where
@@ -232,6 +237,7 @@ mod tests {
         ] {
             assert_eq!(parsed(one).folded, parsed(same).folded, "{one:?} {same:?}");
         }
+        assert_eq!(Name::folded(" Ada\u{200d}  L."), parsed("ada l.").folded);
         for (one, other) in [("Ada", "Ade"), ("Zo\u{eb}", "Zoe"), ("Ali", "All"), ("A B", "AB")] {
             assert_ne!(parsed(one).folded, parsed(other).folded, "{one:?} {other:?}");
         }
