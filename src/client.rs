@@ -16,14 +16,14 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 
 use crate::feed::{Feed, Way};
-use crate::inbox::{Event, Events, Newcomer};
 use crate::logging::Limited;
 use crate::net::connection::{Connection, timed_out};
-use crate::outbox::EchoOutbox;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::MessageId;
+use crate::relay::events::{Event, Events, Newcomer};
+use crate::relay::outbox::EchoOutbox;
 use crate::store::User;
 
 /// What a client may do.

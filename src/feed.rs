@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
-use crate::inbox::{Event, Events};
 use crate::net::connection::{Connection, timed_out};
-use crate::outbox::EchoOutbox;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::v1::{Action, Announced, ServerEvent};
+use crate::relay::events::{Event, Events};
+use crate::relay::outbox::EchoOutbox;
 
 /// What a client is waited for with, in bytes, on the stack.
 const QUIET: usize = 1 << 10;

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use serde_json::json;
 use tiny_http::Request;
 
-use crate::inbox::Events;
 use crate::per_address;
 use crate::per_address::PerAddress;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, MessageId};
+use crate::relay::events::Events;
 use crate::reply::{Reply, field, json, parameter, problem, too_many, whole};
 use crate::store::{MessageLog, Range, StoreError};
 use crate::transcript;

@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::accept::Acceptor;
-use crate::broadcaster::{Broadcaster, GOODBYE};
 use crate::capacity;
 use crate::client::{Clients, Limits};
 use crate::door::Door;
 use crate::handover;
-use crate::history::History;
-use crate::inbox;
-use crate::inbox::{Event, Events};
 use crate::invitation::Place;
 use crate::logging::Limited;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
 use crate::options::Options;
 use crate::page::Page;
+use crate::relay::broadcaster::{Broadcaster, GOODBYE};
+use crate::relay::events;
+use crate::relay::events::{Event, Events};
+use crate::relay::history::History;
 use crate::rooms::Rooms;
 use crate::store::memory::Memory;
 use crate::store::sqlite::Sqlite;
@@ -102,7 +102,7 @@ impl Server {
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, handover) = handover::open()?;
-        let (events, inbox) = inbox::open();
+        let (events, inbox) = events::open();
         let history = History::open(Arc::clone(&log), options.history)
             .map_err(|error| StartError::Store(error.to_string()))?;
         let broadcaster = Broadcaster::new(events.clone(), options, history);

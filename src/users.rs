@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use tiny_http::Request;
 
 use crate::answer::Answer;
-use crate::inbox::Events;
 use crate::invitation::Place;
 use crate::name::Name;
 use crate::options::Options;
 use crate::per_address;
 use crate::per_address::PerAddress;
 use crate::protocol::message::UserId;
+use crate::relay::events::Events;
 use crate::reply::{Reply, field, json, parameter, problem, too_many};
 use crate::request;
 use crate::store::{Directory, KeyHash, StoreError, User};

@@ -8,13 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use wsroom::broadcaster::Broadcaster;
-use wsroom::history::History;
-use wsroom::inbox;
-use wsroom::inbox::Event;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::Content;
+use wsroom::relay::broadcaster::Broadcaster;
+use wsroom::relay::events;
+use wsroom::relay::events::Event;
+use wsroom::relay::history::History;
 use wsroom::store::memory::Memory;
 use wsroom::store::{Bounds, MessageLog, Range};
 
@@ -22,7 +22,7 @@ use wsroom::store::{Bounds, MessageLog, Range};
 fn what_was_given_up_is_not_said_later() {
     let room = RoomName::lobby();
     let text = |text: &'static str| Content::Text(text.into());
-    let (events, inbox) = inbox::open();
+    let (events, inbox) = events::open();
     // The broadcaster does not turn yet: for it the disk is slow.
     let given_up = events.post(room.clone(), None, text("too late"), Duration::from_millis(10));
     assert!(given_up.is_none(), "nobody could have taken it");

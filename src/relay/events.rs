@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::outbox::EchoOutbox;
 use crate::net::connection::{ClientId, Connection};
-use crate::outbox::EchoOutbox;
 use crate::protocol::address::{JoinOptions, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Content, MessageId, UserId};
@@ -53,7 +53,7 @@ pub enum Event {
     /// A user is in the directory no more: their clients are guests.
     Removed(UserId),
     /// Somebody wants to know how many there are.
-    Asked(Sender<Census>),
+    Asked(Sender<Counts>),
     /// Somebody wants to know which rooms there are, and how many are in each.
     Listed(Sender<Vec<(RoomName, usize)>>),
     /// The server stops: Close 1001 to everyone.
@@ -118,7 +118,7 @@ pub struct Receipt {
 
 /// How many there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Census {
+pub struct Counts {
     /// WebSockets past their handshake.
     pub clients: usize,
     /// Rooms with someone in them.
@@ -146,10 +146,10 @@ impl Events {
     }
 
     /// Asks how many there are; `None` if the broadcaster does not answer within `patience`.
-    pub fn ask(&self, patience: Duration) -> Option<Census> {
-        let (reply, census) = bounded(1);
+    pub fn ask(&self, patience: Duration) -> Option<Counts> {
+        let (reply, counts) = bounded(1);
         self.sender.send_timeout(Event::Asked(reply), patience).ok()?;
-        census.recv_timeout(patience).ok()
+        counts.recv_timeout(patience).ok()
     }
 
     /// Hands over a message; blocks while too much waits.

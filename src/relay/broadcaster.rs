@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::history::History;
-use crate::inbox::{
-    Census, Event, Events, Frames, Newcomer, Post, PostOutcome, Receipt, Said, Share,
+use super::encoding::Encoded;
+use super::events::{
+    Counts, Event, Events, Frames, Newcomer, Post, PostOutcome, Receipt, Said, Share,
 };
+use super::history::History;
+use super::outbox::{EchoOutbox, Outbox, Slow};
+use super::presence::{CROWD, NEWS, Presence, as_seen, author};
+use super::replay::{Replay, Welcome};
+use super::room::{Arrival, Item, Member, Out, Outcome, Room};
 use crate::logging::Limited;
-use crate::members::{
-    Arrival, CROWD, Encoded, Item, Member, Members, NEWS, Out, Outcome, as_seen, author,
-};
 use crate::net::connection::ClientId;
 use crate::options::Options;
-use crate::outbox::{EchoOutbox, Outbox, Slow};
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::{Author, Message, MessageId, UserId};
 use crate::protocol::v1;
 use crate::protocol::v1::ServerEvent;
-use crate::replay::{Replay, Welcome};
 use crate::store::User;
 
 /// Bytes of messages after which a turn ends, so that those of the first reader do not wait for
@@ -73,7 +73,7 @@ pub struct Broadcaster {
     max_message_size: usize,
     /// A room is here while it has members, and only this thread adds or removes: joining and
     /// leaving cannot race.
-    rooms: HashMap<RoomName, Members>,
+    rooms: HashMap<RoomName, Room>,
     /// Everyone past the handshake and not yet gone.
     clients: HashMap<ClientId, Home>,
     /// What was said, and is kept before it is sent.
@@ -204,7 +204,7 @@ impl Broadcaster {
             Event::Renamed(user) => self.rename(user.id, Some(user)),
             Event::Removed(user) => self.rename(user, None),
             // Nobody may be waiting for these any more, and that is fine.
-            Event::Asked(reply) => drop(reply.try_send(self.census())),
+            Event::Asked(reply) => drop(reply.try_send(self.counts())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
             Event::Stopped => self.stop(),
         }
@@ -274,7 +274,7 @@ impl Broadcaster {
             self.deliver(room, outcome);
         }
         for (id, room, reply) in turn.posts {
-            let heard = self.rooms.get(&room).map_or(0, Members::count);
+            let heard = self.rooms.get(&room).map_or(0, Room::count);
             let receipt = outcome.map(|_| Receipt { id, heard }).map_err(str::to_owned);
             drop(reply.try_send(receipt));
         }
@@ -285,9 +285,9 @@ impl Broadcaster {
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcome, &mut self.encoded, out) {
             self.clients.remove(&member.id);
-            self.note(room, |members| members.note_going(member.id.number()));
+            self.note(room, |presence| presence.went(member.id.number()));
         }
-        if self.rooms.get(room).is_some_and(Members::is_empty) {
+        if self.rooms.get(room).is_some_and(Room::is_empty) {
             self.rooms.remove(room);
         }
     }
@@ -310,7 +310,7 @@ impl Broadcaster {
         }
         self.rooms.entry(room.clone()).or_default();
         let seen = self.seen(id);
-        self.note(&room, |members| members.note_coming(seen));
+        self.note(&room, |presence| presence.came(seen));
         let members = self.rooms.get_mut(&room).expect("it is there for this client at least");
         self.turn.begin(members, &room);
         members.add(Member { id, dialect, outbox, arrival: None });
@@ -375,7 +375,7 @@ impl Broadcaster {
         self.turn.begin(members, &room);
         self.turn.bytes += EVENT_ITSELF + last_frames.bytes.len();
         if members.remove(id, last_frames) {
-            self.note(&room, |members| members.note_going(id.number()));
+            self.note(&room, |presence| presence.went(id.number()));
         }
     }
 
@@ -391,15 +391,16 @@ impl Broadcaster {
             }
         }
         for (room, seen) in renamed {
-            self.note(&room, |members| members.note_name(seen));
+            self.note(&room, |presence| presence.renamed(seen));
         }
         self.changed.retain(|_, (changed, _)| changed.elapsed() < REMEMBERED);
         self.changed.insert(id, (Instant::now(), user));
     }
 
     /// Takes note of news in a room, and of when they are to be told.
-    fn note(&mut self, room: &RoomName, news: impl FnOnce(&mut Members) -> bool) {
-        if self.rooms.get_mut(room).is_some_and(news) {
+    fn note(&mut self, room: &RoomName, news: impl FnOnce(&mut Presence) -> bool) {
+        let presence = self.rooms.get_mut(room).and_then(Room::presence);
+        if presence.is_some_and(news) {
             self.news.push_back((Instant::now() + NEWS, room.clone()));
         }
     }
@@ -430,8 +431,8 @@ impl Broadcaster {
         }
     }
 
-    fn census(&self) -> Census {
-        Census { clients: self.clients.len(), rooms: self.occupied().count() }
+    fn counts(&self) -> Counts {
+        Counts { clients: self.clients.len(), rooms: self.occupied().count() }
     }
 
     fn list(&self) -> Vec<(RoomName, usize)> {
@@ -439,7 +440,7 @@ impl Broadcaster {
     }
 
     /// Without those whose last members leave in this turn.
-    fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Members)> {
+    fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
         self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
 
@@ -462,7 +463,7 @@ fn seen(clients: &HashMap<ClientId, Home>, id: ClientId) -> v1::MemberInfo {
 
 impl Turn {
     /// Takes note that something is about to happen in a room.
-    fn begin(&mut self, members: &Members, room: &RoomName) {
+    fn begin(&mut self, members: &Room, room: &RoomName) {
         if !members.has_turn() {
             self.rooms.push(room.clone());
         }

@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use crate::inbox::{Event, Events};
+use super::events::{Event, Events};
+use super::replay::{COLLECTED, IN_HAND, Replay};
 use crate::net::connection::{ClientId, Connection, Sent, timed_out};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
-use crate::replay::{COLLECTED, IN_HAND, Replay};
 
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
 const WRITER_STACK: usize = 128 << 10;
@@ -54,12 +54,12 @@ const SLOW_NEWS: Duration = Duration::from_secs(1);
 const ENTRY: usize = 64;
 
 /// Frames for many members at once. Those that are behind share one copy, made for the first.
-pub struct Run<'a> {
+pub struct Batch<'a> {
     bytes: &'a [u8],
     copy: OnceCell<Bytes>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Batch<'a> {
     /// Whole frames, back to back.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, copy: OnceCell::new() }
@@ -139,28 +139,29 @@ impl Outbox {
         Ok(())
     }
 
-    /// Sends `run`, or lets it wait. At most `max_backlog` bytes may wait behind the first run that
+    /// Sends `batch`, or lets it wait. At most `max_backlog` bytes may wait behind the first batch that
     /// did; that one may be of whatever size, or what is larger than the bound could never be sent.
     ///
     /// # Errors
     /// The client takes no more; its thread has been woken and will leave.
-    pub fn send(&mut self, run: &Run, max_backlog: usize, events: &Events) -> Result<(), Gone> {
-        if run.bytes.is_empty() {
+    pub fn send(&mut self, batch: &Batch, max_backlog: usize, events: &Events) -> Result<(), Gone> {
+        if batch.bytes.is_empty() {
             return Ok(());
         }
         let Some(behind) = &self.behind else {
             return match self.slow {
-                None => self.send_directly(run, events),
-                Some(_) => self.fall_behind(run.rest(0), events),
+                None => self.send_directly(batch, events),
+                Some(_) => self.fall_behind(batch.rest(0), events),
             };
         };
         let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG));
         let waiting = behind.waiting.load(Ordering::Acquire);
-        if waiting > 0 && waiting + run.bytes.len() > max_backlog.saturating_add(behind.allowance) {
+        if waiting > 0 && waiting + batch.bytes.len() > max_backlog.saturating_add(behind.allowance)
+        {
             self.connection.cut("too much waited for it (--max-backlog)");
             return Err(Gone);
         }
-        let rest = run.rest(0);
+        let rest = batch.rest(0);
         let length = rest.len();
         behind.push(Waiting::Frames(rest), length);
         Ok(())
@@ -168,9 +169,9 @@ impl Outbox {
 
     /// Sends the last frames, then shuts the writing side, each in its place in the stream.
     pub fn end(mut self, last: &[u8], events: &Events) {
-        let run = Run::new(last);
+        let batch = Batch::new(last);
         // Its last frames may wait even when the bound is reached: they are few bytes.
-        let sent = last.is_empty() || self.send(&run, usize::MAX, events).is_ok();
+        let sent = last.is_empty() || self.send(&batch, usize::MAX, events).is_ok();
         match &self.behind {
             Some(behind) if sent => behind.end(),
             _ => self.connection.finish(),
@@ -186,10 +187,10 @@ impl Outbox {
         }
     }
 
-    fn send_directly(&mut self, run: &Run, events: &Events) -> Result<(), Gone> {
-        match self.connection.send_now(run.bytes) {
+    fn send_directly(&mut self, batch: &Batch, events: &Events) -> Result<(), Gone> {
+        match self.connection.send_now(batch.bytes) {
             Ok(Sent::All) => Ok(()),
-            Ok(Sent::Part(sent)) => self.fall_behind(run.rest(sent), events),
+            Ok(Sent::Part(sent)) => self.fall_behind(batch.rest(sent), events),
             Err(error) => {
                 log::debug!("{}: sending failed: {error}", self.connection.id());
                 self.connection.shutdown(std::net::Shutdown::Both);
