@@ -13,11 +13,9 @@ use std::time::{Duration, Instant};
 use http::uri::Authority;
 
 use crate::answer::Answer;
-use crate::client;
-use crate::client::{Clients, Start};
+use crate::client::reading::{self, Clients};
 use crate::handover::Handover;
 use crate::handshake;
-use crate::handshake::Agreed;
 use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
@@ -25,6 +23,7 @@ use crate::net::tls;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
+use crate::relay::events::Joining;
 use crate::request::Request;
 use crate::store::MessageLog;
 use crate::users::Users;
@@ -127,8 +126,8 @@ impl Door {
             return self.refuse_request(connection, request, over_there(request));
         }
         match Target::of(&request.path) {
-            Some(Ok(target)) => match self.agree(request, &target, tail) {
-                Ok(start) => self.upgrade(connection, target, start),
+            Some(Ok(target)) => match self.agree(request, &target) {
+                Ok(joining) => self.upgrade(connection, target, joining, tail),
                 Err(answer) => self.refuse_request(connection, request, answer),
             },
             Some(Err(_)) => {
@@ -146,12 +145,11 @@ impl Door {
         }
     }
 
-    fn agree(&self, request: &Request, target: &Target, tail: Vec<u8>) -> Result<Start, Answer> {
-        let Agreed { hello, dialect, options } =
-            handshake::accept(request, target, &self.allow_origin)?;
+    fn agree(&self, request: &Request, target: &Target) -> Result<Joining, Answer> {
+        let joining = handshake::accept(request, target, &self.allow_origin)?;
         let user = self.users.whoever(request)?;
-        let last = self.last_in(target, dialect, options);
-        Ok(Start { hello, tail, dialect, user, options, last })
+        let last = self.last_in(target, joining.dialect, joining.options);
+        Ok(Joining { user, last, ..joining })
     }
 
     /// The newest message, for those who are told of it now: with the past it comes later.
@@ -167,7 +165,13 @@ impl Door {
         }
     }
 
-    fn upgrade(self: &Arc<Self>, connection: &Arc<Connection>, target: Target, start: Start) {
+    fn upgrade(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        target: Target,
+        joining: Joining,
+        tail: Vec<u8>,
+    ) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
         let (id, peer) = (connection.id(), connection.peer());
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
@@ -176,7 +180,7 @@ impl Door {
         let thread = thread::Builder::new()
             .name(connection.id().to_string())
             .stack_size(CLIENT_STACK)
-            .spawn(move || client::run(&own, &target, start, &door.clients));
+            .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
             self.refuse(connection, answer.with("Retry-After", "5"), error.to_string().as_bytes());

@@ -10,19 +10,11 @@ use crate::answer::Answer;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1;
+use crate::relay::events::Joining;
 use crate::request::Request;
 
-/// What was agreed on.
-pub struct Agreed {
-    /// The bytes of the 101 answer.
-    pub hello: Vec<u8>,
-    /// The subprotocol, if one was chosen.
-    pub dialect: Dialect,
-    /// What it options for.
-    pub options: JoinOptions,
-}
-
-/// What is agreed on with a request that becomes a WebSocket at `target`.
+/// What is agreed on with a request that becomes a WebSocket at `target`. Whose key it carries, and
+/// what was said last, others have to add.
 ///
 /// # Errors
 /// The answer to one that may not.
@@ -30,7 +22,7 @@ pub fn accept(
     request: &Request,
     target: &Target,
     allow_origin: &[String],
-) -> Result<Agreed, Answer> {
+) -> Result<Joining, Answer> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Err(Answer::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
     }
@@ -57,7 +49,7 @@ pub fn accept(
     let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key");
     match key.and_then(|key| switching_protocols(key, dialect)) {
-        Some(hello) => Ok(Agreed { hello, dialect, options }),
+        Some(response_101) => Ok(Joining { response_101, dialect, options, user: None, last: 0 }),
         None => Err(Answer::refusal(
             400,
             "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",

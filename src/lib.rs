@@ -53,7 +53,6 @@ pub mod protocol;
 pub mod relay;
 pub mod store;
 pub mod client;
-pub mod feed;
 pub mod handover;
 pub mod reply;
 pub mod name;

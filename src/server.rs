@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::accept::Acceptor;
 use crate::capacity;
-use crate::client::{Clients, Limits};
+use crate::client::reading::{Clients, Limits};
 use crate::door::Door;
 use crate::handover;
 use crate::invitation::Place;

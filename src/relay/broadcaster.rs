@@ -20,10 +20,11 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::encoding::Encoded;
 use super::events::{
-    Counts, Event, Events, Frames, Newcomer, Post, PostOutcome, Receipt, Said, Share,
+    Counts, Draft, Event, Events, Frames, Goodbye, Joining, Newcomer, Post, PostOutcome, Receipt,
+    Share,
 };
 use super::history::History;
-use super::outbox::{EchoOutbox, Outbox, Slow};
+use super::outbox::{Outbox, Slow};
 use super::presence::{CROWD, NEWS, Presence, as_seen, author};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Item, Member, Out, Outcome, Room};
@@ -75,7 +76,7 @@ pub struct Broadcaster {
     /// leaving cannot race.
     rooms: HashMap<RoomName, Room>,
     /// Everyone past the handshake and not yet gone.
-    clients: HashMap<ClientId, Home>,
+    clients: HashMap<ClientId, Client>,
     /// What was said, and is kept before it is sent.
     history: History,
     turn: Turn,
@@ -91,10 +92,10 @@ pub struct Broadcaster {
     stopping: Option<Instant>,
 }
 
-enum Home {
+enum Client {
     /// What they speak there, and whoever they are in the directory.
-    Room(RoomName, Dialect, Option<Box<User>>),
-    Echo(Arc<EchoOutbox>),
+    Member(RoomName, Dialect, Option<Box<User>>),
+    Echo(Goodbye),
 }
 
 /// What a turn has gathered, beside what has happened in its rooms.
@@ -189,12 +190,12 @@ impl Broadcaster {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Said(id, said) => self.say(id, *said),
+            Event::Said(id, draft) => self.say(id, *draft),
             Event::Posted(post) => self.post(*post),
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.add(*newcomer),
-            Event::EchoJoined(outbox) => self.add_echo(outbox),
+            Event::EchoJoined(id, goodbye) => self.add_echo(id, goodbye),
             Event::Left(id, last_frames) => self.remove(id, last_frames),
             Event::CaughtUp(id) => {
                 if let Some(member) = self.find(id) {
@@ -210,20 +211,20 @@ impl Broadcaster {
         }
     }
 
-    fn say(&mut self, sender: ClientId, said: Said) {
+    fn say(&mut self, sender: ClientId, draft: Draft) {
         // A sender that was cut off in this turn is nowhere, and what it said goes nowhere.
-        let Some(Home::Room(room, _, user)) = self.clients.get(&sender) else { return };
+        let Some(Client::Member(room, _, user)) = self.clients.get(&sender) else { return };
         let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
-        self.relay(room, author, said, Some(sender));
+        self.relay(room, author, draft, Some(sender));
     }
 
     fn post(&mut self, post: Post) {
-        let Post { room, user, said, decided, reply } = post;
+        let Post { room, user, draft, decided, reply } = post;
         // Whoever sent it has lost patience, and was told that it is not said.
         if decided.swap(true, Ordering::AcqRel) {
             return;
         }
-        let id = self.relay(room.clone(), author(None, user.as_ref()), said, None);
+        let id = self.relay(room.clone(), author(None, user.as_ref()), draft, None);
         self.turn.posts.push((id, room, reply));
     }
 
@@ -232,10 +233,10 @@ impl Broadcaster {
         &mut self,
         room: RoomName,
         author: Author,
-        said: Said,
+        draft: Draft,
         sender: Option<ClientId>,
     ) -> MessageId {
-        let Said { content, reference, share } = said;
+        let Draft { content, reference, share } = draft;
         let id = self.history.number();
         self.turn.bytes += content.size() + EVENT_ITSELF;
         self.turn.shares.extend(share);
@@ -254,7 +255,7 @@ impl Broadcaster {
     }
 
     fn tell_typing(&mut self, id: ClientId) {
-        let Some(Home::Room(room, _, user)) = self.clients.get(&id) else { return };
+        let Some(Client::Member(room, _, user)) = self.clients.get(&id) else { return };
         let from = as_seen(id, user.as_deref());
         if let Some(members) = self.rooms.get_mut(room) {
             self.turn.begin(members, room);
@@ -293,20 +294,21 @@ impl Broadcaster {
     }
 
     fn answer(&mut self, id: ClientId, frames: Frames) {
-        let Some(Home::Room(room, dialect, _)) = self.clients.get(&id) else { return };
+        let Some(Client::Member(room, dialect, _)) = self.clients.get(&id) else { return };
         let (room, item) = (room.clone(), Item::Alone(id, *dialect, frames));
         self.turn.bytes += EVENT_ITSELF + item.bytes();
         self.take_down(&room, item);
     }
 
     fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { connection, room, hello, dialect, user, options, last } = newcomer;
+        let Newcomer { connection, room, joining } = newcomer;
+        let Joining { response_101, dialect, options, user, last } = joining;
         let id = connection.id();
         let outbox = Outbox::new(connection, options.slow.map(|pace| Slow { pace, dialect }));
         let user = self.as_of_now(user).map(Box::new);
-        self.clients.insert(id, Home::Room(room.clone(), dialect, user));
+        self.clients.insert(id, Client::Member(room.clone(), dialect, user));
         if self.stopping.is_some() {
-            return outbox.end(&[hello, goodbye()].concat(), &self.events);
+            return outbox.end(&[response_101, going_away()].concat(), &self.events);
         }
         self.rooms.entry(room.clone()).or_default();
         let seen = self.seen(id);
@@ -315,7 +317,7 @@ impl Broadcaster {
         self.turn.begin(members, &room);
         members.add(Member { id, dialect, outbox, arrival: None });
         let last = last.max(members.last());
-        let arrival = self.arrival(id, &room, dialect, hello, options.since, last);
+        let arrival = self.arrival(id, &room, dialect, response_101, options.since, last);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
@@ -325,12 +327,12 @@ impl Broadcaster {
         id: ClientId,
         room: &RoomName,
         dialect: Dialect,
-        hello: Vec<u8>,
+        response_101: Vec<u8>,
         since: Option<MessageId>,
         last: MessageId,
     ) -> Arrival {
         let welcome = (dialect == Dialect::V1).then(|| Box::new(self.welcome(id, room)));
-        let mut first = hello;
+        let mut first = response_101;
         let Some(since) = since else {
             if let Some(welcome) = welcome {
                 welcome.write(last, true, &mut first).expect("a vector takes everything");
@@ -361,15 +363,15 @@ impl Broadcaster {
         }
     }
 
-    fn add_echo(&mut self, outbox: Arc<EchoOutbox>) {
+    fn add_echo(&mut self, id: ClientId, goodbye: Goodbye) {
         if self.stopping.is_some() {
-            outbox.close(&goodbye());
+            goodbye(&going_away());
         }
-        self.clients.insert(outbox.id(), Home::Echo(outbox));
+        self.clients.insert(id, Client::Echo(goodbye));
     }
 
     fn remove(&mut self, id: ClientId, last_frames: Frames) {
-        let Some(Home::Room(room, ..)) = self.clients.remove(&id) else { return };
+        let Some(Client::Member(room, ..)) = self.clients.remove(&id) else { return };
         // No room: it was told to go when the server stopped.
         let Some(members) = self.rooms.get_mut(&room) else { return };
         self.turn.begin(members, &room);
@@ -382,12 +384,12 @@ impl Broadcaster {
     /// Calls the clients of a user as they are called now; `None`: as guests.
     fn rename(&mut self, id: UserId, user: Option<User>) {
         let mut renamed = Vec::new();
-        for (client, home) in &mut self.clients {
-            if let Home::Room(room, _, who) = home
+        for (id_of_client, client) in &mut self.clients {
+            if let Client::Member(room, _, who) = client
                 && who.as_ref().is_some_and(|who| who.id == id)
             {
                 *who = user.clone().map(Box::new);
-                renamed.push((room.clone(), as_seen(*client, who.as_deref())));
+                renamed.push((room.clone(), as_seen(*id_of_client, who.as_deref())));
             }
         }
         for (room, seen) in renamed {
@@ -420,13 +422,13 @@ impl Broadcaster {
     fn stop(&mut self) {
         self.end_turn();
         self.stopping = Some(Instant::now() + GOODBYE);
-        let close = goodbye();
+        let close = going_away();
         for member in self.rooms.drain().flat_map(|(_, members)| members.into_all()) {
             member.outbox.end(&close, &self.events);
         }
-        for home in self.clients.values() {
-            if let Home::Echo(outbox) = home {
-                outbox.close(&close);
+        for client in self.clients.values() {
+            if let Client::Echo(goodbye) = client {
+                goodbye(&close);
             }
         }
     }
@@ -445,7 +447,7 @@ impl Broadcaster {
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {
-        let Some(Home::Room(room, ..)) = self.clients.get(&id) else { return None };
+        let Some(Client::Member(room, ..)) = self.clients.get(&id) else { return None };
         self.rooms.get_mut(room)?.find(id)
     }
 
@@ -454,9 +456,9 @@ impl Broadcaster {
     }
 }
 
-fn seen(clients: &HashMap<ClientId, Home>, id: ClientId) -> v1::MemberInfo {
+fn seen(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo {
     match clients.get(&id) {
-        Some(Home::Room(_, _, user)) => as_seen(id, user.as_deref()),
+        Some(Client::Member(_, _, user)) => as_seen(id, user.as_deref()),
         _ => as_seen(id, None),
     }
 }
@@ -471,6 +473,6 @@ impl Turn {
 }
 
 /// "An endpoint is going away, such as a server going down" (RFC 6455 §7.4.1).
-fn goodbye() -> Vec<u8> {
+fn going_away() -> Vec<u8> {
     frame::close(CloseCode::Away, "the server is stopping")
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::outbox::EchoOutbox;
 use crate::net::connection::{ClientId, Connection};
 use crate::protocol::address::{JoinOptions, RoomName};
 use crate::protocol::dialect::Dialect;
@@ -34,9 +33,9 @@ pub enum Event {
     Joined(Box<Newcomer>),
     /// A client of the echo. It writes its own answers; the broadcaster only counts it and says
     /// goodbye to it.
-    EchoJoined(Arc<EchoOutbox>),
+    EchoJoined(ClientId, Goodbye),
     /// A message for everyone in the sender's room.
-    Said(ClientId, Box<Said>),
+    Said(ClientId, Box<Draft>),
     /// A message for a room, from somebody who is in none.
     Posted(Box<Post>),
     /// The client's user is writing.
@@ -60,27 +59,36 @@ pub enum Event {
     Stopped,
 }
 
+/// Sends a Close frame to a client of the echo, without waiting.
+pub type Goodbye = Box<dyn Fn(&[u8]) + Send>;
+
+/// What a handshake has settled about a client, on its way to the broadcaster.
+pub struct Joining {
+    /// The bytes of the 101 answer, which the broadcaster sends as the client's first bytes:
+    /// whoever has read it misses nothing from then on.
+    pub response_101: Vec<u8>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// What it asks for in its address.
+    pub options: JoinOptions,
+    /// Who it is; `None`: a guest.
+    pub user: Option<User>,
+    /// The newest message of the room when the client came to the door.
+    pub last: MessageId,
+}
+
 /// A client that joins a room.
 pub struct Newcomer {
     /// What the broadcaster sends to.
     pub connection: Arc<Connection>,
     /// The room it is in until it leaves.
     pub room: RoomName,
-    /// The bytes of the 101 answer, which the broadcaster sends as the client's first bytes:
-    /// whoever has read it misses nothing from then on.
-    pub hello: Vec<u8>,
-    /// What it dialect.
-    pub dialect: Dialect,
-    /// Who it is; `None`: a guest.
-    pub user: Option<User>,
-    /// What it asks for in its address.
-    pub options: JoinOptions,
-    /// The newest message of the room when the client came to the door.
-    pub last: MessageId,
+    /// What its handshake has settled.
+    pub joining: Joining,
 }
 
 /// A message on its way to the broadcaster.
-pub struct Said {
+pub struct Draft {
     /// What is said.
     pub content: Content,
     /// The sender's own mark, to be given back to it.
@@ -96,7 +104,7 @@ pub struct Post {
     /// By whom; `None`: a guest.
     pub user: Option<User>,
     /// What.
-    pub said: Said,
+    pub draft: Draft,
     /// Set by whoever comes first: the broadcaster, which then says it, or the one who waits for
     /// the receipt and has lost patience; then it is not said, and may be said again.
     pub decided: Arc<AtomicBool>,
@@ -155,7 +163,7 @@ impl Events {
     /// Hands over a message; blocks while too much waits.
     pub fn say(&self, client: ClientId, content: Content, reference: Option<String>) {
         let share = self.share(content.size());
-        self.send(Event::Said(client, Box::new(Said { content, reference, share })));
+        self.send(Event::Said(client, Box::new(Draft { content, reference, share })));
     }
 
     /// Hands over a message from no client, and waits until it is kept and sent; `None` if the
@@ -170,8 +178,8 @@ impl Events {
     ) -> Option<PostOutcome> {
         let (reply, receipt) = bounded(1);
         let share = self.share(content.size());
-        let (said, decided) = (Said { content, reference: None, share }, Arc::default());
-        let post = Post { room, user, said, decided: Arc::clone(&decided), reply };
+        let (draft, decided) = (Draft { content, reference: None, share }, Arc::default());
+        let post = Post { room, user, draft, decided: Arc::clone(&decided), reply };
         self.sender.send_timeout(Event::Posted(Box::new(post)), patience).ok()?;
         if let Ok(outcome) = receipt.recv_timeout(patience) {
             return Some(outcome);

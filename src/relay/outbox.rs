@@ -15,13 +15,13 @@
 //!
 //! A newcomer who asks for the past begins behind: its writer first reads and sends that (`replay`).
 //!
-//! [`Outbox`] is used by the broadcaster alone, [`Writer`] runs on `writer-7`, and [`EchoOutbox`]
-//! belongs to a client that no room sends to.
+//! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on `writer-7`. Not here: a client
+//! of the echo, who writes its own answers.
 
 use std::cell::OnceCell;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::events::{Event, Events};
 use super::replay::{COLLECTED, IN_HAND, Replay};
-use crate::net::connection::{ClientId, Connection, Sent, timed_out};
+use crate::net::connection::{Connection, Sent, timed_out};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
 
@@ -343,48 +343,5 @@ fn give_up(connection: &Connection, error: &io::Error) {
     } else {
         log::debug!("{}: sending failed: {error}", connection.id());
         connection.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-/// The way out of a client of the echo. Its own thread writes, straight to the socket and
-/// blocking, for nobody waits but itself. The lock is there for one moment only: when the server
-/// stops, the broadcaster says goodbye, between two of the client's own writes.
-pub struct EchoOutbox {
-    connection: Arc<Connection>,
-    /// A Close frame has left, and nothing may follow it (RFC 6455 §5.5.1); or half a frame has,
-    /// and nothing can.
-    closed: Mutex<bool>,
-}
-
-impl EchoOutbox {
-    /// A way out for a new client of the echo.
-    pub fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, closed: Mutex::new(false) }
-    }
-
-    /// Whose it is.
-    pub fn id(&self) -> ClientId {
-        self.connection.id()
-    }
-
-    /// Sends whole frames; called by the client's own thread.
-    ///
-    /// # Errors
-    /// The client took nothing for [`crate::net::connection::STALLED`], or is gone. Some of the bytes may
-    /// have left, so nothing can be sent behind them.
-    pub fn send(&self, frames: &[u8]) -> io::Result<()> {
-        let mut closed = self.closed.lock().expect("nothing panics while holding it");
-        if *closed {
-            return Ok(());
-        }
-        self.connection.send_all(frames).inspect_err(|_| *closed = true)
-    }
-
-    /// Sends a Close frame without waiting; called by the broadcaster. A client that is just
-    /// being written to gets none: if it does not read on, it is cut off with the rest.
-    pub fn close(&self, frame: &[u8]) {
-        if let Ok(mut closed) = self.closed.try_lock() {
-            *closed = self.connection.send_now(frame).is_ok_and(|sent| sent != Sent::Part(0));
-        }
     }
 }

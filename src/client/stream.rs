@@ -6,21 +6,15 @@
 //! as an event to the broadcaster, the only one that writes to a member's socket.
 //!
 //! The keepalive is here too, for its clock is the read's own timeout. Not here: what messages
-//! and errors mean (`client`). Runs on the client's own thread.
+//! (`dispatch`) and errors (`closing`) mean. Runs on the client's own thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tungstenite::Message;
-use tungstenite::protocol::frame::coding::Data;
-
+use super::dispatch::Output;
 use crate::net::connection::{Connection, timed_out};
-use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::v1::{Action, Announced, ServerEvent};
-use crate::relay::events::{Event, Events};
-use crate::relay::outbox::EchoOutbox;
 
 /// What a client is waited for with, in bytes, on the stack.
 const QUIET: usize = 1 << 10;
@@ -29,10 +23,6 @@ const QUIET: usize = 1 << 10;
 /// before the next wait: an idle client holds no buffer, whatever it has sent before.
 const BUSY: usize = 32 << 10;
 
-/// A client is told to be writing this often at most, until it has said something. One that tells
-/// more would cost all the others more than it costs itself.
-const TYPING: Duration = Duration::from_secs(2);
-
 /// Fragments that one message may come in. Empty ones would otherwise never end.
 const FRAGMENTS: usize = 65_536;
 
@@ -40,9 +30,9 @@ const FRAGMENTS: usize = 65_536;
 const FRAME_HEADER: usize = 6;
 
 /// One client's stream, for reading in and for its own frames out.
-pub struct Feed {
+pub struct ClientStream {
     connection: Arc<Connection>,
-    way: Way,
+    output: Output,
     /// Bytes read from the socket ahead of tungstenite.
     ahead: Vec<u8>,
     /// How many of them tungstenite has had.
@@ -59,26 +49,19 @@ pub struct Feed {
     allowance: usize,
     /// Bytes read since the last message.
     spent: usize,
-    /// What `wsroom.v1` has announced: the next message is binary. Boxed: it is rarely there.
-    announced: Option<Box<Announced>>,
-    /// When the others were last told that this client's user is writing.
-    typed: Option<Instant>,
 }
 
-/// Where this client's frames leave.
-pub enum Way {
-    /// Its messages and its own frames go to the broadcaster.
-    Room(Events, Dialect),
-    /// Both go back to the client.
-    Echo(Arc<EchoOutbox>),
-}
-
-impl Feed {
+impl ClientStream {
     /// `idle` and `message_size` (in bytes) are the client's limits.
-    pub fn new(connection: Arc<Connection>, way: Way, idle: Duration, message_size: usize) -> Self {
+    pub fn new(
+        connection: Arc<Connection>,
+        output: Output,
+        idle: Duration,
+        message_size: usize,
+    ) -> Self {
         Self {
             connection,
-            way,
+            output,
             ahead: Vec::new(),
             taken: 0,
             collected: Vec::new(),
@@ -87,8 +70,6 @@ impl Feed {
             timeout: None,
             allowance: message_size + FRAGMENTS * FRAME_HEADER,
             spent: 0,
-            announced: None,
-            typed: None,
         }
     }
 
@@ -97,50 +78,20 @@ impl Feed {
         self.silent
     }
 
-    /// Relays a message, or takes note of a control frame.
-    ///
-    /// # Errors
-    /// The echo's client takes nothing any more.
-    #[inline(never)] // Its stack is not needed while the client waits.
-    pub fn pass_on(&mut self, message: Message) -> io::Result<()> {
-        match message {
-            Message::Text(text) => self.relay(Data::Text, text.as_bytes()),
-            Message::Binary(payload) => self.relay(Data::Binary, &payload),
-            // tungstenite has written the pong. They may come inside a fragmented message, so
-            // only their own bytes are forgiven.
-            Message::Ping(payload) | Message::Pong(payload) => {
-                self.spent = self.spent.saturating_sub(payload.len() + FRAME_HEADER);
-                Ok(())
-            }
-            Message::Close(_) | Message::Frame(_) => Ok(()),
-        }
+    /// Where this client's frames leave.
+    pub fn output(&self) -> &Output {
+        &self.output
     }
 
-    fn relay(&mut self, kind: Data, payload: &[u8]) -> io::Result<()> {
+    /// A message is whole: its fragments are no longer counted.
+    pub fn ends_message(&mut self) {
         self.spent = 0;
-        if let Way::Echo(_) = self.way {
-            return frame::write(&mut self.collected, kind, payload);
-        }
-        // A pong to a ping from before this message goes out before it.
-        self.deliver()?;
-        let Way::Room(events, dialect) = &self.way else { return Ok(()) };
-        let announced = self.announced.take().map(|it| *it);
-        let action = dialect.read(kind, payload, announced);
-        let id = self.connection.id();
-        match action {
-            Ok(Action::Say(content, reference)) => {
-                self.typed = None;
-                events.say(id, content, reference);
-            }
-            Ok(Action::Announce(it)) => self.announced = Some(Box::new(it)),
-            Ok(Action::Type) if self.typed.is_some_and(|typed| typed.elapsed() < TYPING) => {}
-            Ok(Action::Type) => {
-                self.typed = Some(Instant::now());
-                events.send(Event::Typing(id));
-            }
-            Err(complaint) => events.answer(id, ServerEvent::Error(&complaint).frame()),
-        }
-        Ok(())
+    }
+
+    /// A control frame may come inside a fragmented message, so its own bytes are not counted, and
+    /// only these.
+    pub fn forgives(&mut self, payload: usize) {
+        self.spent = self.spent.saturating_sub(payload + FRAME_HEADER);
     }
 
     /// Reads what the socket has. tungstenite alone would keep a large buffer for each idle client
@@ -179,12 +130,12 @@ impl Feed {
         if self.collected.is_empty() {
             return Ok(());
         }
-        match &self.way {
-            Way::Room(events, _) => {
+        match &self.output {
+            Output::Room(events, _) => {
                 let bytes = std::mem::take(&mut self.collected);
                 events.answer(self.connection.id(), bytes);
             }
-            Way::Echo(outbox) => {
+            Output::Echo(outbox) => {
                 outbox.send(&self.collected)?;
                 self.collected.clear();
                 self.collected.shrink_to(QUIET);
@@ -197,7 +148,7 @@ impl Feed {
     /// member is sent it by the broadcaster, the echo's client here and now.
     pub fn last_words(&mut self, close: &[u8]) -> Vec<u8> {
         self.collected.extend_from_slice(close);
-        if let Way::Echo(outbox) = &self.way {
+        if let Output::Echo(outbox) = &self.output {
             let _ = outbox.send(&self.collected);
             self.connection.finish();
         }
@@ -231,7 +182,7 @@ impl Feed {
     }
 }
 
-impl Read for Feed {
+impl Read for ClientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.ahead.len() {
             self.read_ahead()?;
@@ -245,7 +196,7 @@ impl Read for Feed {
     }
 }
 
-impl Write for Feed {
+impl Write for ClientStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.collected.extend_from_slice(bytes);
         Ok(bytes.len())
