@@ -1,7 +1,8 @@
-//! The map. Read in this order: `scenario` (what is done) · `trial` (once: start, connect, drive,
-//! read the meters, stop) · `figures` and `row` (rounds, medians, ratios) · `report` (the table) and
-//! `json` · `contender` (who is driven), `credentials` and `pem` (its certificate), `destination` (what clients
-//! know of it) · `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the six
+//! The map. Read in this order: `scenario` and `scenarios` (what is done) · `effort` (how long, how
+//! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
+//! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who is
+//! driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
+//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the six
 //! loads · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
 //! `latency` (what is in a message and what became of it) · `system` (CPU, memory, machine).
 //!
@@ -11,10 +12,14 @@
 
 mod options;
 mod scenario;
+mod scenarios;
+mod effort;
 mod trial;
 mod figures;
 mod row;
 mod report;
+mod note;
+mod cell;
 mod json;
 mod contender;
 mod credentials;

@@ -4,9 +4,9 @@ use std::io;
 
 use clap::Parser;
 
+use super::effort::Effort;
 use super::floor::Manner;
 use super::scenario::Scenario;
-use super::trial::Effort;
 
 /// What relaying costs in wsroom, beside the least that it can cost on this machine.
 ///
