@@ -2,11 +2,11 @@
 //! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
 //! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who is
 //! driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
-//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the six
-//! loads · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
+//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the eight
+//! loads (`pages` are those of `rejoin`), `many_rooms` · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
 //! `latency` (what is in a message and what became of it) · `system` (CPU, memory, machine).
 //!
-//! One thread drives all clients; server and floor are processes of their own. Everything listens
+//! One thread drives all clients whose latency is measured; server and floor are processes of their own. Everything listens
 //! on 127.0.0.1, on a port that the system picks, and everything ends: runs after their time and
 //! at most ten seconds of patience, processes with the trial that started them.
 
@@ -30,6 +30,10 @@ mod floor_peer;
 mod load;
 mod paced;
 mod mud;
+mod pings;
+mod rejoin;
+mod pages;
+mod many_rooms;
 mod storm;
 mod echo;
 mod churn;
@@ -79,7 +83,8 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     let scenarios = options.scenarios()?;
     let machine = system::machine();
     eprintln!("{machine}");
-    let rows: Vec<_> = scenarios.iter().map(|scenario| row(scenario, options)).collect();
+    let sized = scenarios.iter().map(|scenario| options.effort().sized(scenario));
+    let rows: Vec<_> = sized.map(|scenario| row(&scenario, options)).collect();
     match options.format() {
         Format::Table => print!("{machine}\n\n{}", report::table(&rows)),
         Format::Json => println!("{:#}", json::report(&machine, &rows)),

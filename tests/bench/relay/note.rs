@@ -2,7 +2,7 @@
 
 use super::cell::{cell, count, percent, ratio};
 use super::contender::Contender;
-use super::figures;
+use super::figures::{self, Figure};
 use super::row::Row;
 use super::scenario::{Keeps, Traffic};
 
@@ -20,8 +20,11 @@ pub fn note(row: &Row) -> String {
 }
 
 fn special(row: &Row) -> Option<String> {
-    if row.scenario.keeps == Keeps::InAFile {
+    if row.of(Contender::Forgetful).is_some() {
         return kept(row);
+    }
+    if let Keeps::ManyRooms(rooms) = row.scenario.keeps {
+        return Some(format!("{rooms} rooms; {}", latencies(row)));
     }
     match row.scenario.traffic {
         Traffic::Echo { .. } => {
@@ -42,9 +45,41 @@ fn special(row: &Row) -> Option<String> {
         Traffic::Storm => {
             Some(format!("{} server CPU", percent(row.server(figures::server_percent))))
         }
+        Traffic::Pings { .. } => Some(format!(
+            "{}; {} server CPU",
+            latencies(row),
+            percent(row.server(figures::server_percent)),
+        )),
+        Traffic::Rejoin(_) => Some(rejoin(row)),
         Traffic::Paced(_) => tls(row),
         Traffic::Churn => None,
     }
+}
+
+/// How long messages took, and beside that how long where nothing hinders them.
+fn latencies(row: &Row) -> String {
+    let beside = |name: &str, figure: Figure| {
+        format!(
+            "{name} {} beside {} ({})",
+            cell(row.server(figure)),
+            cell(row.median(Contender::Unhindered, figure)),
+            ratio(row.ratio(Contender::Unhindered, figure)),
+        )
+    };
+    let figures =
+        [("p50", figures::p50 as Figure), ("p99", figures::p99), ("worst", figures::worst)];
+    figures.map(|(name, figure)| beside(name, figure)).join(", ")
+}
+
+fn rejoin(row: &Row) -> String {
+    let pages = row.scenario.clients - row.scenario.senders;
+    format!(
+        "{}; {} of {pages} told all, after {} ms; {} MiB more resident at most",
+        latencies(row),
+        count(row.server(figures::extra)),
+        cell(row.server(figures::settled)),
+        cell(row.server(figures::driven_growth)),
+    )
 }
 
 fn tls(row: &Row) -> Option<String> {

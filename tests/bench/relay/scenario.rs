@@ -34,6 +34,12 @@ pub enum Traffic {
     Paced(Pace),
     /// As `Paced`, with some clients in the room that do not read.
     Mud(Pace),
+    /// The first client alone in its room, as `Paced`; the others in one large room, in which so
+    /// many ping and talk as fast as they are taken.
+    Pings { pace: Pace, pingers: usize },
+    /// The senders as `Paced`, in a room with a long history; the others come all at once and read
+    /// that.
+    Rejoin(Pace),
     /// As fast as it is taken.
     Storm,
     /// Each client sends again what comes back, with so many messages under way.
@@ -42,6 +48,18 @@ pub enum Traffic {
     Churn,
     /// Connected and silent.
     Idle,
+}
+
+impl Traffic {
+    /// At which pace those talk whose latency is measured.
+    pub fn pace(self) -> Option<Pace> {
+        match self {
+            Self::Paced(pace) | Self::Mud(pace) | Self::Pings { pace, .. } | Self::Rejoin(pace) => {
+                Some(pace)
+            }
+            Self::Storm | Self::Echo { .. } | Self::Churn | Self::Idle => None,
+        }
+    }
 }
 
 /// What clients speak below WebSocket.
@@ -58,6 +76,8 @@ pub enum Keeps {
     AsUsual,
     /// The last messages, in a file.
     InAFile,
+    /// The last messages, in a file in which there are already so many rooms with one message each.
+    ManyRooms(usize),
     Nothing,
 }
 

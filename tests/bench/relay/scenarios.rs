@@ -11,6 +11,7 @@ use Contender::{Floor, Forgetful, Plain, Server, Unhindered};
 /// Floors that a scenario is put beside. One that joins does so only where messages wait.
 const ONE_SEND: &[Contender] = &[Server, Floor(Manner::OneSendEach)];
 const JOINED: &[Contender] = &[Server, Floor(Manner::Joined)];
+const UNHINDERED: &[Contender] = &[Server, Unhindered];
 const BOTH: &[Contender] = &[Server, Floor(Manner::OneSendEach), Floor(Manner::Joined)];
 
 impl Scenario {
@@ -35,6 +36,10 @@ impl Scenario {
             Self { name: "kept-fanout", ..Self::fanout("fanout-10", 10, 64).kept() },
             Self { name: "kept-storm", ..Self::storm().kept() },
             Self { name: "kept-table", ..Self::table().kept() },
+            Self::pings(),
+            Self::rejoin(),
+            Self { name: "rejoin-kept", keeps: Keeps::InAFile, ..Self::rejoin() },
+            Self::many_rooms(),
         ]
     }
 
@@ -127,7 +132,26 @@ impl Scenario {
     /// `fanout-1000` again, beside itself without the clients that do not read.
     fn mud() -> Self {
         let traffic = Traffic::Mud(Pace { per_second: 100, turns: Turns::Together });
-        let contenders = &[Server, Unhindered];
-        Self { traffic, contenders, ..Self::fanout("mud", 1000, 64) }
+        Self { traffic, contenders: UNHINDERED, ..Self::fanout("mud", 1000, 64) }
+    }
+
+    /// One alone, beside herself while nobody pings in the room of 500.
+    fn pings() -> Self {
+        let pace = Pace { per_second: 100, turns: Turns::Together };
+        let (traffic, contenders) = (Traffic::Pings { pace, pingers: 1 }, UNHINDERED);
+        Self { traffic, contenders, ..Self::fanout("pings", 501, 64) }
+    }
+
+    /// Ten talk while 1,000 come back, beside themselves while nobody does.
+    fn rejoin() -> Self {
+        let traffic = Traffic::Rejoin(Pace { per_second: 10, turns: Turns::Spread });
+        let all = Self::fanout("rejoin", 10 + 1000, 256);
+        Self { senders: 10, traffic, contenders: UNHINDERED, ..all }
+    }
+
+    /// One alone, beside herself on a server whose file is new.
+    fn many_rooms() -> Self {
+        let keeps = Keeps::ManyRooms(200_000);
+        Self { keeps, contenders: UNHINDERED, ..Self::fanout("many-rooms", 1, 64) }
     }
 }

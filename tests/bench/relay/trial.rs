@@ -26,36 +26,43 @@ pub struct Trial {
     /// Latency within which half of the messages, and 99 of 100, were heard.
     pub p50: Option<Duration>,
     pub p99: Option<Duration>,
+    /// Of the message that took longest.
+    pub worst: Option<Duration>,
     pub faults: Faults,
     /// CPU time of the server, and of the load.
     pub cpu: Duration,
     pub load_cpu: Duration,
     /// Resident memory of the server in bytes: before the first client, when all were there, and
-    /// the most there ever was.
+    /// the most there ever was, and in the drive.
     pub empty: u64,
     pub filled: u64,
     pub peak: u64,
+    pub peak_driven: u64,
     /// Segments that the server sent, where they are counted: in `echo`.
     pub segments: Option<u64>,
     /// Encrypted records that the clients heard; 0 where there is no TLS.
     pub records: u64,
     /// CPU time of encrypting one record and nothing else, measured after the drive.
     pub encryption: Option<Duration>,
+    /// See [`Load::settled`].
+    pub settled: Option<Duration>,
     pub extra: Option<(&'static str, u64)>,
 }
 
 impl Trial {
     pub fn run(scenario: &Scenario, contender: Contender, effort: &Effort) -> io::Result<Self> {
-        let scenario = &seen_by(contender, scenario);
-        let server = contender.start(scenario, effort.options_for(scenario))?;
+        let (asked, scenario) = (scenario, &seen_by(contender, scenario));
+        let server = contender.start(scenario, effort.options_for(asked))?;
         let empty = system::resident(server.process())?;
         let mut load = load::connect(scenario, &server.destination())?;
-        load.run(effort.warm_up_of(scenario))?;
+        load.warm_up(effort.warm_up_of(asked))?;
         let before = Meters::read(&server, &*load, scenario)?;
-        let tally = load.run(effort.drive_of(scenario))?;
+        // From here on the highest mark is the drive's own.
+        system::forget_peak(server.process())?;
+        let tally = load.run(effort.drive_of(asked))?;
         let after = Meters::read(&server, &*load, scenario)?;
         let mut trial = Self::reckon(tally, &before, &after);
-        (trial.clients, trial.empty) = (scenario.clients, empty);
+        (trial.clients, trial.empty, trial.settled) = (scenario.clients, empty, load.settled());
         if scenario.transport == Transport::Tls && trial.deliveries > 0 {
             trial.encryption = Some(encryption::cost_of_record(scenario)?);
         }
@@ -71,10 +78,12 @@ impl Trial {
             elapsed,
             p50: latency.within(0.5),
             p99: latency.within(0.99),
+            worst: latency.within(1.0),
             cpu: after.cpu.saturating_sub(before.cpu),
             load_cpu: after.load_cpu.saturating_sub(before.load_cpu),
             filled: before.resident,
-            peak: after.peak,
+            peak: before.peak.max(after.peak),
+            peak_driven: after.peak,
             segments: after.segments.zip(before.segments).map(|(after, before)| after - before),
             records: after.records - before.records,
             ..Self::default()
@@ -88,6 +97,14 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
         (Contender::Unhindered, Traffic::Mud(pace)) => {
             Scenario { traffic: Traffic::Paced(pace), ..scenario.clone() }
         }
+        (Contender::Unhindered, Traffic::Pings { pace, .. }) => {
+            Scenario { traffic: Traffic::Pings { pace, pingers: 0 }, ..scenario.clone() }
+        }
+        (Contender::Unhindered, Traffic::Rejoin(_)) => {
+            Scenario { clients: scenario.senders, ..scenario.clone() }
+        }
+        // Without the rooms.
+        (Contender::Unhindered, _) => Scenario { keeps: Keeps::InAFile, ..scenario.clone() },
         (Contender::Forgetful, _) => Scenario { keeps: Keeps::Nothing, ..scenario.clone() },
         (Contender::Plain, _) => Scenario { transport: Transport::Plain, ..scenario.clone() },
         _ => scenario.clone(),
