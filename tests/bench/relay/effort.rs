@@ -25,7 +25,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Some minutes for everything.
+    /// Under ten minutes for everything.
     pub const FULL: Self = Self {
         rounds: 5,
         warm_up: Duration::from_millis(100),

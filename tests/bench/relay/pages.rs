@@ -17,7 +17,7 @@ use super::scenario::Scenario;
 use super::stamp::Stamp;
 
 /// How long all of them may take together.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(180);
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -55,8 +55,11 @@ struct Page {
     /// The newest message that it has heard.
     newest: i64,
     ledger: Ledger,
-    /// The server has said that something is missing.
-    is_part: bool,
+    /// Who told the past, and how many messages that were.
+    teller: usize,
+    messages: u32,
+    /// What the server has said of it.
+    complete: Option<bool>,
     /// Events that are none, and messages behind a newer one.
     faults: Faults,
     state: State,
@@ -77,7 +80,7 @@ pub fn read(past: &Past, pages: usize, server: &Destination) -> io::Result<Readi
     for place in 0..pages {
         crowd.seat(place, server, &past.path)?;
     }
-    let mut pages: Vec<_> = (0..pages).map(|_| Page::new(&past.scenario)).collect();
+    let mut pages: Vec<_> = (0..pages).map(|_| Page::new(past)).collect();
     let (mut left, mut last) = (pages.len(), start);
     while left > 0 && last.elapsed() < PATIENCE && start.elapsed() < LIMIT {
         for event in 0..crowd.wait(TICK)? {
@@ -93,33 +96,34 @@ pub fn read(past: &Past, pages: usize, server: &Destination) -> io::Result<Readi
         }
     }
     let mut reading = Reading { took: last - start, ..Reading::default() };
-    pages.iter().for_each(|page| reading.add(page, past));
+    pages.iter().for_each(|page| reading.add(page));
     Ok(reading)
 }
 
 impl Reading {
-    fn add(&mut self, page: &Page, past: &Past) {
+    fn add(&mut self, page: &Page) {
         self.faults += page.faults;
         self.faults += ledger::faults([&page.ledger]);
         self.faults.lost += page.ledger.missed_later;
-        if page.state != State::Done {
-            let heard = page.ledger.heard(past.scenario.senders);
-            self.faults.lost += u64::from(past.messages.saturating_sub(heard)).max(1);
-        } else if page.ledger.missed_at_first == 0 {
-            self.whole += 1;
-        } else if !page.is_part {
-            self.faults.lost += page.ledger.missed_at_first;
+        match (page.state, page.lacks()) {
+            (State::Done, 0) => self.whole += 1,
+            (State::Done, _) if page.complete == Some(false) => {}
+            // It lacks what came after that too, which nobody has counted.
+            (_, lacks) => self.faults.lost += lacks.max(1),
         }
     }
 }
 
 impl Page {
-    fn new(scenario: &Scenario) -> Self {
+    fn new(past: &Past) -> Self {
+        let teller = past.scenario.senders;
         Self {
             last: None,
             newest: 0,
-            ledger: Ledger::new(0, 1, scenario.senders + 1),
-            is_part: false,
+            ledger: Ledger::new(0, 1, teller + 1),
+            teller,
+            messages: past.messages,
+            complete: None,
             faults: Faults::default(),
             state: State::Reading,
         }
@@ -134,10 +138,23 @@ impl Page {
                 self.state = State::Gone;
             }
         }
-        if self.last.is_some_and(|last| self.newest >= last) {
+        if self.state == State::Reading && self.has_past() {
             self.state = State::Done;
         }
         Ok(())
+    }
+
+    /// Whether it has the newest message, and all others or the server's word on what is missing:
+    /// some versions give that first, and some last.
+    fn has_past(&self) -> bool {
+        let all_or_told = self.lacks() == 0 || self.complete.is_some();
+        self.last.is_some_and(|last| self.newest >= last) && all_or_told
+    }
+
+    /// Messages that are not there from the beginning of the past on, and at its end.
+    fn lacks(&self) -> u64 {
+        let heard = self.ledger.heard(self.teller);
+        self.ledger.missed_at_first + u64::from(self.messages.saturating_sub(heard))
     }
 
     /// Reads on, so that the server is not held up, for as long as it likes.
@@ -151,7 +168,7 @@ impl Page {
             return;
         };
         self.last = self.last.or(event.last);
-        self.is_part |= event.complete == Some(false);
+        self.complete = event.complete.or(self.complete);
         if let (Some(id), Some(text)) = (event.id, event.text) {
             self.faults.reordered += u64::from(id <= self.newest);
             self.newest = id;
