@@ -2,13 +2,15 @@
 //! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
 //! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who is
 //! driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
-//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the eight
-//! loads (`pages` are those of `rejoin`), `many_rooms` · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
-//! `latency` (what is in a message and what became of it) · `system` (CPU, memory, machine).
+//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `many_rooms` (a file, before it is
+//! measured) · `load` and the eight loads (`pages` come back in `rejoin`) · `crowd`, `connection`,
+//! `session`, `records`, `frame` (clients) · `stamp`, `ledger`, `latency` (what is in a message and
+//! what became of it) · `system` (CPU, memory, machine).
 //!
-//! One thread drives all clients whose latency is measured; server and floor are processes of their own. Everything listens
-//! on 127.0.0.1, on a port that the system picks, and everything ends: runs after their time and
-//! at most ten seconds of patience, processes with the trial that started them.
+//! One thread drives all clients whose latency is measured; server and floor are processes of their
+//! own. Everything listens on 127.0.0.1, on a port that the system picks, and everything ends: runs
+//! after their time and at most ten seconds of patience (pages after three minutes at most),
+//! processes with the trial that started them.
 
 mod options;
 mod scenario;
