@@ -1,8 +1,8 @@
 //! What every load can do, whoever it drives.
 //!
-//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`,
-//! `pings`, `rejoin`). All run on one thread, the main one; the last two have a second one for those
-//! whose latency is not measured.
+//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `pings`, `rejoin`).
+//! All run on one thread, the main one; the last two have a second one for those whose latency is
+//! not measured.
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The map. Read in this order: `scenario` and `scenarios` (what is done) · `effort` (how long, how
 //! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
-//! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who is
-//! driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
+//! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who
+//! is driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
 //! `floor`, `floor_peer`, `encryption` (the least it can cost) · `many_rooms` (a file, before it is
 //! measured) · `load` and the eight loads (`pages` come back in `rejoin`) · `crowd`, `connection`,
 //! `session`, `records`, `frame` (clients) · `stamp`, `ledger`, `latency` (what is in a message and

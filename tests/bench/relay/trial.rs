@@ -2,7 +2,8 @@
 //!
 //! Meters are read while the server is at rest: before the first message, and after the last has
 //! been heard. A short drive before that warms up caches, buffers and congestion windows, and
-//! counts for nothing but its faults. Not here: how long (see `effort`), rounds and medians (`row`).
+//! counts for nothing but its faults. Many rooms have none, and a pinging member is never at rest.
+//! Not here: how long (see `effort`), rounds and medians (`row`).
 
 use std::io;
 use std::time::Duration;
