@@ -142,7 +142,7 @@ impl Handover {
         let is_head = request.method == "HEAD";
         let question = Question { head, body, is_head, answer };
         if self.questions.send_deadline(question, deadline).is_err() {
-            return crowded();
+            return crowded("Too many pages are being asked for: try again soon.");
         }
         match answered.recv_timeout(PATIENCE) {
             Ok(answer) => answer,
@@ -152,9 +152,8 @@ impl Handover {
     }
 }
 
-fn crowded() -> Answer {
-    Answer::refusal(503, "Too many pages are being asked for: try again soon.")
-        .with("Retry-After", "2")
+fn crowded(sentence: &str) -> Answer {
+    Answer::refusal(503, sentence).with("Retry-After", "2")
 }
 
 /// Nobody knows what becomes of a request whose answer is late.
@@ -241,7 +240,7 @@ impl Line {
             Some(share) => Ok(answer.with_body(whole(here, length, &mut rest)?).with_share(share)),
             None => {
                 io::copy(&mut rest, &mut io::sink())?;
-                Ok(crowded())
+                Ok(crowded("Too many long answers are under way: try again soon."))
             }
         }
     }
