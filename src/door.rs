@@ -95,7 +95,7 @@ impl Door {
         }
     }
 
-    /// Dialect TLS with whoever begins with it. A plain request goes on, to be told where to ask.
+    /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
     pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<(), Nothing> {
         let first = connection.first_byte(deadline).map_err(|_| Nothing::Gone)?;
         if first != Some(tls::FIRST_BYTE) {
@@ -103,7 +103,7 @@ impl Door {
         }
         let outcome = match &self.certificate {
             Some(certificate) => connection.secure(certificate.config(), deadline),
-            None => Err(io::Error::other("it dialect TLS, and --tls-cert is not given")),
+            None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
         };
         outcome.map_err(|error| {
             let (id, peer) = (connection.id(), connection.peer());
@@ -271,11 +271,11 @@ fn over_there(request: &Request) -> Answer {
     let Some(host) = host else {
         return Answer::refusal(
             400,
-            "This port dialect https, and the Host field is not a host and a port.",
+            "This port speaks https, and the Host field is not a host and a port.",
         );
     };
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    Answer::refusal(308, "This port dialect https.")
+    Answer::refusal(308, "This port speaks https.")
         .with("Location", &format!("https://{host}{}{query}", request.path))
         .with("Cache-Control", "no-store")
 }

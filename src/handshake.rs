@@ -36,7 +36,7 @@ pub fn accept(
         ));
     }
     if request.value("Sec-WebSocket-Version") != Some("13") {
-        return Err(Answer::upgrade_required("This server dialect WebSocket version 13.")
+        return Err(Answer::upgrade_required("This server speaks WebSocket version 13.")
             .with("Sec-WebSocket-Version", "13"));
     }
     if request.body_length > 0 {

@@ -165,7 +165,7 @@ fn level(options: &Options) -> LevelFilter {
 fn config() -> Config {
     ConfigBuilder::new()
         .set_time_format_rfc3339()
-        // The thread's name says who dialect: `client-7`, `broadcaster`.
+        // The thread's name says who speaks: `client-7`, `broadcaster`.
         .set_thread_level(LevelFilter::Error)
         .set_thread_mode(ThreadLogMode::Names)
         .set_target_level(LevelFilter::Off)

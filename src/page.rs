@@ -51,7 +51,7 @@ const FILES: [File; 11] = [
     file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
     file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
-    file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
+    file!("/wire.js", "wire.js", "text/javascript; charset=utf-8"),
     file!("/style.css", "style.css", "text/css; charset=utf-8"),
     file!("/favicon.svg", "favicon.svg", "image/svg+xml"),
 ];

@@ -174,7 +174,7 @@ fn malformed(error: Error, bytes: &[u8]) -> Answer {
     match error {
         Error::TooManyHeaders => Answer::refusal(431, "There are over 100 header fields."),
         Error::Version if names_other_version(bytes) => {
-            Answer::refusal(505, "This server dialect HTTP/1.1 (and 1.0).")
+            Answer::refusal(505, "This server speaks HTTP/1.1 (and 1.0).")
         }
         Error::Version | Error::Token | Error::NewLine | Error::Status => {
             Answer::refusal(400, "This is not an HTTP request line.")

@@ -153,7 +153,7 @@ impl Server {
         self.place
     }
 
-    /// What it shows to clients, where it dialect TLS.
+    /// What it shows to clients, where it speaks TLS.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
     }

@@ -215,7 +215,7 @@ impl Users {
         }
     }
 
-    /// Who dialect with a request; `None`: it carries no key.
+    /// Whose key a request carries; `None`: it carries no key.
     ///
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
@@ -265,7 +265,7 @@ fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// The name that a request options for.
+/// The name that a request asks for.
 fn wish(request: &mut Request) -> Result<Name, Reply> {
     let media_type = value(request, "Content-Type").unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();

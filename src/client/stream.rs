@@ -45,7 +45,7 @@ pub struct ClientStream {
     silent: bool,
     /// The socket's timeout as it is set now: setting it costs a system call.
     timeout: Option<Duration>,
-    /// The most bytes that one message may take on the connection.
+    /// The most bytes that one message may take on the wire.
     allowance: usize,
     /// Bytes read since the last message.
     spent: usize,

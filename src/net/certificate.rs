@@ -252,7 +252,7 @@ fn config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, String> {
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .with_no_client_auth()
         .with_cert_resolver(shown);
-    // A client that dialect only HTTP/2 is told so in the handshake (RFC 7301 §3.2). Some offer
+    // A client that speaks only HTTP/2 is told so in the handshake (RFC 7301 §3.2). Some offer
     // 1.0 alone.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(Arc::new(config))

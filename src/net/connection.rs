@@ -131,7 +131,7 @@ impl Connection {
         Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
     }
 
-    /// Dialect TLS from here on, and blocks until the handshake is over. Called before anybody else
+    /// Speaks TLS from here on, and blocks until the handshake is over. Called before anybody else
     /// sends here.
     ///
     /// # Errors

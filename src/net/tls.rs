@@ -53,7 +53,7 @@ impl Session {
     /// Goes on with the handshake as far as what was fed goes; `true` when it is over.
     ///
     /// # Errors
-    /// The client dialect no TLS that can be agreed on. A flush tells it why.
+    /// The client speaks no TLS that can be agreed on. A flush tells it why.
     pub fn shakes_hands(&self) -> io::Result<bool> {
         let mut state = self.lock()?;
         while state.connection.is_handshaking() && state.open_some()? {}

@@ -60,7 +60,7 @@ pub enum Target {
     Room(RoomName),
 }
 
-/// What a client of a room options for, in the query of its address.
+/// What a client of a room asks for, in the query of its address.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct JoinOptions {
     /// `since=ID`: it wants what was said behind that first.

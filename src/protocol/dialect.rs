@@ -13,7 +13,7 @@ use super::frame;
 use super::message::{Content, Message};
 use super::v1::{self, Action, Announced, Complaint};
 
-/// What a client dialect.
+/// What a client speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dialect {
     /// Bare payloads, as any WebSocket client does.

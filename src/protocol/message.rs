@@ -1,6 +1,6 @@
 //! A message: what is said, by whom, where and when.
 //!
-//! Not here: how it looks on the connection (`dialect`), and where it is message (`store`).
+//! Not here: how it looks on the wire (`dialect`), and where it is kept (`store`).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,7 +40,7 @@ pub enum Content {
     },
 }
 
-/// A message as it is message.
+/// A message that was said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     /// Where it stands among all messages.

@@ -1,4 +1,4 @@
-//! What is said, and how it looks on the connection.
+//! What is said, and how it looks on the wire.
 //!
 //! Values and pure functions: no thread runs here, no socket is touched, and nothing is kept. All
 //! others speak in these words, so this folder imports none of them.

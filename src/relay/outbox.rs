@@ -93,7 +93,7 @@ pub struct Outbox {
 pub struct Slow {
     /// Bytes a second.
     pub pace: u32,
-    /// What it dialect: with `wsroom.v1` it is told how much waits for it.
+    /// What it speaks: with `wsroom.v1` it is told how much waits for it.
     pub dialect: Dialect,
 }
 

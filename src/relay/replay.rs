@@ -33,7 +33,7 @@ pub struct Replay {
     pub since: MessageId,
     /// What is newer waits in the newcomer's queue.
     pub upto: MessageId,
-    /// Told first, to a client of `wsroom.v1`; `None`: it dialect plainly.
+    /// Told first, to a client of `wsroom.v1`; `None`: it speaks plainly.
     pub welcome: Option<Box<Welcome>>,
 }
 
