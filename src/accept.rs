@@ -1,4 +1,4 @@
-//! The accept thread: takes each connection and gives it a place, a number and a thread.
+//! The accept thread: takes each connection and gives it a slot, a number and a thread.
 //!
 //! Runs on `accept`. It never waits for a client and never ends on an error: what it cannot hold
 //! it turns away. Not here: what is said on the connection (`door`).
@@ -11,17 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::answer::Answer;
-use crate::connections::{Connections, Place};
 use crate::door::Door;
 use crate::logging::Limited;
-use crate::wire::Wire;
+use crate::net::connection::Connection;
+use crate::net::slots::{Slot, Slots};
 
 /// Stack of a connection's first thread, in bytes. Only what is touched is real memory. Over four
 /// times a client's: glibc hands a dead thread's stack, with its touched pages, to the next thread
 /// that asks for at least a quarter of it, and an idle client would keep them (16 KiB, not 8).
 const DOOR_STACK: usize = 1 << 20;
 
-/// Connections that are being turned away at once; further ones are told in passing.
+/// Slots that are being turned away at once; further ones are told in passing.
 const TURNED_AWAY: usize = 16;
 
 /// Pause after an `accept` that failed. Out of descriptors it fails at once and for ever, and
@@ -35,7 +35,7 @@ pub struct Acceptor {
     /// Set before a last connection of our own wakes `accept`.
     pub stopping: Arc<AtomicBool>,
     /// The clients' places.
-    pub connections: Arc<Connections>,
+    pub slots: Arc<Slots>,
     /// What each new connection is given to.
     pub door: Arc<Door>,
 }
@@ -51,7 +51,7 @@ struct Troubles {
 impl Acceptor {
     /// The accept thread, until `stopping`.
     pub fn run(self) {
-        let lobby = Connections::new(TURNED_AWAY);
+        let lobby = Slots::new(TURNED_AWAY);
         let troubles = Troubles::default();
         loop {
             let accepted = self.listener.accept();
@@ -59,8 +59,8 @@ impl Acceptor {
                 return;
             }
             match accepted {
-                Ok((socket, peer)) => match self.connections.admit() {
-                    Some(place) => self.receive(socket, peer, place, &troubles),
+                Ok((socket, peer)) => match self.slots.admit() {
+                    Some(slot) => self.receive(socket, peer, slot, &troubles),
                     None => turn_away(socket, peer, &lobby, &self.door, &troubles),
                 },
                 // It was reset while it waited to be accepted: no trouble of ours.
@@ -75,21 +75,21 @@ impl Acceptor {
         }
     }
 
-    fn receive(&self, socket: TcpStream, peer: SocketAddr, place: Place, troubles: &Troubles) {
-        let Ok(wire) = Wire::new(place.id(), socket, peer, place) else { return };
-        self.connections.enter(&wire);
-        let (door, guest) = (Arc::clone(&self.door), Arc::clone(&wire));
-        if let Err(error) = start(&wire, move || door.receive(&guest)) {
+    fn receive(&self, socket: TcpStream, peer: SocketAddr, slot: Slot, troubles: &Troubles) {
+        let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
+        self.slots.enter(&connection);
+        let (door, guest) = (Arc::clone(&self.door), Arc::clone(&connection));
+        if let Err(error) = start(&connection, move || door.receive(&guest)) {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
-            tell_in_passing(&self.door, &wire);
+            tell_in_passing(&self.door, &connection);
         }
     }
 }
 
-fn start(wire: &Wire, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let name = wire.id().to_string();
+fn start(connection: &Connection, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let name = connection.id().to_string();
     thread::Builder::new().name(name).stack_size(DOOR_STACK).spawn(work).map(drop)
 }
 
@@ -98,19 +98,19 @@ fn start(wire: &Wire, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 fn turn_away(
     socket: TcpStream,
     peer: SocketAddr,
-    lobby: &Arc<Connections>,
+    lobby: &Arc<Slots>,
     door: &Arc<Door>,
     troubles: &Troubles,
 ) {
     troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
-    let (place, careful) = match lobby.admit() {
-        Some(place) => (place, true),
-        None => (Connections::new(1).admit().expect("a house of its own has room"), false),
+    let (slot, careful) = match lobby.admit() {
+        Some(slot) => (slot, true),
+        None => (Slots::new(1).admit().expect("a house of its own has room"), false),
     };
-    let Ok(wire) = Wire::new(place.id(), socket, peer, place) else { return };
-    let (own, guest) = (Arc::clone(door), Arc::clone(&wire));
-    if !careful || start(&wire, move || tell_with_care(&own, &guest)).is_err() {
-        tell_in_passing(door, &wire);
+    let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
+    let (own, guest) = (Arc::clone(door), Arc::clone(&connection));
+    if !careful || start(&connection, move || tell_with_care(&own, &guest)).is_err() {
+        tell_in_passing(door, &connection);
     }
 }
 
@@ -119,23 +119,23 @@ fn full() -> Vec<u8> {
 }
 
 /// Reads what the client asks before answering, so that the answer is not lost in a reset.
-fn tell_with_care(door: &Door, wire: &Wire) {
+fn tell_with_care(door: &Door, connection: &Connection) {
     let deadline = Instant::now() + Duration::from_secs(1);
-    if door.greet(wire, deadline).is_err() && door.certificate.is_some() {
+    if door.greet(connection, deadline).is_err() && door.certificate.is_some() {
         return;
     }
-    let _ = wire.read_before(deadline, &mut [0; 4096]);
-    if wire.send_all(&full()).is_ok() {
-        wire.finish();
-        wire.linger();
+    let _ = connection.read_before(deadline, &mut [0; 4096]);
+    if connection.send_all(&full()).is_ok() {
+        connection.finish();
+        connection.linger();
     }
 }
 
 /// Without waiting for anything. The answer may be lost if the client has sent much already.
-fn tell_in_passing(door: &Door, wire: &Wire) {
+fn tell_in_passing(door: &Door, connection: &Connection) {
     // Over TLS nothing can be said before the handshake, and for that somebody would have to wait.
     if door.certificate.is_none() {
-        let _ = wire.send_now(&full());
+        let _ = connection.send_now(&full());
     }
-    wire.shutdown(Shutdown::Both);
+    connection.shutdown(Shutdown::Both);
 }

@@ -5,6 +5,8 @@
 //! which a plain request is sent on; its grammar was checked (`request`).
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// Carried by every answer. The policy lets a page of ours load its own files and open its own
@@ -25,12 +27,15 @@ pub struct Answer {
     connection: &'static str,
     fields: String,
     body: Vec<u8>,
+    /// Given back when the answer is dropped, which is when it is sent.
+    _share: Option<Share>,
 }
 
 impl Answer {
     /// An answer without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, connection: "close", fields: String::new(), body: Vec::new() }
+        let (connection, fields, body) = ("close", String::new(), Vec::new());
+        Self { status, connection, fields, body, _share: None }
     }
 
     /// Says why not, in one sentence.
@@ -62,6 +67,11 @@ impl Answer {
         self.with("Content-Length", &length)
     }
 
+    /// Counts the body among all long ones until this is dropped.
+    pub fn with_share(self, share: Share) -> Self {
+        Self { _share: Some(share), ..self }
+    }
+
     /// No body, but the length that it would have: what a HEAD request is told.
     pub fn with_body_of(self, length: usize) -> Self {
         match self.status {
@@ -75,8 +85,9 @@ impl Answer {
         String::from_utf8_lossy(&self.body).trim_end().to_owned()
     }
 
-    /// The bytes to send.
-    pub fn bytes(&self) -> Vec<u8> {
+    /// The bytes before the body, up to the empty line: all that a HEAD request is sent (RFC 9110
+    /// §9.3.2).
+    pub fn head(&self) -> Vec<u8> {
         let status = http::StatusCode::from_u16(self.status).ok();
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
         let date = httpdate::fmt_http_date(SystemTime::now());
@@ -84,13 +95,70 @@ impl Answer {
             "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {}\r\n{ALWAYS}{}\r\n",
             self.status, self.connection, self.fields
         );
-        [head.into_bytes(), self.body.clone()].concat()
+        head.into_bytes()
     }
 
-    /// The bytes to send to a HEAD request: the same fields, no body (RFC 9110 §9.3.2).
-    pub fn head_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.bytes();
-        bytes.truncate(bytes.len() - self.body.len());
-        bytes
+    /// The body, which may be too long to be copied.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// All bytes of a short answer.
+    pub fn bytes(&self) -> Vec<u8> {
+        [&self.head(), self.body()].concat()
+    }
+}
+
+/// Bytes that several answers may take together.
+#[derive(Debug)]
+pub struct Budget {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Budget {
+    /// Room for `most` bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0) }
+    }
+
+    /// A share of so many bytes, if there is room for them. One that is larger than everything is
+    /// given alone.
+    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+        let fits = |taken| (taken == 0 || taken + bytes <= self.most).then_some(taken + bytes);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Share { bytes, budget: Arc::clone(self) })
+    }
+}
+
+/// A part of a [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_never_overdrawn_but_by_one_alone() {
+        let budget = Arc::new(Budget::new(100));
+        let (one, two) = (budget.take(60).unwrap(), budget.take(40).unwrap());
+        assert!(budget.take(1).is_none());
+        drop(one);
+        assert!(budget.take(61).is_none());
+        drop(two);
+        let alone = budget.take(1000).unwrap();
+        assert!(budget.take(1).is_none());
+        drop(alone);
+        assert!(budget.take(100).is_some());
     }
 }

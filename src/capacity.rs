@@ -8,13 +8,20 @@
 /// tiny_http (three each), signals, and connections that are just being turned away.
 const OTHER_DESCRIPTORS: u64 = 48;
 
-/// Mappings of the program itself: binary, libraries, heap arenas, its own threads.
+/// Mappings of all that is not a client's: binary, libraries, heap arenas, the program's own
+/// threads; connections that are just passing from the door to a thread of their own, and stacks
+/// that glibc keeps for the next thread (40 MiB of them).
 #[cfg(target_os = "linux")]
-const OTHER_MAPPINGS: u64 = 512;
+const OTHER_MAPPINGS: u64 = 2048;
 
 /// Mappings that one thread takes: its stack and its signal stack, each with a guard page.
 #[cfg(target_os = "linux")]
 const MAPPINGS_PER_THREAD: u64 = 4;
+
+/// A client has one thread that reads, and while it is behind one that writes. All may be behind
+/// at once: a room with too much to say is enough.
+#[cfg(target_os = "linux")]
+const THREADS_PER_CLIENT: u64 = 2;
 
 /// `wanted`, or as many as fit, with a warning.
 ///
@@ -55,7 +62,8 @@ fn descriptors() -> Option<usize> {
 fn mappings() -> Option<usize> {
     let limit: u64 =
         std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()?;
-    usize::try_from(limit.saturating_sub(OTHER_MAPPINGS) / MAPPINGS_PER_THREAD).ok()
+    let each = THREADS_PER_CLIENT * MAPPINGS_PER_THREAD;
+    usize::try_from(limit.saturating_sub(OTHER_MAPPINGS) / each).ok()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -13,20 +13,27 @@ use std::time::{Duration, Instant};
 use http::uri::Authority;
 
 use crate::answer::Answer;
-use crate::certificate::Certificate;
-use crate::client::{self, Limits, Start};
+use crate::client::reading::{self, Clients};
 use crate::handover::Handover;
-use crate::handshake::{self, Agreed};
-use crate::inbox::Events;
+use crate::handshake;
 use crate::logging::{Limited, escaped};
+use crate::net::certificate::Certificate;
+use crate::net::connection::{Connection, timed_out};
+use crate::net::tls;
+use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::message::MessageId;
+use crate::relay::events::Joining;
 use crate::request::Request;
-use crate::room::Target;
-use crate::tls;
+use crate::store::MessageLog;
 use crate::users::Users;
-use crate::wire::{Wire, timed_out};
 
 /// From connecting to the last byte of the request, however slowly it comes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// From the first to the last byte of an answer, however slowly it is taken: what all answers may
+/// take together is not for a few to keep.
+const SENDING: Duration = Duration::from_secs(30);
 
 /// The longest body, in bytes; but one that is a message may be as long as messages are.
 const LARGEST_BODY: usize = 64 << 10;
@@ -37,20 +44,22 @@ const CLIENT_STACK: usize = 128 << 10;
 
 /// Everything that a connection may be given.
 pub struct Door {
-    /// The way to the broadcaster.
-    pub events: Events,
+    /// What all clients share.
+    pub clients: Clients,
+    /// What was said; a newcomer is told the newest id.
+    pub log: Arc<dyn MessageLog>,
     /// The way to tiny_http.
     pub handover: Handover,
     /// Whose keys come with a handshake.
     pub users: Arc<Users>,
     /// Where TLS is spoken.
     pub certificate: Option<Arc<Certificate>>,
-    /// What a client may do.
-    pub limits: Limits,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
     /// Requests that were refused.
     pub refused: Limited,
+    /// Clients that joined.
+    pub joined: Limited,
 }
 
 /// Why no request came.
@@ -69,123 +78,158 @@ impl From<Answer> for Nothing {
 
 impl Door {
     /// One connection, from its first byte to its answer or to its own client thread.
-    pub fn receive(self: &Arc<Self>, wire: &Arc<Wire>) {
+    pub fn receive(self: &Arc<Self>, connection: &Arc<Connection>) {
         let deadline = Instant::now() + PATIENCE;
-        match self.greet(wire, deadline).and_then(|()| self.read_request(wire, deadline)) {
-            Ok((request, tail)) => self.serve(wire, &request, tail, deadline),
-            Err(Nothing::Refused(answer)) => self.refuse(wire, &answer, b""),
+        match self
+            .greet(connection, deadline)
+            .and_then(|()| self.read_request(connection, deadline))
+        {
+            Ok((request, tail)) => self.serve(connection, &request, tail, deadline),
+            Err(Nothing::Refused(answer)) => self.refuse(connection, answer, b""),
             Err(Nothing::Gone) => {
-                log::debug!("{} {} asked nothing", wire.id(), wire.peer());
+                log::debug!("{} {} asked nothing", connection.id(), connection.peer());
                 // It may still be there, and over TLS it is told that nothing comes (RFC 8446
                 // §6.1).
-                wire.finish();
+                connection.finish();
             }
         }
     }
 
     /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
-    pub fn greet(&self, wire: &Wire, deadline: Instant) -> Result<(), Nothing> {
-        let first = wire.first_byte(deadline).map_err(|_| Nothing::Gone)?;
+    pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<(), Nothing> {
+        let first = connection.first_byte(deadline).map_err(|_| Nothing::Gone)?;
         if first != Some(tls::FIRST_BYTE) {
             return Ok(());
         }
         let outcome = match &self.certificate {
-            Some(certificate) => wire.secure(certificate.config(), deadline),
+            Some(certificate) => connection.secure(certificate.config(), deadline),
             None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
         };
         outcome.map_err(|error| {
-            let (id, peer) = (wire.id(), wire.peer());
+            let (id, peer) = (connection.id(), connection.peer());
             self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
             // An alert may be under way to it.
-            wire.finish();
-            wire.linger();
+            connection.finish();
+            connection.linger();
             Nothing::Gone
         })
     }
 
     fn serve(
         self: &Arc<Self>,
-        wire: &Arc<Wire>,
+        connection: &Arc<Connection>,
         request: &Request,
         tail: Vec<u8>,
         deadline: Instant,
     ) {
-        if self.certificate.is_some() && !wire.is_secure() {
-            return self.refuse_request(wire, request, &over_there(request));
+        if self.certificate.is_some() && !connection.is_secure() {
+            return self.refuse_request(connection, request, over_there(request));
         }
         match Target::of(&request.path) {
-            Some(Ok(target)) => match self.agree(request, &target, tail) {
-                Ok(start) => self.upgrade(wire, target, start),
-                Err(answer) => self.refuse_request(wire, request, &answer),
+            Some(Ok(target)) => match self.agree(request, &target) {
+                Ok(joining) => self.upgrade(connection, target, joining, tail),
+                Err(answer) => self.refuse_request(connection, request, answer),
             },
             Some(Err(_)) => {
                 let answer = Answer::refusal(
                     400,
                     "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).",
                 );
-                self.refuse_request(wire, request, &answer);
+                self.refuse_request(connection, request, answer);
             }
             None if handshake::asks_for_websocket(request) => {
                 let answer = Answer::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
-                self.refuse_request(wire, request, &answer);
+                self.refuse_request(connection, request, answer);
             }
-            None => self.hand_over(wire, request, tail, deadline),
+            None => self.hand_over(connection, request, tail, deadline),
         }
     }
 
-    fn agree(&self, request: &Request, target: &Target, tail: Vec<u8>) -> Result<Start, Answer> {
-        let Agreed { hello, speaks, wishes } =
-            handshake::accept(request, target, &self.allow_origin)?;
+    fn agree(&self, request: &Request, target: &Target) -> Result<Joining, Answer> {
+        let joining = handshake::accept(request, target, &self.allow_origin)?;
         let user = self.users.whoever(request)?;
-        Ok(Start { hello, tail, speaks, user, wishes })
+        let last = self.last_in(target, joining.dialect, joining.options);
+        Ok(Joining { user, last, ..joining })
     }
 
-    fn upgrade(self: &Arc<Self>, wire: &Arc<Wire>, target: Target, start: Start) {
+    /// The newest message, for those who are told of it now: with the past it comes later.
+    fn last_in(&self, target: &Target, dialect: Dialect, options: JoinOptions) -> MessageId {
+        match target {
+            Target::Room(room) if dialect == Dialect::V1 && options.since.is_none() => {
+                self.log.last_in(room).unwrap_or_else(|error| {
+                    log::error!("the history of room {room} cannot be read: {error}");
+                    0
+                })
+            }
+            _ => 0,
+        }
+    }
+
+    fn upgrade(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        target: Target,
+        joining: Joining,
+        tail: Vec<u8>,
+    ) {
         // Not by the client's own thread: the pages that formatting a line touches would stay.
-        log::info!("{} {} joined {target}", wire.id(), wire.peer());
+        let (id, peer) = (connection.id(), connection.peer());
+        self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
         // What all clients share is not copied for each.
-        let (own, door) = (Arc::clone(wire), Arc::clone(self));
+        let (own, door) = (Arc::clone(connection), Arc::clone(self));
         let thread = thread::Builder::new()
-            .name(wire.id().to_string())
+            .name(connection.id().to_string())
             .stack_size(CLIENT_STACK)
-            .spawn(move || client::run(&own, &target, start, door.limits, &door.events));
+            .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
             let answer = Answer::refusal(503, "No thread could be started: try again soon.");
-            self.refuse(wire, &answer.with("Retry-After", "5"), error.to_string().as_bytes());
+            self.refuse(connection, answer.with("Retry-After", "5"), error.to_string().as_bytes());
         }
     }
 
-    fn hand_over(&self, wire: &Wire, request: &Request, tail: Vec<u8>, deadline: Instant) {
+    fn hand_over(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        tail: Vec<u8>,
+        deadline: Instant,
+    ) {
         // A page from elsewhere may not change anything here: browsers send its user's cookies
         // along, and tell only where it came from.
         if !matches!(request.method.as_str(), "GET" | "HEAD")
             && let Err(answer) = handshake::check_origin(request, &self.allow_origin)
         {
-            return self.refuse_request(wire, request, &answer);
+            return self.refuse_request(connection, request, answer);
         }
         let is_message = request.path.starts_with("/rooms/");
-        let largest = if is_message { self.limits.message_size } else { LARGEST_BODY };
+        let largest = if is_message { self.clients.limits.message_size } else { LARGEST_BODY };
         if request.body_length > largest {
             let answer = Answer::refusal(413, &format!("The body is over {largest} bytes."));
-            return self.refuse_request(wire, request, &answer);
+            return self.refuse_request(connection, request, answer);
         }
-        let body = match read_body(wire, request, tail, deadline) {
+        let body = match read_body(connection, request, tail, deadline) {
             Ok(body) => body,
-            Err(Nothing::Refused(answer)) => return self.refuse_request(wire, request, &answer),
-            Err(Nothing::Gone) => return wire.finish(),
+            Err(Nothing::Refused(answer)) => {
+                return self.refuse_request(connection, request, answer);
+            }
+            Err(Nothing::Gone) => return connection.finish(),
         };
-        let answer =
-            self.handover.ask(request, wire.peer(), &body, deadline.max(Instant::now() + PATIENCE));
+        let deadline = deadline.max(Instant::now() + PATIENCE);
+        let answer = self.handover.ask(request, connection.peer(), body, deadline);
         let path = escaped(request.path.as_bytes());
-        log::debug!("{} {} {} {path}", wire.id(), answer.status, request.method);
-        respond(wire, &request.method, &answer);
+        log::debug!("{} {} {} {path}", connection.id(), answer.status, request.method);
+        respond(connection, &request.method, answer);
     }
 
     /// Reads one request head; also what came behind it.
-    fn read_request(&self, wire: &Wire, deadline: Instant) -> Result<(Request, Vec<u8>), Nothing> {
+    fn read_request(
+        &self,
+        connection: &Connection,
+        deadline: Instant,
+    ) -> Result<(Request, Vec<u8>), Nothing> {
         let mut bytes = Vec::with_capacity(1024);
         loop {
-            if !read_some(wire, &mut bytes, deadline)? {
+            if !read_some(connection, &mut bytes, deadline)? {
                 return Err(Nothing::Gone);
             }
             // Parsed anew with every piece, so that rubbish is refused at its first wrong byte;
@@ -197,19 +241,19 @@ impl Door {
         }
     }
 
-    fn refuse_request(&self, wire: &Wire, request: &Request, answer: &Answer) {
+    fn refuse_request(&self, connection: &Connection, request: &Request, answer: Answer) {
         let what = format!("{} {}", request.method, request.path);
-        self.log_refusal(wire, answer, what.as_bytes());
-        respond(wire, &request.method, answer);
+        self.log_refusal(connection, &answer, what.as_bytes());
+        respond(connection, &request.method, answer);
     }
 
-    fn refuse(&self, wire: &Wire, answer: &Answer, what: &[u8]) {
-        self.log_refusal(wire, answer, what);
-        respond(wire, "GET", answer);
+    fn refuse(&self, connection: &Connection, answer: Answer, what: &[u8]) {
+        self.log_refusal(connection, &answer, what);
+        respond(connection, "GET", answer);
     }
 
-    fn log_refusal(&self, wire: &Wire, answer: &Answer, what: &[u8]) {
-        let (id, peer, status) = (wire.id(), wire.peer(), answer.status);
+    fn log_refusal(&self, connection: &Connection, answer: &Answer, what: &[u8]) {
+        let (id, peer, status) = (connection.id(), connection.peer(), answer.status);
         self.refused.line(|more| {
             log::info!(
                 "{id} {peer} refused: {status} {} {}{more}",
@@ -237,7 +281,7 @@ fn over_there(request: &Request) -> Answer {
 }
 
 fn read_body(
-    wire: &Wire,
+    connection: &Connection,
     request: &Request,
     tail: Vec<u8>,
     deadline: Instant,
@@ -249,11 +293,11 @@ fn read_body(
         }
         // The client holds the body back until it is asked for (RFC 9110 §10.1.1).
         if request.is_http11 && body.len() < request.body_length {
-            let _ = wire.send_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let _ = connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
     while body.len() < request.body_length {
-        if !read_some(wire, &mut body, deadline)? {
+        if !read_some(connection, &mut body, deadline)? {
             return Err(Nothing::Gone);
         }
     }
@@ -263,10 +307,14 @@ fn read_body(
 }
 
 /// Adds what comes next; `false` at the end of the stream.
-fn read_some(wire: &Wire, bytes: &mut Vec<u8>, deadline: Instant) -> Result<bool, Nothing> {
+fn read_some(
+    connection: &Connection,
+    bytes: &mut Vec<u8>,
+    deadline: Instant,
+) -> Result<bool, Nothing> {
     let mut piece = [0; 4096];
     loop {
-        match wire.read_before(deadline, &mut piece) {
+        match connection.read_before(deadline, &mut piece) {
             Ok(count) => {
                 bytes.extend_from_slice(&piece[..count]);
                 return Ok(count > 0);
@@ -280,11 +328,15 @@ fn read_some(wire: &Wire, bytes: &mut Vec<u8>, deadline: Instant) -> Result<bool
     }
 }
 
-fn respond(wire: &Wire, method: &str, answer: &Answer) {
-    let bytes = if method == "HEAD" { answer.head_bytes() } else { answer.bytes() };
-    // A client that does not take its answer gets no more of our time than the timeout on it.
-    if wire.send_all(&bytes).is_ok() {
-        wire.finish();
-        wire.linger();
+fn respond(connection: &Connection, method: &str, answer: Answer) {
+    let deadline = Instant::now() + SENDING;
+    let body = if method == "HEAD" { b"" } else { answer.body() };
+    let head = connection.send_all_before(deadline, &answer.head());
+    let sent = head.and_then(|()| connection.send_all_before(deadline, body));
+    // It is with the kernel now, or will never be: while we linger it takes no memory.
+    drop(answer);
+    if sent.is_ok() {
+        connection.finish();
+        connection.linger();
     }
 }

@@ -3,30 +3,42 @@
 //! tiny_http has no time limits, no header limits, and an accept loop that ends at the first
 //! error. So it never meets a client: the door hands it complete requests that the door wrote
 //! itself, over connections that are all made, and used once, at the start. After that its
-//! listener has no name any more: nobody can reach it, and it has nothing left to accept. Each
-//! request waits for a free line, so at most [`LINES`] are under way. Called on the connections'
-//! own threads.
+//! listener has no name any more: nobody can reach it, and it has nothing left to accept.
+//!
+//! Each line has a thread of its own, `line-0` and on, which is there from the start: it takes a
+//! question, asks, and gives back the answer. Whoever asked waits only so long; the line's thread
+//! waits as long as it takes, drops an answer for which nobody waits any more, and takes the next
+//! question. So a disk that stalls costs no line, and nothing need be started at a bad moment.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use httparse::{EMPTY_HEADER, Status};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Budget};
+use crate::logging::escaped;
 use crate::request::Request;
 
-/// Connections to tiny_http, one each for the threads that it always has (its pool starts with
+/// Slots to tiny_http, one each for the threads that it always has (its pool starts with
 /// four), so it never has to start another.
 pub const LINES: usize = 4;
 
-/// tiny_http is in this process and its handlers do not wait for clients: this long it never
-/// takes unless something is broken.
+/// How long an answer is waited for. tiny_http is in this process and its handlers do not wait for
+/// clients, but the disk may keep them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Fields of a request that the page may see.
-const ASKED: [&str; 4] = ["If-None-Match", "Content-Type", "Authorization", "Cookie"];
+/// Bytes of all long answers together that have left tiny_http and are not yet sent.
+const ANSWERS: usize = 16 << 20;
+
+/// Up to here an answer is short: a client may have one without a share of [`ANSWERS`].
+const SHORT: usize = 64 << 10;
+
+/// Fields of a request that the page may see, beside its cookies.
+const ASKED: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
 
 /// The field in which the page is told who asks. No client's own field of that name passes.
 pub const PEER: &str = "Peer";
@@ -45,134 +57,225 @@ const ANSWERED: [&str; 9] = [
 ];
 
 #[cfg(unix)]
-type Line = std::os::unix::net::UnixStream;
+type Socket = std::os::unix::net::UnixStream;
 #[cfg(not(unix))]
-type Line = std::net::TcpStream;
+type Socket = std::net::TcpStream;
 
-/// The free lines.
+/// Where the door asks.
 pub struct Handover {
-    free: Receiver<Line>,
-    back: Sender<Line>,
+    /// Without room: a question is taken by a free line, or not at all.
+    questions: Sender<Question>,
+    /// Each line's first answer.
+    proofs: Receiver<io::Result<()>>,
+}
+
+/// A request, and who waits for the answer to it.
+struct Question {
+    head: Vec<u8>,
+    body: Vec<u8>,
+    is_head: bool,
+    answer: Sender<Answer>,
 }
 
 /// Starts tiny_http behind lines of its own.
 ///
 /// # Errors
-/// No socket could be made in the system's temporary directory.
+/// No socket could be made in the system's temporary directory, or no thread started.
 pub fn open() -> io::Result<(tiny_http::Server, Handover)> {
     let (listener, lines) = connect()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let (back, free) = bounded(LINES);
-    for line in lines {
-        line.set_read_timeout(Some(PATIENCE))?;
-        let _ = back.send(line);
+    let (questions, asked) = bounded(0);
+    let (proven, proofs) = bounded(LINES);
+    let budget = Arc::new(Budget::new(ANSWERS));
+    for (number, socket) in lines.into_iter().enumerate() {
+        let line = Line { socket, budget: Arc::clone(&budget) };
+        let (asked, proven) = (asked.clone(), proven.clone());
+        let thread = thread::Builder::new().name(format!("line-{number}"));
+        thread.spawn(move || line.run(&asked, &proven))?;
     }
-    Ok((server, Handover { free, back }))
+    Ok((server, Handover { questions, proofs }))
 }
 
 /// The socket's name lives in a directory that only this user may enter, and only until the last
 /// line is connected.
 #[cfg(unix)]
-fn connect() -> io::Result<(tiny_http::Listener, Vec<Line>)> {
+fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let directory = tempfile::tempdir()?;
     let name = directory.path().join("page");
     let listener = std::os::unix::net::UnixListener::bind(&name)?;
-    let lines = (0..LINES).map(|_| Line::connect(&name)).collect::<io::Result<_>>()?;
+    let lines = (0..LINES).map(|_| Socket::connect(&name)).collect::<io::Result<_>>()?;
     Ok((listener.into(), lines))
 }
 
 /// Where there are no such sockets, loopback: other programs on this host could reach it.
 #[cfg(not(unix))]
-fn connect() -> io::Result<(tiny_http::Listener, Vec<Line>)> {
+fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let name = listener.local_addr()?;
-    let lines = (0..LINES).map(|_| Line::connect(name)).collect::<io::Result<_>>()?;
+    let lines = (0..LINES).map(|_| Socket::connect(name)).collect::<io::Result<_>>()?;
     Ok((listener.into(), lines))
 }
 
 impl Handover {
-    /// Asks once over each line, so that tiny_http has accepted all of them: later there may be
-    /// no descriptors left for that, and it would never accept again.
+    /// Waits until each line has carried an answer, so that tiny_http has accepted all of them:
+    /// later there may be no descriptors left for that, and it would never accept again.
     ///
     /// # Errors
     /// tiny_http did not answer.
     pub fn prove(&self) -> io::Result<()> {
-        for mut line in self.free.try_iter().collect::<Vec<_>>() {
-            line.write_all(b"HEAD / HTTP/1.1\r\nHost: wsroom\r\n\r\n")?;
-            read_answer(&mut line, "HEAD")?;
-            let _ = self.back.send(line);
-        }
-        Ok(())
+        let deadline = Instant::now() + PATIENCE;
+        (0..LINES)
+            .try_for_each(|_| self.proofs.recv_deadline(deadline).map_err(io::Error::other)?)
     }
 
-    /// Asks tiny_http; blocks until its whole answer is here.
+    /// Asks tiny_http, once a line is free before `deadline`; blocks until its whole answer is
+    /// here, but not for ever.
     pub fn ask(
         &self,
         request: &Request,
         peer: SocketAddr,
-        body: &[u8],
+        body: Vec<u8>,
         deadline: Instant,
     ) -> Answer {
-        let Ok(mut line) = self.free.recv_deadline(deadline) else {
-            return Answer::refusal(503, "Too many pages are being asked for: try again soon.")
-                .with("Retry-After", "2");
-        };
-        let asked = line.write_all(&written_anew(request, peer, body));
-        match asked.and_then(|()| read_answer(&mut line, &request.method)) {
-            Ok(answer) => {
-                let _ = self.back.send(line);
-                answer
+        let (answer, answered) = bounded(1);
+        let head = written_anew(request, peer, body.len());
+        let is_head = request.method == "HEAD";
+        let question = Question { head, body, is_head, answer };
+        if self.questions.send_deadline(question, deadline).is_err() {
+            return crowded("Too many pages are being asked for: try again soon.");
+        }
+        match answered.recv_timeout(PATIENCE) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => late(&request.method),
+            Err(RecvTimeoutError::Disconnected) => Answer::refusal(500, "The page did not answer."),
+        }
+    }
+}
+
+fn crowded(sentence: &str) -> Answer {
+    Answer::refusal(503, sentence).with("Retry-After", "2")
+}
+
+/// Nobody knows what becomes of a request whose answer is late.
+fn late(method: &str) -> Answer {
+    log::warn!("an answer to {} is late: is the disk slow?", escaped(method.as_bytes()));
+    Answer::refusal(
+        504,
+        match method {
+            "GET" | "HEAD" => "The answer takes too long: try again soon.",
+            _ => {
+                "The answer takes too long, and what you asked for may be done or not: look \
+                  before you send it again."
             }
-            // The line is dropped: what is still on it would be the answer to the next one.
-            Err(error) => {
-                log::error!("the page did not answer: {error}");
-                Answer::refusal(500, "The page did not answer.")
+        },
+    )
+}
+
+/// A connection to tiny_http, used by its own thread alone.
+struct Line {
+    socket: Socket,
+    budget: Arc<Budget>,
+}
+
+impl Line {
+    /// The line's thread, until the door is no more. It takes questions only when tiny_http has
+    /// answered once.
+    fn run(mut self, questions: &Receiver<Question>, proven: &Sender<io::Result<()>>) {
+        let proof = self.ask(b"HEAD / HTTP/1.1\r\nHost: wsroom\r\n\r\n", b"", true).map(drop);
+        let sound = proof.is_ok();
+        let _ = proven.send(proof);
+        if sound {
+            self.serve(questions);
+        }
+    }
+
+    /// A line that breaks is not made anew: for that tiny_http's listener would have to keep a name
+    /// by which others could reach it. No request is known that breaks one, for tiny_http reads
+    /// nothing but what is written here, and answers even when a handler panics. If one does
+    /// break, the others go on.
+    fn serve(&mut self, questions: &Receiver<Question>) {
+        for Question { head, body, is_head, answer } in questions {
+            match self.ask(&head, &body, is_head) {
+                // Nobody waits for it any more if it is late.
+                Ok(told) => drop(answer.send(told)),
+                Err(error) => return log::error!("a line to the page broke for good: {error}"),
+            }
+        }
+    }
+
+    fn ask(&mut self, head: &[u8], body: &[u8], is_head: bool) -> io::Result<Answer> {
+        self.socket.write_all(head)?;
+        self.socket.write_all(body)?;
+        self.read_answer(is_head)
+    }
+
+    fn read_answer(&mut self, is_head: bool) -> io::Result<Answer> {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            let count = self.socket.read(&mut piece)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            bytes.extend_from_slice(&piece[..count]);
+            if let Some((answer, length, start)) = parse_head(&bytes)? {
+                // No body follows these, whatever length they name (RFC 9112 §6.3).
+                if is_head || matches!(answer.status, 204 | 304) {
+                    return Ok(answer.with_body_of(length));
+                }
+                let here = &bytes[start..bytes.len().min(start + length)];
+                return self.read_body(answer, here, length);
+            }
+        }
+    }
+
+    /// A long body is read only if it gets a share of what all may take, and else dropped as it
+    /// comes: the line never waits for a client.
+    fn read_body(&mut self, answer: Answer, here: &[u8], length: usize) -> io::Result<Answer> {
+        let mut rest = (&mut self.socket).take((length - here.len()) as u64);
+        if length <= SHORT {
+            return Ok(answer.with_body(whole(here, length, &mut rest)?));
+        }
+        match self.budget.take(length) {
+            Some(share) => Ok(answer.with_body(whole(here, length, &mut rest)?).with_share(share)),
+            None => {
+                io::copy(&mut rest, &mut io::sink())?;
+                Ok(crowded("Too many long answers are under way: try again soon."))
             }
         }
     }
 }
 
+/// What is here of a body, and the rest of it.
+fn whole(here: &[u8], length: usize, rest: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut body = vec![0; length];
+    let (begun, missing) = body.split_at_mut(here.len());
+    begun.copy_from_slice(here);
+    rest.read_exact(missing)?;
+    Ok(body)
+}
+
 /// The request in the door's own words: nothing of the client's bytes but a checked path, a
 /// method that is a token, and the values of known fields in visible ASCII.
-fn written_anew(request: &Request, peer: SocketAddr, body: &[u8]) -> Vec<u8> {
+fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<u8> {
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut head = format!(
-        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\n{PEER}: {}\r\nContent-Length: {}\r\n",
+        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\n{PEER}: {}\r\nContent-Length: {body_length}\r\n",
         request.method,
         request.path,
         peer.ip(),
-        body.len()
     );
     for name in ASKED {
         if let Some(value) = request.value(name) {
             head.extend([name, ": ", value, "\r\n"]);
         }
     }
-    head.push_str("\r\n");
-    [head.as_bytes(), body].concat()
-}
-
-fn read_answer(line: &mut Line, method: &str) -> io::Result<Answer> {
-    let mut bytes = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let count = line.read(&mut piece)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes.extend_from_slice(&piece[..count]);
-        if let Some((answer, length, start)) = parse_head(&bytes)? {
-            // No body follows these, whatever length they name (RFC 9112 §6.3).
-            if method == "HEAD" || matches!(answer.status, 204 | 304) {
-                return Ok(answer.with_body_of(length));
-            }
-            let mut body = bytes.split_off(start);
-            let here = body.len();
-            body.resize(length, 0);
-            line.read_exact(&mut body[here..])?;
-            return Ok(answer.with_body(body));
-        }
+    let cookies: Vec<_> = request.cookies().collect();
+    if !cookies.is_empty() {
+        head.extend(["Cookie: ", &cookies.join("; "), "\r\n"]);
     }
+    head.push_str("\r\n");
+    head.into_bytes()
 }
 
 /// The answer without its body, the length of that, and where it begins.

@@ -7,21 +7,14 @@ use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
 
 use crate::answer::Answer;
+use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::dialect::Dialect;
+use crate::protocol::v1;
+use crate::relay::events::Joining;
 use crate::request::Request;
-use crate::room::{Target, Wishes};
-use crate::v1::{self, Speaks};
 
-/// What was agreed on.
-pub struct Agreed {
-    /// The bytes of the 101 answer.
-    pub hello: Vec<u8>,
-    /// The subprotocol, if one was chosen.
-    pub speaks: Speaks,
-    /// What it wishes for.
-    pub wishes: Wishes,
-}
-
-/// What is agreed on with a request that becomes a WebSocket at `target`.
+/// What is agreed on with a request that becomes a WebSocket at `target`. Whose key it carries, and
+/// what was said last, others have to add.
 ///
 /// # Errors
 /// The answer to one that may not.
@@ -29,7 +22,7 @@ pub fn accept(
     request: &Request,
     target: &Target,
     allow_origin: &[String],
-) -> Result<Agreed, Answer> {
+) -> Result<Joining, Answer> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Err(Answer::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
     }
@@ -50,13 +43,13 @@ pub fn accept(
         return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
-    let wishes = Wishes::parse(request.query.as_deref().unwrap_or_default())
+    let options = JoinOptions::parse(request.query.as_deref().unwrap_or_default())
         .map_err(|sentence| Answer::refusal(400, sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
-    let speaks = if offered { Speaks::V1 } else { Speaks::Plain };
+    let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key");
-    match key.and_then(|key| switching_protocols(key, speaks)) {
-        Some(hello) => Ok(Agreed { hello, speaks, wishes }),
+    match key.and_then(|key| switching_protocols(key, dialect)) {
+        Some(response_101) => Ok(Joining { response_101, dialect, options, user: None, last: 0 }),
         None => Err(Answer::refusal(
             400,
             "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
@@ -71,14 +64,14 @@ pub fn asks_for_websocket(request: &Request) -> bool {
 
 /// The 101 answer, or `None` if the key is not one. A client that offered only other subprotocols
 /// is told so by the absence of any (RFC 6455 §4.2.2), and decides for itself.
-fn switching_protocols(key: &str, speaks: Speaks) -> Option<Vec<u8>> {
+fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     let request = http::Request::get("/")
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
         .header("Sec-WebSocket-Key", key);
     let mut response = create_response(&request.body(()).ok()?).ok()?;
-    if speaks == Speaks::V1 {
+    if dialect == Dialect::V1 {
         let chosen = HeaderValue::from_static(v1::NAME);
         response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
     }

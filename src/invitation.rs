@@ -9,8 +9,8 @@ use qrcode::render::{svg, unicode};
 use qrcode::{QrCode, types::QrError};
 use serde_json::json;
 
+use crate::protocol::address::RoomName;
 use crate::reply::{Reply, json, parameter, problem};
-use crate::room::RoomName;
 
 /// The longest address that is made into a code, in bytes: what a camera still reads well.
 const LONGEST: usize = 300;

@@ -13,8 +13,11 @@
 //! - `accept` takes connections; one.
 //! - `client-7` reads one connection: first the door, then, once it is a WebSocket, the client.
 //! - `broadcaster` knows who is in which room, and sends; one.
-//! - `writer-7` sends to one client that is behind, for as long as it is.
+//! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
+//!   asked for that.
 //! - `page-0` … `page-3` answer what is no WebSocket.
+//! - `line-0` … `line-3` ask them for the connections' threads, one over each line to tiny_http.
+//! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
 //! # Invariants
@@ -27,7 +30,7 @@
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
 //! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
-//!    outbox → wire → tls; what keeps things (store) knows of nobody. Nothing points back.
+//!    outbox → connection → tls; what keeps things (store) knows of nobody. Nothing points back.
 //!
 //! # Reading order
 //! The modules below are declared in the order in which they are best read.
@@ -39,36 +42,23 @@
 pub mod options;
 pub mod logging;
 pub mod capacity;
-pub mod certificate;
-pub mod self_signed;
-pub mod private_file;
 pub mod server;
 pub mod accept;
-pub mod connections;
-pub mod wire;
-pub mod tls;
 pub mod door;
 pub mod request;
 pub mod answer;
 pub mod handshake;
-pub mod room;
+pub mod net;
+pub mod protocol;
+pub mod relay;
 pub mod store;
-pub mod schema;
-pub mod sqlite;
-pub mod history;
-pub mod past;
-pub mod v1;
 pub mod client;
-pub mod feed;
-pub mod frame;
-pub mod inbox;
-pub mod broadcaster;
-pub mod members;
-pub mod outbox;
 pub mod handover;
 pub mod reply;
 pub mod name;
 pub mod invitation;
+pub mod per_address;
 pub mod users;
+pub mod transcript;
 pub mod rooms;
 pub mod page;

@@ -1,20 +1,34 @@
 //! Where log lines go, how many of one kind there may be, and how a peer's bytes look in one.
 //!
-//! Not here: what is logged. Only lines of this program pass: tungstenite's own trace lines
-//! would show what people say to each other.
+//! Whoever logs never waits: a line goes into a bounded queue, and the thread `log` writes it. A
+//! pipe that nobody reads, or a terminal that is held, stops that thread alone; lines that do not
+//! fit are dropped and counted. Not here: what is logged. Only lines of this program pass:
+//! tungstenite's own trace lines would show what people say to each other.
 //! Set up once by the main thread; used by every thread.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::panic;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::LevelFilter;
 use simplelog::{Config, ConfigBuilder, ThreadLogMode, WriteLogger};
 
 use crate::options::Options;
 
-/// Starts logging to standard error or to `--log-file`.
+/// Lines that may wait to be written, and their bytes.
+const LINES: usize = 1024;
+const BYTES: usize = 256 << 10;
+
+/// How long [`flush`] waits. A log that takes nothing for so long takes nothing at all.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Starts logging to standard error or to `--log-file`. From then on panics are logged too: by
+/// default they are written to standard error by whoever panics, who would wait for it.
 ///
 /// # Errors
 /// A sentence for the person at the terminal if the file cannot be opened.
@@ -28,9 +42,115 @@ pub fn start(options: &Options) -> Result<(), String> {
             })?)
         }
     };
+    let queue = Queue::open(out).map_err(|error| format!("no thread for the log: {error}"))?;
     // The only error is a second logger, and this is the first.
-    let _ = WriteLogger::init(level(options), config(), out);
+    let _ = WriteLogger::init(level(options), config(), queue);
+    panic::set_hook(Box::new(|panic| {
+        let text = panic.to_string().replace('\n', " ");
+        log::error!("{}", escaped(text.as_bytes()));
+    }));
     Ok(())
+}
+
+/// Waits until all that was logged so far is written, but not for a log that takes nothing.
+pub fn flush() {
+    log::logger().flush();
+}
+
+/// The way to the thread `log`: takes the bytes of lines, and never waits.
+struct Queue {
+    /// The beginning of a line.
+    line: Vec<u8>,
+    items: Sender<Item>,
+    counts: Arc<Counts>,
+}
+
+/// What the thread `log` is given.
+enum Item {
+    Line(Vec<u8>),
+    /// Dropped when everything before it is written.
+    Flush(Sender<()>),
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Bytes of lines that wait.
+    waiting: AtomicUsize,
+    /// Lines that were dropped, and not yet told of.
+    lost: AtomicU64,
+}
+
+impl Queue {
+    /// Starts the thread that writes to `out`.
+    fn open(mut out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (items, waiting) = bounded(LINES);
+        let counts = Arc::new(Counts::default());
+        let own = Arc::clone(&counts);
+        let thread = thread::Builder::new().name("log".to_owned());
+        thread.spawn(move || write_all(&waiting, &own, &mut out))?;
+        Ok(Self { line: Vec::new(), items, counts })
+    }
+
+    fn add(&self, line: Vec<u8>) {
+        let size = line.len();
+        let waiting = self.counts.waiting.fetch_add(size, Ordering::Relaxed) + size;
+        if waiting > BYTES || self.items.try_send(Item::Line(line)).is_err() {
+            self.counts.waiting.fetch_sub(size, Ordering::Relaxed);
+            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Write for Queue {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                self.add(line);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + FLUSH;
+        let (done, written) = bounded(0);
+        if self.items.send_deadline(Item::Flush(done), deadline).is_ok() {
+            // Nothing ever comes: it is dropped at the other end, or the time is over.
+            let _ = written.recv_deadline(deadline);
+        }
+        Ok(())
+    }
+}
+
+/// The thread `log`. It never logs, for it would wait for itself. A failure to write cannot be
+/// told to anyone: the next line may go through again.
+fn write_all(items: &Receiver<Item>, counts: &Counts, out: &mut impl Write) {
+    let lost = || counts.lost.swap(0, Ordering::Relaxed);
+    for item in items {
+        match item {
+            Item::Line(line) => {
+                let _ = out.write_all(&line);
+                counts.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+                if items.is_empty() {
+                    tell_lost(lost(), out);
+                }
+            }
+            Item::Flush(done) => {
+                tell_lost(lost(), out);
+                drop(done);
+            }
+        }
+    }
+}
+
+/// Told when there is room again, as a line like the others.
+fn tell_lost(lost: u64, out: &mut impl Write) {
+    if lost > 0 {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        let _ = writeln!(out, "{now} [WARN] (log) {lost} lines of the log were lost before this");
+    }
 }
 
 fn level(options: &Options) -> LevelFilter {

@@ -15,7 +15,9 @@ use wsroom::options::Options;
 use wsroom::server::Server;
 
 fn main() -> ExitCode {
-    match Options::read().map_err(|error| refuse(&error)).and_then(|options| run(&options)) {
+    let outcome = Options::read().map_err(|error| refuse(&error)).and_then(|options| run(&options));
+    logging::flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             let _ = writeln!(io::stderr(), "wsroom: {sentence}");
@@ -29,6 +31,8 @@ fn run(options: &Options) -> Result<(), String> {
     // Before anything can be greeted: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
+    // Warnings stand before the greeting.
+    logging::flush();
     greet(&server, options);
     signals.wait(&server);
     log::info!("stopping");

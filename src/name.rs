@@ -1,9 +1,10 @@
-//! What a user may be called.
+//! What a user may be called, and which names are one.
 //!
 //! Pure functions, on any thread. Not here: whether the name is taken (`store`).
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_security::confusable_detection::skeleton;
 
 /// The longest name, in characters.
 const LONGEST: usize = 40;
@@ -11,12 +12,9 @@ const LONGEST: usize = 40;
 /// A name that is known to be good.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Name {
-    /// As it is shown: trimmed, NFC.
+    /// As it is shown: NFC, one space for many, and without what does nothing.
     pub shown: String,
-    /// The same for all names that people would take for one: without regard to case, and to the
-    /// forms that Unicode has beside the usual ones (NFKC: `ﬁ`, full-width letters). First to upper
-    /// case, because there `ß` and `SS` are one. Letters of different scripts that look alike stay
-    /// apart: telling these is more than a small server should try.
+    /// The same for all names that people would take for one: see [`Name::folded`].
     pub folded: String,
 }
 
@@ -26,25 +24,100 @@ impl Name {
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let shown: String = text.trim().nfc().collect();
-        if shown.is_empty() || shown.chars().all(is_combining_mark) {
+        let composed: String = text.trim().nfc().collect();
+        if composed.chars().any(is_hidden) {
+            return Err("A name has no control characters, and none that hide or turn text round.");
+        }
+        let shown = tidy(&composed);
+        if shown.chars().all(is_combining_mark) {
             return Err("A name has at least one character that can be seen.");
         }
         if shown.chars().count() > LONGEST {
             return Err("A name has 40 characters at most.");
         }
-        if shown.chars().any(is_hidden) {
-            return Err("A name has no control characters, and none that hide or turn text round.");
+        let folded = Self::folded(&shown);
+        if is_a_guests(&shown) {
+            return Err("Guests are called so: choose another name.");
         }
-        let compatible: String = shown.nfkc().collect();
-        let folded = compatible.to_uppercase().to_lowercase().nfc().collect();
+        if reads_as_another(&shown, &folded) {
+            return Err("In capitals this reads as Latin letters: write it in small ones.");
+        }
         Ok(Self { shown, folded })
+    }
+
+    /// By what names are compared. First without regard to case, and to the forms that Unicode has
+    /// beside the usual ones (NFKC: `ﬁ`, full-width letters). Then by what they look like (the
+    /// skeleton of UTS 39, which leaves out what is not seen): `Аda` with a Cyrillic `А` is `Ada`,
+    /// `B0b` is `Bob`. One pair is left on purpose: a capital `I` and a small `l` are one in many
+    /// fonts, but then `Ali` and `All` would be too.
+    ///
+    /// The store keeps this: when it changes, what is kept must be made anew (`schema`). So it takes
+    /// any name that was ever shown, tidy or not.
+    pub fn folded(shown: &str) -> String {
+        let compatible: String = shown.nfkc().collect();
+        let alike: String = skeleton(&without_case(&compatible)).collect();
+        // A digit may have become a capital: `0` looks like `O`.
+        one_space(&without_case(&alike))
     }
 }
 
+/// First to upper case, because there `ß` and `SS` are one.
+fn without_case(text: &str) -> String {
+    text.to_uppercase().to_lowercase().nfc().collect()
+}
+
+/// One space for many, of whatever kind, and no joiner or selector that does nothing.
+fn tidy(text: &str) -> String {
+    let all: Vec<char> = text.chars().collect();
+    let does_something = |(place, &c): (usize, &char)| {
+        let before = place.checked_sub(1).and_then(|place| all.get(place)).copied();
+        let after = all.get(place + 1).copied();
+        let is_kept = match c {
+            '\u{200c}' | '\u{200d}' => before.is_some_and(joins) && after.is_some_and(joins),
+            '\u{fe00}'..='\u{fe0f}' => before.is_some_and(|c| !c.is_alphabetic() && c != ' '),
+            _ => true,
+        };
+        is_kept.then_some(c)
+    };
+    let seen: String = all.iter().enumerate().filter_map(does_something).collect();
+    one_space(&seen)
+}
+
+fn one_space(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a joiner beside this character may be seen: in Persian, in scripts of India, and where
+/// several emoji become one. The scripts of Europe come before these, and know no joiners.
+fn joins(c: char) -> bool {
+    c >= '\u{590}' && !c.is_whitespace() && !matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// `guest`, `Guest 7`, `(guest-1)`: whoever is nobody in the directory is called so. Digits are
+/// taken off before they are compared by their looks; but an `l` may stand for a `1`.
+fn is_a_guests(shown: &str) -> bool {
+    let name = Name::folded(shown.trim_matches(|c: char| !c.is_alphabetic()));
+    let seen: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let is_digit = |c: char| c.is_numeric() || matches!(c, 'o' | 'l');
+    seen.strip_prefix("guest").is_some_and(|number| number.chars().all(is_digit))
+}
+
+/// Letters of two scripts may look alike in capitals alone (`ТОМ` in Cyrillic), so the folded names
+/// are different, and one could pass for the other.
+fn reads_as_another(shown: &str, folded: &str) -> bool {
+    let looks: String = shown.nfkc().map(latin).collect();
+    !shown.is_ascii() && looks.is_ascii() && Name::folded(&looks) != folded
+}
+
+/// What a character of another script looks like.
+fn latin(c: char) -> String {
+    let own = c.to_string();
+    if c.is_ascii() { own } else { skeleton(&own).collect() }
+}
+
 /// Characters that nobody sees, or that make the text beside them look otherwise: with them one
-/// name could pass for another. The joiners U+200C and U+200D may stay: Persian and emoji need
-/// them.
+/// name could pass for another. The joiners U+200C and U+200D, and the selectors from U+FE00 on,
+/// may stay where they do something: Persian and emoji need them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -55,6 +128,8 @@ fn is_hidden(c: char) -> bool {
             // Line and paragraph separators; embeddings and overrides; isolates and invisibles.
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}'
+            // Marks of shorthand and of music.
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             // Tags, and what is for private use, which looks different everywhere.
             | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
 }
@@ -63,8 +138,8 @@ fn is_hidden(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn folded(text: &str) -> String {
-        Name::parse(text).unwrap_or_else(|why| panic!("{text:?}: {why}")).folded
+    fn parsed(text: &str) -> Name {
+        Name::parse(text).unwrap_or_else(|why| panic!("{text:?}: {why}"))
     }
 
     #[test]
@@ -72,18 +147,25 @@ mod tests {
         for good in [
             "Ada",
             "  Ada L.  ",
-            "Jürgen",
-            "张伟",
-            "محمد",
-            "👩‍💻",
+            "J\u{fc}rgen",
+            "\u{5f20}\u{4f1f}",
+            "\u{645}\u{62d}\u{645}\u{62f}",
+            // "Woman technologist", and a flag of five characters.
+            "\u{1f469}\u{200d}\u{1f4bb}",
+            "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}",
+            // Persian: "house-like", with a joiner that a reader sees.
+            "\u{62e}\u{627}\u{646}\u{647}\u{200c}\u{627}\u{6cc}",
+            "\u{412}\u{43e}\u{432}\u{430}",
             "o'Neil <b>",
+            "O\u{2019}Ian",
             "7",
+            "Guestine",
+            "guesthouse",
             &"x".repeat(40),
         ] {
-            assert!(Name::parse(good).is_ok(), "{good:?} was refused");
+            assert_eq!(parsed(good).shown, good.trim(), "{good:?}");
         }
-        assert_eq!(Name::parse("  Ada  ").unwrap().shown, "Ada");
-        assert_eq!(Name::parse("Ju\u{308}rgen").unwrap().shown, "J\u{fc}rgen");
+        assert_eq!(parsed("Ju\u{308}rgen").shown, "J\u{fc}rgen");
     }
 
     #[test]
@@ -92,6 +174,8 @@ mod tests {
             "",
             "   ",
             "\u{301}",
+            "\u{200d}",
+            "\u{fe0f}\u{200c}",
             "a\u{0}",
             "a\nb",
             "a\u{7f}",
@@ -103,6 +187,8 @@ mod tests {
             "a\u{2028}b",
             "a\u{ad}b",
             "\u{3164}",
+            "a\u{1bca0}",
+            "a\u{1d173}",
             "a\u{e0041}",
             &"x".repeat(41),
         ] {
@@ -111,11 +197,78 @@ mod tests {
     }
 
     #[test]
+    fn what_does_nothing_is_not_shown() {
+        for (sent, shown) in [
+            ("Ada\u{200d}", "Ada"),
+            ("\u{200c}Ada", "Ada"),
+            ("A\u{200d}da", "Ada"),
+            ("Ada\u{fe0f}", "Ada"),
+            ("Ada  L.", "Ada L."),
+            ("Ada \u{200c} L.", "Ada L."),
+            ("Ada\u{a0}\u{3000}L.", "Ada L."),
+            ("\u{628}\u{200c}\u{200c}\u{628}", "\u{628}\u{628}"),
+        ] {
+            assert_eq!(parsed(sent).shown, shown, "{sent:?}");
+        }
+    }
+
+    #[test]
     fn names_that_look_like_one_are_one() {
-        assert_eq!(folded("ADA"), folded("ada"));
-        assert_eq!(folded("Straße"), folded("STRASSE"));
-        assert_eq!(folded("Ａｄａ"), folded("Ada"));
-        assert_eq!(folded("ΣΊΣΥΦΟΣ"), folded("Σίσυφος"));
-        assert_ne!(folded("Ada"), folded("Ade"));
+        for (one, same) in [
+            ("ADA", "ada"),
+            ("Stra\u{df}e", "STRASSE"),
+            ("\u{ff21}\u{ff44}\u{ff41}", "Ada"),
+            (
+                "\u{3a3}\u{38a}\u{3a3}\u{3a5}\u{3a6}\u{39f}\u{3a3}",
+                "\u{3a3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}",
+            ),
+            // Cyrillic for Latin, the whole name or a letter of it.
+            ("\u{410}da", "Ada"),
+            ("\u{440}\u{43e}\u{440}\u{430}", "popa"),
+            // Digits for letters, and what a narrow font makes of two letters.
+            ("B0b", "Bob"),
+            ("A1", "Al"),
+            ("Arno", "Amo"),
+            ("O\u{2019}Neil", "O'Neil"),
+            // Joiners and selectors that some do see.
+            ("\u{62e}\u{647}\u{200c}\u{627}\u{6cc}", "\u{62e}\u{647}\u{627}\u{6cc}"),
+            ("\u{2764}\u{fe0f}", "\u{2764}"),
+            ("\u{416}\u{410}\u{41d}", "\u{416}\u{430}\u{43d}"),
+        ] {
+            assert_eq!(parsed(one).folded, parsed(same).folded, "{one:?} {same:?}");
+        }
+        assert_eq!(Name::folded(" Ada\u{200d}  L."), parsed("ada l.").folded);
+        for (one, other) in [("Ada", "Ade"), ("Zo\u{eb}", "Zoe"), ("Ali", "All"), ("A B", "AB")] {
+            assert_ne!(parsed(one).folded, parsed(other).folded, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_called_as_guests_are() {
+        for bad in [
+            "guest",
+            "Guest",
+            "GUEST-1",
+            "guest-36",
+            "Guest 7",
+            "guest_10",
+            "(guest)",
+            "gue\u{455}t-4",
+            "\u{ff47}uest",
+            "guest\u{200d}",
+            "guest-\u{667}\u{668}",
+            "guest-l0",
+        ] {
+            assert!(Name::parse(bad).is_err(), "{bad:?} passed");
+        }
+    }
+
+    /// Small letters would tell them apart, so the folded form does too.
+    #[test]
+    fn capitals_of_another_script_do_not_read_as_latin() {
+        for bad in ["\u{412}\u{41e}\u{412}", "\u{422}\u{41e}\u{41c}", "\u{412}OB", "\u{391}\u{392}"]
+        {
+            assert!(Name::parse(bad).is_err(), "{bad:?} passed");
+        }
     }
 }

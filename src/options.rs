@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// Connections of every kind at once; one more is answered 503.
+    /// Slots of every kind at once; one more is answered 503.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS", value_parser = count)]
     #[arg(default_value = "4096")]
     pub max_clients: usize,
@@ -36,7 +36,8 @@ pub struct Options {
     #[arg(default_value = "4M")]
     pub max_backlog: usize,
 
-    /// Messages a second taken from one client; a faster one is read more slowly. 0 = no limit.
+    /// Messages a second taken from one client; a faster one is read more slowly. As many are taken
+    /// from one address by POST. 0 = no limit.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", value_parser = rate)]
     #[arg(default_value = "0")]
     pub max_rate: u32,

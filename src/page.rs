@@ -15,8 +15,8 @@ use serde_json::json;
 use tiny_http::{Method, Request, Response, Server};
 
 use crate::handover::LINES;
-use crate::inbox::Events;
 use crate::invitation::Place;
+use crate::relay::events::Events;
 use crate::reply::{Reply, field, json, sentence, whole};
 use crate::rooms::Rooms;
 use crate::users::Users;
@@ -155,7 +155,7 @@ impl Routes {
 
     /// Asks the broadcaster itself: a server that does not relay is not healthy.
     fn health(&self) -> Reply {
-        let Some(census) = self.events.ask(HEALTHY) else {
+        let Some(counts) = self.events.ask(HEALTHY) else {
             return json(503, &json!({"status": "busy", "version": env!("CARGO_PKG_VERSION")}));
         };
         json(
@@ -164,8 +164,8 @@ impl Routes {
                 "status": "ok",
                 "version": env!("CARGO_PKG_VERSION"),
                 "uptime_s": self.began.elapsed().as_secs(),
-                "clients": census.clients,
-                "rooms": census.rooms,
+                "clients": counts.clients,
+                "rooms": counts.rooms,
             }),
         )
     }

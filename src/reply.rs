@@ -30,6 +30,11 @@ pub fn problem(status: u16, detail: &str) -> Reply {
         .with_header(field("Cache-Control", "no-store"))
 }
 
+/// Too often from one address; in so many seconds it may be tried again.
+pub fn too_many(detail: &str, wait: u64) -> Reply {
+    problem(429, detail).with_header(field("Retry-After", &wait.to_string()))
+}
+
 /// A body of any kind.
 pub fn whole(status: u16, media_type: &str, body: Vec<u8>) -> Reply {
     Response::from_data(body)

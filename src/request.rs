@@ -78,6 +78,17 @@ impl Request {
         text.map(str::trim)
     }
 
+    /// The cookies, `name=value` each, in all fields of that name; but for those that are not
+    /// visible ASCII: these are another program's, and RFC 6265 §4.1.1 knows none of them.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.values("Cookie").flat_map(|value| value.split(|&c| c == b';'));
+        let pairs = pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
+        pairs.filter_map(|pair| {
+            let sound = pair.iter().all(|c| (b' '..=b'~').contains(c));
+            sound.then(|| std::str::from_utf8(pair).expect("ASCII is UTF-8"))
+        })
+    }
+
     /// Whether a comma-separated field holds `token`, whatever its case and wherever it stands
     /// (RFC 9110 §5.6.1, §7.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {

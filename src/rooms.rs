@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tiny_http::Request;
 
-use crate::inbox::Events;
-use crate::reply::{Reply, field, json, parameter, problem, whole};
-use crate::room::RoomName;
-use crate::store::{Content, Kept, MessageId, Store, StoreError};
+use crate::per_address;
+use crate::per_address::PerAddress;
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Content, MessageId};
+use crate::relay::events::Events;
+use crate::reply::{Reply, field, json, parameter, problem, too_many, whole};
+use crate::store::{MessageLog, Range, StoreError};
+use crate::transcript;
 use crate::users::Users;
-use crate::v1;
 
 /// How long the broadcaster may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,20 +29,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1000;
 
-/// Bytes of messages in one answer; what is beyond comes with the next.
-const ANSWER_BYTES: usize = 4 << 20;
+/// Bytes of one answer, but for a single message that is longer; what is beyond comes with the next.
+const ANSWER_BYTES: usize = 1 << 20;
 
 /// What is behind `/rooms`.
 pub struct Rooms {
     events: Events,
-    store: Arc<dyn Store>,
+    log: Arc<dyn MessageLog>,
     users: Arc<Users>,
+    /// Messages, as many as `--max-rate`.
+    said: PerAddress,
 }
 
 impl Rooms {
-    /// Everything that is asked goes to these.
-    pub fn new(events: Events, store: Arc<dyn Store>, users: Arc<Users>) -> Self {
-        Self { events, store, users }
+    /// Everything that is asked goes to these; `rate` is `--max-rate`.
+    pub fn new(events: Events, log: Arc<dyn MessageLog>, users: Arc<Users>, rate: u32) -> Self {
+        let said = PerAddress::new(rate, Duration::from_secs(1));
+        Self { events, log, users, said }
     }
 
     /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
@@ -52,7 +56,7 @@ impl Rooms {
     fn listed(&self, url: &str) -> Result<Reply, Reply> {
         let limit = limit(url)?;
         let after = parameter(url, "after").unwrap_or_default();
-        let kept = self.store.rooms(after, limit + 1).map_err(|error| failed(&error))?;
+        let kept = self.log.rooms(after, limit + 1).map_err(|error| failed(&error))?;
         let live = self.events.list(PATIENCE).ok_or_else(busy)?;
         let mut rooms: BTreeMap<String, (usize, MessageId)> = BTreeMap::new();
         for (name, last) in kept {
@@ -83,23 +87,11 @@ impl Rooms {
             Some(digits) => parse_id(digits)?,
         };
         let limit = limit(url)?;
-        let found = self.store.messages(&room, since, limit).map_err(|error| failed(&error))?;
-        let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            let first = bytes == 0;
-            bytes += size(kept);
-            first || bytes <= ANSWER_BYTES
-        };
-        let messages: Vec<_> = found.messages.iter().take_while(fits).map(message).collect();
-        Ok(json(
-            200,
-            &json!({
-                "room": room.as_str(),
-                "messages": messages,
-                "last": found.last,
-                "complete": found.complete,
-            }),
-        ))
+        let range = Range { messages: limit, bytes: ANSWER_BYTES, ..Range::behind(since) };
+        let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
+        let body = transcript::encode(&room, &found, ANSWER_BYTES);
+        let answer = whole(200, "application/json", body);
+        Ok(answer.with_header(field("Cache-Control", "no-store")))
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
@@ -108,11 +100,11 @@ impl Rooms {
     }
 
     fn raw(&self, room: &str, id: &str) -> Result<Reply, Reply> {
-        let found = self.store.message(&parse_room(room)?, parse_id(id)?);
+        let found = self.log.message(&parse_room(room)?, parse_id(id)?);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
             return Err(problem(404, "No such message is kept in this room."));
         };
-        Ok(match kept.content {
+        Ok(match &kept.content {
             Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.to_vec()),
             // Never as what its sender says that it is: a page of somebody else's making would run
             // under our address. The security headers say `nosniff`.
@@ -128,6 +120,9 @@ impl Rooms {
 
     fn posted(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
+        self.said.count(per_address::peer(request)).map_err(|wait| {
+            too_many("Too many messages from your address: wait a second.", wait)
+        })?;
         let user = self.users.speaker(request)?;
         let media_type = media_type(request);
         let mut body = Vec::new();
@@ -167,28 +162,6 @@ fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
     }
     let (name, media_type) = (String::new(), media_type.to_owned());
     Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
-}
-
-fn message(kept: &Kept) -> Value {
-    let from = v1::From { user: kept.author.user, name: &kept.author.name };
-    let (id, at) = (kept.id, v1::time(kept.id));
-    match &kept.content {
-        Content::Text(text) => {
-            json!({"id": id, "at": at, "from": from, "text": String::from_utf8_lossy(text)})
-        }
-        Content::Binary { name, media_type, bytes } => json!({
-            "id": id, "at": at, "from": from,
-            "name": name, "media_type": media_type, "size": bytes.len(),
-            "base64": STANDARD.encode(bytes),
-        }),
-    }
-}
-
-fn size(kept: &Kept) -> usize {
-    match &kept.content {
-        Content::Text(text) => text.len(),
-        Content::Binary { bytes, .. } => bytes.len(),
-    }
 }
 
 fn parse_room(name: &str) -> Result<RoomName, Reply> {

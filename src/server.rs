@@ -12,30 +12,32 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::accept::Acceptor;
-use crate::broadcaster::{Broadcaster, GOODBYE};
 use crate::capacity;
-use crate::certificate::Certificate;
-use crate::client::Limits;
-use crate::connections::Connections;
+use crate::client::reading::{Clients, Limits};
 use crate::door::Door;
 use crate::handover;
-use crate::history::History;
-use crate::inbox::{self, Event, Events};
 use crate::invitation::Place;
 use crate::logging::Limited;
+use crate::net::certificate::Certificate;
+use crate::net::slots::Slots;
 use crate::options::Options;
 use crate::page::Page;
+use crate::relay::broadcaster::{Broadcaster, GOODBYE};
+use crate::relay::events;
+use crate::relay::events::{Event, Events};
+use crate::relay::history::History;
 use crate::rooms::Rooms;
-use crate::sqlite::{Bounds, Sqlite};
-use crate::store::Store;
+use crate::store::memory::Memory;
+use crate::store::sqlite::Sqlite;
+use crate::store::{Bounds, Directory, MessageLog};
 use crate::users::Users;
 
-/// Connections that may wait to be accepted. A class opens the page at once.
+/// Slots that may wait to be accepted. A class opens the page at once.
 const BACKLOG: i32 = 4096;
 
 /// Bytes of history in all rooms.
-const IN_MEMORY: i64 = 64 << 20;
-const IN_A_FILE: i64 = 4 << 30;
+const IN_MEMORY: usize = 64 << 20;
+const IN_A_FILE: usize = 4 << 30;
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -79,7 +81,7 @@ pub struct Server {
     place: Place,
     certificate: Option<Arc<Certificate>>,
     stopping: Arc<AtomicBool>,
-    connections: Arc<Connections>,
+    slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
     broadcaster: JoinHandle<()>,
@@ -95,44 +97,50 @@ impl Server {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
         let certificate = Certificate::open(options, LOOK).map_err(StartError::Certificate)?;
         let certificate = certificate.map(Arc::new);
-        let store = open_store(options).map_err(StartError::Store)?;
+        let Store { directory, log } = open_store(options).map_err(StartError::Store)?;
         let address = options.listen;
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, handover) = handover::open()?;
-        let (events, inbox) = inbox::open();
-        let history = History::open(Arc::clone(&store), options.history)
+        let (events, inbox) = events::open();
+        let history = History::open(Arc::clone(&log), options.history)
             .map_err(|error| StartError::Store(error.to_string()))?;
         let broadcaster = Broadcaster::new(events.clone(), options, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let place = Place { scheme, address };
-        let users = Arc::new(Users::new(Arc::clone(&store), events.clone(), options, place));
-        let rooms = Rooms::new(events.clone(), store, Arc::clone(&users));
+        let users = Arc::new(Users::new(directory, events.clone(), options, place));
+        let (log_of_rooms, users_of_rooms) = (Arc::clone(&log), Arc::clone(&users));
+        let rooms = Rooms::new(events.clone(), log_of_rooms, users_of_rooms, options.max_rate);
         let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
         handover.prove()?;
-        let connections = Connections::new(limit);
+        let slots = Slots::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
         let door = Door {
-            events: events.clone(),
+            clients: Clients {
+                limits: limits(options),
+                events: events.clone(),
+                left: Limited::default(),
+            },
+            log,
             handover,
             users,
             certificate: certificate.clone(),
-            limits: limits(options),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),
+            joined: Limited::default(),
         };
         let acceptor = Acceptor {
             listener,
             stopping: Arc::clone(&stopping),
-            connections: Arc::clone(&connections),
+            slots: Arc::clone(&slots),
             door: Arc::new(door),
         };
         if options.data.is_none() && options.history > 0 {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { place, certificate, stopping, connections, events, accept, broadcaster, page })
+        Ok(Self { place, certificate, stopping, slots, events, accept, broadcaster, page })
     }
 
     /// Where it listens, with the port that it got.
@@ -161,12 +169,12 @@ impl Server {
         self.stopping.store(true, Ordering::Release);
         wake(self.place.address);
         join(self.accept);
-        self.connections.end_unjoined();
+        self.slots.end_unjoined();
         self.events.send(Event::Stopped);
         join(self.broadcaster);
-        self.connections.wait_until_empty(deadline);
-        self.connections.end_all();
-        if !self.connections.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
+        self.slots.wait_until_empty(deadline);
+        self.slots.end_all();
+        if !self.slots.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
             log::warn!("some connections did not end in time");
         }
         self.page.stop();
@@ -184,14 +192,24 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn open_store(options: &Options) -> Result<Arc<dyn Store>, String> {
+/// Where users and history are kept.
+struct Store {
+    directory: Arc<dyn Directory>,
+    log: Arc<dyn MessageLog>,
+}
+
+/// Users and history in the file of `--data`; without one, both in memory.
+fn open_store(options: &Options) -> Result<Store, String> {
     let (file, forget_after) = (options.data.as_deref(), options.forget_after);
     let bounds = Bounds {
         messages: options.history,
         bytes: if file.is_some() { IN_A_FILE } else { IN_MEMORY },
         idle: (!forget_after.is_zero()).then_some(forget_after),
     };
-    Ok(Arc::new(Sqlite::open(file, bounds)?))
+    let sqlite = Arc::new(Sqlite::open(file, bounds)?);
+    let directory = Arc::clone(&sqlite) as Arc<dyn Directory>;
+    let log = file.map_or_else(|| Arc::new(Memory::new(bounds)) as Arc<dyn MessageLog>, |_| sqlite);
+    Ok(Store { directory, log })
 }
 
 fn limits(options: &Options) -> Limits {

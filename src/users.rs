@@ -3,10 +3,8 @@
 //! Runs on the page's threads, and for the handshake on a connection's own. Not here: what a name
 //! may be (`name`), and where users are kept (`store`).
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,14 +15,16 @@ use serde_json::{Value, json};
 use tiny_http::Request;
 
 use crate::answer::Answer;
-use crate::handover::PEER;
-use crate::inbox::Events;
 use crate::invitation::Place;
 use crate::name::Name;
 use crate::options::Options;
-use crate::reply::{Reply, field, json, parameter, problem};
+use crate::per_address;
+use crate::per_address::PerAddress;
+use crate::protocol::message::UserId;
+use crate::relay::events::Events;
+use crate::reply::{Reply, field, json, parameter, problem, too_many};
 use crate::request;
-use crate::store::{KeyHash, Store, StoreError, User, UserId};
+use crate::store::{Directory, KeyHash, StoreError, User};
 
 /// Bytes of a key before they become text: 256 bits, which nobody guesses.
 const KEY_BYTES: usize = 32;
@@ -39,14 +39,9 @@ const LARGEST: usize = 4096;
 const LIMIT: usize = 50;
 const LARGEST_LIMIT: usize = 200;
 
-/// Addresses whose new users are counted at a time; beyond that counting begins anew.
-const ADDRESSES: usize = 10_000;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
 /// The directory, and who may do what with it.
 pub struct Users {
-    store: Arc<dyn Store>,
+    directory: Arc<dyn Directory>,
     events: Events,
     /// SHA-256 of `--admin-token`.
     admin: Option<KeyHash>,
@@ -55,10 +50,8 @@ pub struct Users {
     cookie_name: String,
     /// What it ends with: under TLS it goes over TLS alone.
     cookie_end: &'static str,
-    /// `--max-new-users`.
-    most_new: u32,
-    /// New users from each address: since when, and how many.
-    new: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    /// New users, as many as `--max-new-users`.
+    new: PerAddress,
 }
 
 /// What is sent to make or rename a user.
@@ -69,17 +62,21 @@ struct Wish {
 }
 
 impl Users {
-    /// The directory in `store`, for a server at `place`.
-    pub fn new(store: Arc<dyn Store>, events: Events, options: &Options, place: Place) -> Self {
+    /// What is in `directory`, for a server at `place`.
+    pub fn new(
+        directory: Arc<dyn Directory>,
+        events: Events,
+        options: &Options,
+        place: Place,
+    ) -> Self {
         let (secure, port) = (place.scheme == "https", place.address.port());
         Self {
-            store,
+            directory,
             events,
             admin: options.admin_token.as_deref().map(hash),
             cookie_name: format!("wsroom_key_{port}"),
             cookie_end: if secure { "; Secure" } else { "" },
-            most_new: options.max_new_users,
-            new: Mutex::default(),
+            new: PerAddress::new(options.max_new_users, Duration::from_secs(60)),
         }
     }
 
@@ -88,9 +85,9 @@ impl Users {
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
     pub fn whoever(&self, request: &request::Request) -> Result<Option<User>, Answer> {
-        let fields = [request.value("Authorization"), request.value("Cookie")];
-        let Some(key) = self.key(fields[0], fields[1]) else { return Ok(None) };
-        match self.store.user_with_key(&hash(key)) {
+        let key = self.key(request.value("Authorization"), request.cookies());
+        let Some(key) = key else { return Ok(None) };
+        match self.directory.user_with_key(&hash(key)) {
             Ok(Some(user)) => Ok(Some(user)),
             // A browser's is taken back: its page would be refused for ever, and could not help it.
             Ok(None) => {
@@ -113,11 +110,14 @@ impl Users {
 
     fn created(&self, request: &mut Request) -> Result<Reply, Reply> {
         let name = wish(request)?;
-        self.count(request)?;
+        self.new.count(per_address::peer(request)).map_err(|wait| {
+            too_many("Too many new users from your address: wait a minute.", wait)
+        })?;
         let mut bytes = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut bytes).map_err(|_| problem(503, "No random numbers."))?;
         let key = URL_SAFE_NO_PAD.encode(bytes);
-        let user = self.store.add_user(&name.shown, &name.folded, &hash(&key)).map_err(failed)?;
+        let user =
+            self.directory.add_user(&name.shown, &name.folded, &hash(&key)).map_err(failed)?;
         let mut told = shown(&user);
         told["key"] = json!(key);
         Ok(json(201, &told)
@@ -136,7 +136,7 @@ impl Users {
             return Err(problem(400, "limit is a whole number from 1 to 200."));
         }
         let after = number(url, "after", 0)?;
-        let mut users = self.store.users(after, limit + 1).map_err(failed)?;
+        let mut users = self.directory.users(after, limit + 1).map_err(failed)?;
         let more = users.len() > limit;
         users.truncate(limit);
         let mut answer = json!({"users": users.iter().map(shown).collect::<Vec<_>>()});
@@ -166,7 +166,8 @@ impl Users {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
         let name = wish(request)?;
-        let renamed = self.store.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
+        let renamed =
+            self.directory.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
         // It may have been removed a moment ago.
         let user = renamed.ok_or_else(no_such_user)?;
         let answer = json(200, &shown(&user));
@@ -183,7 +184,7 @@ impl Users {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
         let by_themselves = self.user_of(request)?.is_some_and(|whose| whose.id == user.id);
-        if !self.store.remove_user(user.id).map_err(failed)? {
+        if !self.directory.remove_user(user.id).map_err(failed)? {
             return Err(no_such_user());
         }
         self.events.removed(user.id);
@@ -195,7 +196,7 @@ impl Users {
     /// An unknown user is told before anything else is asked.
     fn find(&self, id: &str) -> Result<User, Reply> {
         let id: UserId = id.parse().map_err(|_| no_such_user())?;
-        self.store.user(id).map_err(failed)?.ok_or_else(no_such_user)
+        self.directory.user(id).map_err(failed)?.ok_or_else(no_such_user)
     }
 
     /// A user may change what is theirs, and the holder of `--admin-token` everything.
@@ -214,7 +215,7 @@ impl Users {
         }
     }
 
-    /// Who speaks with a request; `None`: it carries no key.
+    /// Whose key a request carries; `None`: it carries no key.
     ///
     /// # Errors
     /// The answer to a wrong key, or for a store that cannot be read.
@@ -227,34 +228,7 @@ impl Users {
 
     fn user_of(&self, request: &Request) -> Result<Option<User>, Reply> {
         let key = self.key_in(request);
-        key.map_or(Ok(None), |key| self.store.user_with_key(&hash(key)).map_err(failed))
-    }
-
-    /// Counts one more new user from an address. A class behind one router is one address.
-    fn count(&self, request: &Request) -> Result<(), Reply> {
-        if self.most_new == 0 {
-            return Ok(());
-        }
-        let peer = value(request, PEER).and_then(|text| text.parse().ok());
-        let peer = network(peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
-        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        if new.len() >= ADDRESSES {
-            new.retain(|_, (since, _)| since.elapsed() < MINUTE);
-            if new.len() >= ADDRESSES {
-                new.clear();
-            }
-        }
-        let (since, count) = new.entry(peer).or_insert_with(|| (Instant::now(), 0));
-        if since.elapsed() >= MINUTE {
-            (*since, *count) = (Instant::now(), 0);
-        }
-        *count += 1;
-        if *count <= self.most_new {
-            return Ok(());
-        }
-        let wait = MINUTE.saturating_sub(since.elapsed()).as_secs() + 1;
-        Err(problem(429, "Too many new users from your address: wait a minute.")
-            .with_header(field("Retry-After", &wait.to_string())))
+        key.map_or(Ok(None), |key| self.directory.user_with_key(&hash(key)).map_err(failed))
     }
 
     /// Out of reach for scripts, and not sent along from other sites (RFC 6265, and its draft
@@ -264,20 +238,26 @@ impl Users {
         format!("{name}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")
     }
 
-    /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in the cookie.
-    fn key<'a>(&self, authorization: Option<&'a str>, cookie: Option<&'a str>) -> Option<&'a str> {
+    /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in a cookie.
+    fn key<'a>(
+        &self,
+        authorization: Option<&'a str>,
+        mut cookies: impl Iterator<Item = &'a str>,
+    ) -> Option<&'a str> {
         let bearer = authorization.and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("Bearer").then_some(key.trim())
         });
         bearer.or_else(|| {
-            let mut pairs = cookie?.split(';').filter_map(|pair| pair.trim().split_once('='));
-            pairs.find_map(|(name, key)| (name == self.cookie_name).then_some(key))
+            let own = |(name, key)| (name == self.cookie_name).then_some(key);
+            cookies.find_map(|cookie| cookie.split_once('=').and_then(own))
         })
     }
 
+    /// The door has joined the cookies in one field.
     fn key_in<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        self.key(value(request, "Authorization"), value(request, "Cookie"))
+        let cookies = value(request, "Cookie").into_iter().flat_map(|cookies| cookies.split("; "));
+        self.key(value(request, "Authorization"), cookies)
     }
 }
 
@@ -285,17 +265,7 @@ fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// One household has a /64 of IPv6 addresses, and takes a new one whenever it likes.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
-    }
-}
-
-/// The name that a request wishes for.
+/// The name that a request asks for.
 fn wish(request: &mut Request) -> Result<Name, Reply> {
     let media_type = value(request, "Content-Type").unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -345,7 +315,9 @@ fn unknown_key() -> Reply {
 #[allow(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn failed(error: StoreError) -> Reply {
     match error {
-        StoreError::Taken => problem(409, "Somebody has this name: choose another one."),
+        StoreError::Taken => {
+            problem(409, "Somebody has this name, or one that looks like it: choose another one.")
+        }
         StoreError::Full => problem(507, "The directory is full."),
         StoreError::Failed(why) => {
             log::error!("the directory cannot be used: {why}");

@@ -58,10 +58,15 @@ export class Room {
   #waiting = [];
   #refs = 0;
 
-  /** Messages of the past that are still to come; while they do, nothing of ours is sent. */
-  #replay = 0;
+  /** The past is still being told; until it has been, nothing of ours is sent. */
+  #inPast = false;
+
+  /** Messages of it that were heard. */
+  #replayed = 0;
+
+  /** We were here before, and have heard something. */
+  #isBack = false;
   #isOpen = false;
-  #complete = true;
 
   /** Who we were before the connection broke. @type {Member | null} */
   #before = null;
@@ -153,7 +158,7 @@ export class Room {
   }
 
   #sendWaiting() {
-    if (this.#isOpen && this.#replay === 0) {
+    if (this.#isOpen && !this.#inPast) {
       for (const message of this.#waiting) {
         if (message.sent || message.trouble) continue;
         message.sent = this.#connection.send(message.head);
@@ -201,6 +206,10 @@ export class Room {
     switch (event.type) {
       case "welcome":
         return this.#enter(event);
+      case "live":
+        return this.#caughtUp(event);
+      case "members":
+        return this.#meetAll(event);
       case "message":
         return this.#keep(event);
       case "binary":
@@ -219,30 +228,30 @@ export class Room {
   }
 
   /** @param {any} welcome */
-  #enter({ you, members, count, last, replayed, complete, limit }) {
+  #enter({ you, members, count, last, complete, limit }) {
     this.#before = this.you;
     this.you = you;
     this.#limit = limit ?? this.#limit;
     this.#members = new Map((members ?? []).map((/** @type {Member} */ member) => [member.id, member]));
     this.#count = count;
     this.#isOpen = true;
-    this.#replay = replayed;
-    this.#complete = complete;
+    this.#inPast = true;
+    this.#replayed = 0;
+    this.#isBack = this.#before !== null && this.last > 0;
     this.#tellMembers();
-    if (this.#before && this.last > 0) {
-      if (replayed > 0) log.showNotice(`Connected again: ${replayed} came in between.`);
-      if (!complete) log.showNotice("Some of what was said in between is gone for good.");
-    }
     if (!complete && last < this.last) this.last = 0; // the server has forgotten all, and begins anew
-    this.#caughtUp();
   }
 
-  /** When the past has been told, what is still waiting was not heard. */
-  #caughtUp() {
-    if (this.#replay > 0) return;
+  /** When the past has been told, what is still waiting was not heard. @param {{ complete: boolean }} live */
+  #caughtUp({ complete }) {
+    this.#inPast = false;
+    if (this.#isBack) {
+      if (this.#replayed > 0) log.showNotice(`Connected again: ${this.#replayed} came in between.`);
+      if (!complete) log.showNotice("Some of what was said in between is gone for good.");
+    }
     for (const message of this.#waiting.filter((waiting) => waiting.sent)) {
       message.sent = false;
-      if (!this.#complete) message.trouble = "It may have been heard.";
+      if (!complete) message.trouble = "It may have been heard.";
     }
     this.#before = null;
     this.#sendWaiting();
@@ -256,10 +265,7 @@ export class Room {
     log.showMessage({ ...message, own });
     people.stopTyping(message.from.name);
     if (ours) this.discard(ours);
-    if (this.#replay > 0) {
-      this.#replay -= 1;
-      this.#caughtUp();
-    }
+    if (this.#inPast) this.#replayed += 1;
   }
 
   /**
@@ -269,12 +275,19 @@ export class Room {
    */
   #lostSight({ from, text, name, bytes }) {
     const was = this.#before;
-    const ours = was && this.#replay > 0 && from.user === was.user && (from.user !== undefined || from.name === was.name);
+    const ours = was && this.#inPast && from.user === was.user && (from.user !== undefined || from.name === was.name);
     return ours
       ? this.#waiting.find((it) => it.sent && (it.bytes
           ? it.bytes.byteLength === bytes?.byteLength && JSON.parse(it.head).name === name
           : it.text === text))
       : undefined;
+  }
+
+  /** What was known of who is there does not hold any more. @param {{ members: Member[], count: number }} all */
+  #meetAll({ members, count }) {
+    this.#members = new Map(members.map((member) => [member.id, member]));
+    this.#count = count;
+    this.#tellMembers();
   }
 
   /** @param {any} news */

@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use support::{Client, Program, Stream, Way, until};
 use tempfile::TempDir;
-use wsroom::certificate::Certificate;
+use wsroom::net::certificate::Certificate;
 use wsroom::options::Options;
 
 /// A directory with certificates and keys.

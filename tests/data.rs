@@ -33,7 +33,9 @@ fn a_file_that_cannot_be_used_is_refused() {
     is_refused(&text, "that wsroom has made");
     let foreign = place.path().join("foreign");
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let before = std::fs::read(&foreign).unwrap();
     is_refused(&foreign, "another program");
+    assert!(std::fs::read(&foreign).unwrap() == before, "somebody else's file is as it was");
     let future = place.path().join("future");
     drop(Program::start_plainly(&["-q", "--data", &future.display().to_string()]));
     Connection::open(&future).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -100,10 +102,62 @@ fn a_full_disk_is_told_to_those_who_speak() {
     let mut echo = support::Client::over(Way::Plain.connects(program.address()), "/echo");
     echo.says("still here");
     echo.hears("still here");
+    // Who comes and goes in a turn that is not kept is told of all the same.
+    let (mut carol, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
+    let (mut bob, welcome) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
+    let bobs = welcome["you"]["id"].clone();
+    carol.hears_of_somebody("joined", |member| member["id"] == bobs);
+    bob.does(&json!({"type": "message", "text": "lost too"}));
+    assert_eq!(bob.hears_of("error")["code"], "not-kept");
+    bob.client.leaves();
+    carol.hears_of_somebody("left", |id| *id == bobs);
+    carol.does(&json!({"type": "message", "text": "lost", "ref": "last"}));
+    while carol.next()["ref"] != "last" {}
     // There is room again, and nothing of what was refused has come in.
     program.has_limit("--fsize=unlimited:");
     ada.says("kept too");
     ada.hears("kept too");
-    let (_, welcome) = V1::over(Way::Plain.connects(program.address()), "/ws/a?since=0");
-    assert_eq!(welcome["replayed"], 2);
+    let (mut bob, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a?since=0");
+    let past = bob.hears_the_past().0;
+    assert_eq!(past.iter().map(|event| &event["text"]).collect::<Vec<_>>(), ["kept", "kept too"]);
+}
+
+/// The first version of the schema, as its program has left it.
+#[test]
+fn an_older_file_is_brought_up_to_date() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL,
+                 folded TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, key BLOB NOT NULL UNIQUE) STRICT;
+             CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, gone INTEGER NOT NULL) STRICT;
+             CREATE TABLE messages (room INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
+                 id INTEGER NOT NULL, user INTEGER, author TEXT NOT NULL, name TEXT NOT NULL,
+                 media_type TEXT NOT NULL, payload ANY NOT NULL, PRIMARY KEY (room, id)) STRICT, WITHOUT ROWID;
+             INSERT INTO users VALUES (7, 'Ada', 'ada', 0, x'00');
+             INSERT INTO rooms VALUES (1, 'a', 0), (2, 'b', 5);
+             INSERT INTO messages VALUES (1, 10, 7, 'Ada', '', '', 'one'), (1, 11, NULL, 'guest', 'x', '', x'ff'),
+                 (1, 12, 7, 'Ada', '', '', 'three'), (2, 13, 7, 'Ada', '', '', 'elsewhere');
+             PRAGMA application_id = 0x7773726d; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    let program =
+        Program::start_plainly(&["-q", "--history", "2", "--data", &file.display().to_string()]);
+    let joins = |path: &str| V1::over(Way::Plain.connects(program.address()), path).0;
+    let past = |path: &str| {
+        let (past, live) = joins(path).hears_the_past();
+        (
+            past.iter().map(|event| event["id"].as_i64().unwrap()).collect::<Vec<_>>(),
+            live["complete"] == true,
+        )
+    };
+    assert_eq!(past("/ws/a?since=0"), (vec![11, 12], false));
+    assert_eq!(past("/ws/a?since=11"), (vec![12], true));
+    assert_eq!(past("/ws/b?since=0"), (vec![13], false));
+    let mut ada = joins("/ws/a");
+    ada.says("four");
+    let four = ada.hears("four")["id"].as_i64().unwrap();
+    assert_eq!(past("/ws/a?since=0"), (vec![12, four], false));
 }

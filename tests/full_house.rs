@@ -123,6 +123,27 @@ fn max_clients_is_clipped_to_the_descriptors_and_says_so() {
     talk(&mut clients);
 }
 
+/// A client that is behind has two threads, and each takes four mappings: a system that has no more
+/// ends the program inside the start of one. So they are reckoned for all clients beforehand.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn max_clients_is_clipped_to_the_mappings_of_two_threads_each() {
+    let most: usize =
+        fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+    let program = Program::start(&["--max-clients", "1000000000"]);
+    let fitting = |limit: &str| {
+        let warning = program.logs(limit);
+        let number = warning.split("allows ").nth(1).and_then(|rest| rest.split(';').next());
+        number.expect("a number").parse::<usize>().unwrap()
+    };
+    // If descriptors are the narrower limit, nothing is said of mappings.
+    let open_files = fitting("the limit of open files");
+    if open_files * 8 > most {
+        let clients = fitting("the limit of memory mappings");
+        assert!(clients * 2 * 4 + 1024 <= most, "{clients} clients in {most} mappings");
+    }
+}
+
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs /proc and prlimit")]
 fn two_hundred_connections_do_not_harm_a_server_with_64_descriptors() {

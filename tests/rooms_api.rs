@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, Server, V1};
+use support::{Answer, Server, V1, until};
 
 fn json_of(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -50,11 +50,39 @@ fn a_script_is_heard() {
     // In an empty room nobody hears it, but it is kept.
     let answer = posts(&server, "empty", "text/plain", b"anyone?");
     assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap()["heard"], 0);
-    assert_eq!(V1::comes_back(&server, "/ws/empty?since=0").1["replayed"], 1);
+    assert_eq!(V1::comes_back(&server, "/ws/empty?since=0").0.hears_the_past().0.len(), 1);
     // As large as a message may be.
     let large = vec![7; 1 << 20];
     assert_eq!(posts(&server, "a", "", &large).status, 202);
     plain.sees(&large);
+}
+
+#[test]
+fn posts_from_one_address_obey_max_rate() {
+    let server = Server::with(&["--max-rate", "1"]);
+    let mut ada = server.joins("a");
+    let mut taken = 0;
+    // On a slow machine the second message may come in another second.
+    until("a refusal", || {
+        let answer = posts(&server, "a", "text/plain", taken.to_string().as_bytes());
+        if answer.status == 202 {
+            taken += 1;
+            return false;
+        }
+        has_a_problem(&answer, 429);
+        assert_eq!(answer.field("Retry-After"), Some("1"));
+        true
+    });
+    // Who is refused is not heard, and comes through again.
+    (0..taken).for_each(|number| ada.hears(&number.to_string()));
+    until("another second", || posts(&server, "a", "text/plain", b"again").status == 202);
+    ada.hears_nothing_before("again");
+}
+
+#[test]
+fn without_max_rate_posts_are_not_counted() {
+    let server = Server::start();
+    (0..50).for_each(|_| assert_eq!(posts(&server, "a", "text/plain", b"hello").status, 202));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::thread;
 
 use socket2::SockRef;
-use support::{Client, Program, Server, Visitor, handshake, masked, until};
+use support::{Client, Program, Server, V1, Visitor, handshake, masked, until};
 
 /// What is said at once.
 const PIECE: usize = 64 << 10;
@@ -301,4 +301,41 @@ fn a_wish_that_cannot_be_granted_is_refused() {
     for bad in ["slow=99", "slow=1000001", "slow=", "slow=fast"] {
         server.is_visited().asks(handshake(&format!("/ws/a?{bad}"))).refuses_with(400);
     }
+}
+
+#[test]
+fn one_that_wishes_to_be_slow_is_told_how_much_waits_for_it() {
+    let server = Server::start();
+    let (mut slow, _) = V1::comes_back(&server, "/ws/physics?slow=2000");
+    let mut ada = server.joins("physics");
+    for _ in 0..10 {
+        ada.says(&"x".repeat(500));
+        ada.hears(&"x".repeat(500));
+    }
+    let behind = loop {
+        let event = slow.next();
+        if event["type"] == "behind" {
+            break event;
+        }
+    };
+    assert_eq!(behind["limit"], 64 << 10);
+    assert!(behind["waiting"].as_u64().is_some_and(|bytes| bytes > 0), "{behind}");
+}
+
+/// What it has sent before is no longer in memory while it is silent.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn a_silent_client_holds_no_buffer() {
+    const CROWD: u64 = 300;
+    let program = Program::start_plainly(&["-q", "--history", "0"]);
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| program.connects("/echo")).collect();
+    let says = |crowd: &mut Vec<Client>, text: &str| {
+        crowd.iter_mut().for_each(|one| one.says(text));
+        crowd.iter_mut().for_each(|one| one.hears(text));
+    };
+    says(&mut crowd, "short");
+    let before = program.status("VmRSS");
+    says(&mut crowd, &"x".repeat(1500));
+    let more = program.status("VmRSS").saturating_sub(before);
+    assert!(more < 16 * CROWD, "{} KiB each", more / CROWD);
 }

@@ -1,125 +1,256 @@
-//! What the store promises, on SQLite in memory and in a file: as much as its bounds say, in order,
-//! and it knows what is missing.
+//! What a history promises, in memory and in a file alike: as much as its bounds say, in order, and
+//! it knows what is missing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use wsroom::room::RoomName;
-use wsroom::sqlite::{Bounds, Sqlite};
-use wsroom::store::{Author, Content, Kept, MessageId, Store};
+use tempfile::TempDir;
+use wsroom::protocol::address::RoomName;
+use wsroom::protocol::message::{Author, Content, Message, MessageId};
+use wsroom::store::memory::Memory;
+use wsroom::store::sqlite::Sqlite;
+use wsroom::store::{Bounds, Directory, HistoryPage, MessageLog, Range};
 
 const PLENTY: Bounds = Bounds { messages: 100, bytes: 1 << 30, idle: None };
 
-fn memory(bounds: Bounds) -> Sqlite {
-    Sqlite::open(None, bounds).expect("memory")
+/// A history of one kind, in a place of its own.
+struct Log {
+    log: Box<dyn MessageLog>,
+    kind: &'static str,
+    _place: TempDir,
+}
+
+/// One of each kind.
+fn each(bounds: Bounds) -> [Log; 2] {
+    let place = || tempfile::tempdir().expect("a directory");
+    let (one, other) = (place(), place());
+    let sqlite = Sqlite::open(Some(&one.path().join("kept")), bounds).expect("a file");
+    [
+        Log { log: Box::new(sqlite), kind: "SQLite", _place: one },
+        Log { log: Box::new(Memory::new(bounds)), kind: "memory", _place: other },
+    ]
+}
+
+impl Log {
+    fn keeps(&self, messages: &[Message]) {
+        let messages: Vec<_> = messages.iter().cloned().map(Arc::new).collect();
+        self.log.append(&messages).expect("room for it");
+    }
+
+    fn page(&self, place: &str, range: Range) -> HistoryPage {
+        self.log.page(&room(place), range).expect("it can be read")
+    }
+
+    fn ids(&self, place: &str, since: MessageId) -> (Vec<MessageId>, bool) {
+        let found = self.page(place, Range::behind(since));
+        (found.messages.iter().map(|kept| kept.id).collect(), found.complete)
+    }
+
+    fn rooms(&self) -> Vec<(RoomName, MessageId)> {
+        self.log.rooms("", 1000).expect("it can be read")
+    }
 }
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a good name")
 }
 
-fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Kept {
+fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Message {
     let author = Author { user: None, name: "guest-1".to_owned() };
-    Kept { id, room: room(place), author, content: Content::Text(text.into()) }
-}
-
-fn ids(store: &Sqlite, place: &str, since: MessageId) -> (Vec<MessageId>, bool) {
-    let found = store.messages(&room(place), since, 1000).unwrap();
-    (found.messages.iter().map(|kept| kept.id).collect(), found.complete)
+    Message { id, room: room(place), author, content: Content::Text(text.into()) }
 }
 
 #[test]
 fn what_was_kept_comes_back_as_it_was() {
-    let store = memory(PLENTY);
-    let author = Author { user: Some(7), name: "Ada \u{1f600}".to_owned() };
-    let binary = Content::Binary {
-        name: "cat.png".to_owned(),
-        media_type: "image/png".to_owned(),
-        bytes: Bytes::from_static(b"\x00\xff"),
-    };
-    let all = [
-        text(1, "a", "hello\0\u{e4}"),
-        Kept { author, content: binary, ..text(2, "a", "") },
-        text(3, "b", ""),
-    ];
-    store.keep(&all).unwrap();
-    let found = store.messages(&room("a"), 0, 10).unwrap();
-    assert_eq!((found.messages.as_slice(), found.last, found.complete), (&all[..2], 2, true));
-    assert_eq!(store.message(&room("b"), 3).unwrap().as_ref(), Some(&all[2]));
-    assert_eq!(store.message(&room("a"), 3).unwrap(), None);
-    assert_eq!(store.last_id().unwrap(), 3);
+    for log in each(PLENTY) {
+        let author = Author { user: Some(7), name: "Ada \u{1f600}".to_owned() };
+        let binary = Content::Binary {
+            name: "cat.png".to_owned(),
+            media_type: "image/png".to_owned(),
+            bytes: Bytes::from_static(b"\x00\xff"),
+        };
+        let all = [
+            text(1, "a", "hello\0\u{e4}"),
+            Message { author, content: binary, ..text(2, "a", "") },
+            text(3, "b", ""),
+        ];
+        log.keeps(&all);
+        let found = log.page("a", Range::behind(0));
+        let messages: Vec<_> = found.messages.iter().map(|kept| Message::clone(kept)).collect();
+        assert_eq!((messages.as_slice(), found.last, found.complete), (&all[..2], 2, true));
+        let message = |place, id| log.log.message(&room(place), id).unwrap();
+        assert_eq!(message("b", 3).as_deref(), Some(&all[2]));
+        assert_eq!(message("a", 3), None);
+        assert_eq!(log.log.last_id().unwrap(), 3);
+        assert_eq!(log.log.last_in(&room("a")).unwrap(), 2);
+        assert_eq!(log.log.last_in(&room("c")).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_page_is_as_long_as_was_asked_for() {
+    for log in each(PLENTY) {
+        let all: Vec<_> = (1..=9).map(|id| text(id, "a", vec![b'x'; 1000])).collect();
+        log.keeps(&all);
+        let ids = |range| {
+            let page = log.page("a", range);
+            (page.messages.iter().map(|kept| kept.id).collect::<Vec<_>>(), page.more)
+        };
+        let all = Range::behind(0);
+        assert_eq!(ids(all), ((1..=9).collect(), false), "{}", log.kind);
+        assert_eq!(ids(Range { messages: 2, ..all }), (vec![1, 2], true));
+        assert_eq!(ids(Range { after: 7, messages: 2, ..all }), (vec![8, 9], false));
+        assert_eq!(ids(Range { upto: 3, ..all }), (vec![1, 2, 3], false));
+        assert_eq!(ids(Range { after: 5, upto: 3, ..all }), (vec![], false));
+        assert_eq!(ids(Range { bytes: 2700, ..all }).0.len(), 2, "{}", log.kind);
+        // One is answered whatever its size, or nobody could ever read it.
+        assert_eq!(ids(Range { bytes: 1, ..all }), (vec![1], true));
+    }
 }
 
 #[test]
 fn exactly_the_last_messages_are_there_however_they_came() {
     for turn in [1, 3, 7, 50] {
-        let store = memory(Bounds { messages: 10, ..PLENTY });
-        let all: Vec<_> = (1..=100).map(|id| text(id, "a", "x")).collect();
-        for part in all.chunks(turn) {
-            store.keep(part).unwrap();
+        for log in each(Bounds { messages: 10, ..PLENTY }) {
+            let all: Vec<_> = (1..=100).map(|id| text(id, "a", "x")).collect();
+            for part in all.chunks(turn) {
+                log.keeps(part);
+            }
+            let what = format!("{turn} at a time, {}", log.kind);
+            assert_eq!(log.ids("a", 0), ((91..=100).collect(), false), "{what}");
+            assert_eq!(log.ids("a", 90), ((91..=100).collect(), true), "{what}");
+            assert!(!log.ids("a", 89).1, "{what}");
+            assert_eq!(log.ids("a", 95), ((96..=100).collect(), true));
+            assert_eq!(log.rooms(), [(room("a"), 100)]);
         }
-        assert_eq!(ids(&store, "a", 0), ((91..=100).collect(), false), "{turn} at a time");
-        assert_eq!(ids(&store, "a", 90), ((91..=100).collect(), true), "{turn} at a time");
-        assert!(!ids(&store, "a", 89).1, "{turn} at a time");
-        assert_eq!(ids(&store, "a", 95), ((96..=100).collect(), true));
-        assert_eq!(store.rooms("", 10).unwrap(), [(room("a"), 100)]);
     }
+}
+
+#[test]
+fn a_shorter_history_is_shown_at_once_and_let_go_little_by_little() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let open = |messages| {
+        let bounds = Bounds { messages, ..PLENTY };
+        let log = Box::new(Sqlite::open(Some(&file), bounds).unwrap());
+        Log { log, kind: "SQLite", _place: tempfile::tempdir().unwrap() }
+    };
+    let all: Vec<_> = (1..=5000).map(|id| text(id, "a", "x")).collect();
+    open(10_000).keeps(&all);
+    let log = open(10);
+    assert_eq!(log.ids("a", 0), ((4991..=5000).collect(), false));
+    for id in 5001..=5030 {
+        log.keeps(&[text(id, "a", "x")]);
+        assert_eq!(log.ids("a", 0), ((id - 9..=id).collect(), false));
+    }
+    drop(log);
+    let count = "SELECT count(*) FROM messages";
+    let database = rusqlite::Connection::open(&file).unwrap();
+    let left: i64 = database.query_one(count, [], |row| row.get(0)).unwrap();
+    assert!(left <= 20, "{left} messages are still in the file");
 }
 
 #[test]
 fn a_room_keeps_16_mib_at_most() {
-    let store = memory(PLENTY);
-    let large = Bytes::from(vec![b'x'; 3 << 20]);
-    for id in 1..=20 {
-        store.keep(&[text(id, "a", large.clone())]).unwrap();
-        store.keep(&[text(100 + id, "b", "small")]).unwrap();
+    for log in each(PLENTY) {
+        let large = Bytes::from(vec![b'x'; 3 << 20]);
+        for id in 1..=20 {
+            log.keeps(&[text(id, "a", large.clone())]);
+            log.keeps(&[text(100 + id, "b", "small")]);
+        }
+        assert_eq!(log.ids("a", 0), ((16..=20).collect(), false), "{}", log.kind);
+        assert_eq!(log.ids("b", 0).0.len(), 20);
+        // One that is larger than that is kept all the same.
+        log.keeps(&[text(300, "a", vec![b'y'; 20 << 20])]);
+        assert_eq!(log.ids("a", 0).0, [300], "{}", log.kind);
     }
-    assert_eq!(ids(&store, "a", 0), ((16..=20).collect(), false));
-    assert_eq!(ids(&store, "b", 0).0.len(), 20);
-    // One that is larger than that is kept all the same.
-    store.keep(&[text(300, "a", vec![b'y'; 20 << 20])]).unwrap();
-    assert_eq!(ids(&store, "a", 0).0, [300]);
 }
 
 #[test]
 fn beyond_all_bounds_the_longest_silent_rooms_go() {
-    let store = memory(Bounds { bytes: 1 << 20, ..PLENTY });
-    let large = Bytes::from(vec![b'x'; 250 << 10]);
-    for (id, place) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
-        store.keep(&[text(id, place, large.clone())]).unwrap();
+    for log in each(Bounds { bytes: 1 << 20, ..PLENTY }) {
+        let large = Bytes::from(vec![b'x'; 250 << 10]);
+        for (id, place) in [(1, "a"), (2, "b"), (3, "c"), (4, "a"), (5, "d")] {
+            log.keeps(&[text(id, place, large.clone())]);
+        }
+        assert_eq!(log.ids("b", 0), (vec![], true), "nobody knows of it any more: {}", log.kind);
+        assert_eq!(log.ids("b", 2), (vec![], false));
+        assert_eq!(log.ids("a", 0).0, [1, 4]);
+        assert_eq!(log.ids("d", 0).0, [5]);
+        for id in 6..50 {
+            log.keeps(&[text(id, &format!("room-{id}"), large.clone())]);
+        }
+        assert!((3..=4).contains(&log.rooms().len()), "{:?}", log.rooms());
     }
-    assert_eq!(ids(&store, "b", 0), (vec![], true), "nobody knows of it any more");
-    assert_eq!(ids(&store, "b", 2), (vec![], false));
-    assert_eq!(ids(&store, "a", 0).0, [1, 4]);
-    assert_eq!(ids(&store, "c", 0).0, [3]);
-    for id in 5..50 {
-        store.keep(&[text(id, &format!("room-{id}"), large.clone())]).unwrap();
-    }
-    assert_eq!(store.rooms("", 100).unwrap().len(), 3);
 }
 
 #[test]
 fn rooms_in_which_nothing_is_said_are_forgotten() {
-    let store = memory(Bounds { idle: Some(Duration::from_secs(3600)), ..PLENTY });
-    // Said in 1970, in microseconds; looked for with the first message after a start.
-    store.keep(&[text(1, "old", "x")]).unwrap();
-    assert_eq!(ids(&store, "old", 0).0, Vec::<MessageId>::new());
+    for log in each(Bounds { idle: Some(Duration::from_secs(3600)), ..PLENTY }) {
+        // Said in 1970, in microseconds; looked for with the first message after a start.
+        log.keeps(&[text(1, "old", "x")]);
+        assert_eq!(log.ids("old", 0).0, Vec::<MessageId>::new(), "{}", log.kind);
+        assert_eq!(log.rooms(), []);
+    }
+}
+
+#[test]
+fn a_room_that_is_made_anew_knows_that_it_may_have_been_there() {
+    for log in each(PLENTY) {
+        assert_eq!(log.ids("a", 0), (vec![], true));
+        assert_eq!(log.ids("a", 7), (vec![], false));
+        log.keeps(&[text(10, "a", "x"), text(11, "a", "y")]);
+        assert_eq!(log.ids("a", 7), (vec![10, 11], false), "{}", log.kind);
+        assert_eq!(log.ids("a", 10), (vec![11], true));
+        assert_eq!(log.ids("a", 0), (vec![10, 11], true));
+    }
 }
 
 #[test]
 fn a_file_is_there_when_it_is_opened_again() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept");
+    let open = || Sqlite::open(Some(&file), PLENTY).unwrap();
     for id in 1..=3 {
-        let store = Sqlite::open(Some(&file), PLENTY).unwrap();
-        assert_eq!(store.last_id().unwrap(), id - 1);
-        store.keep(&[text(id, "a", format!("{id}"))]).unwrap();
+        let log = open();
+        assert_eq!(log.last_id().unwrap(), id - 1);
+        log.append(&[Arc::new(text(id, "a", format!("{id}")))]).unwrap();
     }
-    let store = Sqlite::open(Some(&file), PLENTY).unwrap();
-    assert_eq!(ids(&store, "a", 0), (vec![1, 2, 3], true));
-    let user = store.add_user("Ada", "ada", &[1; 32]).unwrap();
-    assert!(store.remove_user(user.id).unwrap());
-    drop(store);
-    let store = Sqlite::open(Some(&file), PLENTY).unwrap();
-    assert!(store.add_user("Bob", "bob", &[2; 32]).unwrap().id > user.id, "a number is given once");
+    let sqlite = open();
+    let found = sqlite.page(&room("a"), Range::behind(0)).unwrap();
+    assert_eq!((found.messages.len(), found.complete), (3, true));
+    let user = sqlite.add_user("Ada", "ada", &[1; 32]).unwrap();
+    assert!(sqlite.remove_user(user.id).unwrap());
+    drop(sqlite);
+    assert!(
+        open().add_user("Bob", "bob", &[2; 32]).unwrap().id > user.id,
+        "a number is given once"
+    );
+}
+
+/// SQLite begins its write-ahead log anew only when nobody reads, and here somebody always does.
+#[test]
+fn the_write_ahead_log_does_not_grow_for_ever() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let sqlite = Sqlite::open(Some(&file), Bounds { messages: 1000, ..PLENTY }).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sqlite.page(&room("a"), Range::behind(0)).unwrap();
+                }
+            });
+        }
+        let mut largest = 0;
+        for id in 1..=1600 {
+            sqlite.append(&[Arc::new(text(id, "a", vec![b'x'; 100 << 10]))]).unwrap();
+            largest = largest.max(std::fs::metadata(place.path().join("kept-wal")).unwrap().len());
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(largest < 48 << 20, "{} MiB of log for 160 MiB", largest >> 20);
+    });
 }

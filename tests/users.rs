@@ -223,6 +223,33 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
+fn a_name_that_looks_like_somebody_elses_is_taken() {
+    let server = Server::with(&["--max-new-users", "0"]);
+    let ada = enters(&server, "Ada Bell");
+    for same in [
+        "Ada\u{200d} Bell",
+        "Ada\u{200c} Bell",
+        "Ada Bell\u{fe0f}",
+        "Ada  Bell",
+        "\u{410}da Bell",
+        "Ada Be1l",
+    ] {
+        has_a_problem(&creates(&server, same), 409);
+    }
+    for reserved in ["guest", "guest-1", "Guest 7"] {
+        has_a_problem(&creates(&server, reserved), 400);
+        has_a_problem(&changes(&server, "PUT", ada.id, &bearer(&ada.key), reserved), 400);
+    }
+    // Her own name she may write otherwise.
+    let answer = changes(&server, "PUT", ada.id, &bearer(&ada.key), "ADA  BELL\u{200d}");
+    assert_eq!(json_of(&answer)["name"], "ADA BELL");
+    for kept in ["\u{1f469}\u{200d}\u{1f4bb}", "\u{62e}\u{627}\u{646}\u{647}\u{200c}\u{627}\u{6cc}"]
+    {
+        assert_eq!(json_of(&creates(&server, kept))["name"], kept);
+    }
+}
+
+#[test]
 fn new_users_from_one_address_are_limited() {
     let server = Server::with(&["--max-new-users", "3"]);
     (0..3).for_each(|number| drop(enters(&server, &number.to_string())));
@@ -311,6 +338,47 @@ fn a_script_that_has_the_key_speaks_by_the_name() {
     has_a_problem(&posts(&bearer("wrong"), "from nobody"), 401);
     assert_eq!(posts(&[], "from a guest").status, 202);
     assert_eq!(bob.hears("from a guest")["from"], json!({"name": "guest"}));
+}
+
+/// Browsers send whatever cookies this host has: another program's are none of our business.
+#[test]
+fn the_key_is_found_among_foreign_cookies() {
+    let server = Server::start();
+    let ada = enters(&server, "Ada");
+    let own = cookie(&server, &ada.key);
+    for fields in [
+        format!("Cookie: theme=gr\u{fc}n; {own}"),
+        format!("Cookie: {own}; theme=gr\u{fc}n; a"),
+        format!("Cookie: a;; =; \u{fc}=1;{own};b=\u{fc}"),
+        format!("Cookie: theme=gr\u{fc}n\r\nCookie: {own}"),
+        format!("Cookie: {own}\r\nX: y\r\nCOOKIE: theme=dark"),
+    ] {
+        let lines: Vec<String> = fields.split("\r\n").map(str::to_owned).collect();
+        let me = server.is_visited().asks(request("GET", "/users/me", &lines, ""));
+        assert_eq!(json_of(&me)["id"], ada.id, "{fields:?}");
+        let posted = server.is_visited().asks(request("POST", "/rooms/a", &lines, "hello"));
+        assert_eq!(posted.status, 202, "{fields:?}");
+        let asked = handshake("/ws/a?since=0").replacen("\r\n", &format!("\r\n{fields}\r\n"), 1);
+        let asked = asked.replacen("\r\n\r\n", "\r\nSec-WebSocket-Protocol: wsroom.v1\r\n\r\n", 1);
+        let mut page = server.is_visited();
+        page.sends(asked).reads_a_head();
+        let welcome: Value = serde_json::from_slice(&page.reads_a_frame().1).unwrap();
+        assert_eq!(welcome["you"]["user"], ada.id, "{fields:?}");
+    }
+    let all = json_of(&server.get("/rooms/a/messages"));
+    assert!(all["messages"].as_array().unwrap().iter().all(|said| said["from"]["user"] == ada.id));
+}
+
+/// A foreign cookie breaks no line to tiny_http, which takes ASCII alone.
+#[test]
+fn foreign_cookies_alone_make_nobody_and_break_nothing() {
+    let server = Server::start();
+    for _ in 0..12 {
+        let lines = ["Cookie: \u{fc}; wsroom_key_1=x; \u{fc}=\u{fc}".to_owned()];
+        let me = server.is_visited().asks(request("GET", "/users/me", &lines, ""));
+        has_a_problem(&me, 401);
+    }
+    assert_eq!(server.get("/").status, 200);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Client, Server, V1};
+use support::{Client, Program, Server, V1, Way};
 
 #[test]
 fn it_is_chosen_when_it_is_offered() {
@@ -21,8 +21,8 @@ fn a_client_is_welcomed_and_told_who_is_there() {
     let (mut ada, welcome) = V1::joins(&server, "physics");
     assert_eq!(welcome["room"], "physics");
     assert_eq!(welcome["count"], 2);
-    assert_eq!((&welcome["last"], &welcome["replayed"]), (&json!(0), &json!(0)));
-    assert_eq!(welcome["complete"], true);
+    assert_eq!((&welcome["last"], &welcome["complete"]), (&json!(0), &json!(true)));
+    assert_eq!(ada.next(), json!({"type": "live", "last": 0, "complete": true}));
     assert_eq!(welcome["limit"], 1 << 20, "the largest message");
     let you = &welcome["you"];
     assert_eq!(you["name"], format!("guest-{}", you["id"]));
@@ -136,6 +136,10 @@ fn typing_is_told_to_the_others() {
     let mut plain = server.joins("a");
     ada.does(&json!({"type": "typing"}));
     assert_eq!(bob.hears_of("typing")["from"], welcome["you"]);
+    // Whoever repeats it is told of once, until they have said something.
+    for _ in 0..100 {
+        ada.does(&json!({"type": "typing"}));
+    }
     ada.says("written");
     ada.hears("written");
     bob.hears("written");
@@ -146,6 +150,7 @@ fn typing_is_told_to_the_others() {
 fn comings_and_goings_travel_together() {
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");
+    ada.hears_the_past();
     let others: Vec<_> = (0..5).map(|_| V1::joins(&server, "a").1["you"].clone()).collect();
     // Each has gone again, as its connection was dropped.
     let (mut went, mut events) = (Vec::new(), 0);
@@ -185,15 +190,80 @@ fn in_a_crowd_only_numbers_are_told() {
             break;
         }
     }
-    bob.client.leaves();
+    // Who is gone when they are few again is on nobody's list.
     crowd.pop().unwrap().leaves();
+    bob.client.leaves();
     loop {
         let event = ada.next();
-        assert_eq!(event["type"], "left");
+        assert_ne!(event["type"], "live");
         if event["count"] == 199 {
+            let members = event["members"].as_array().expect("the whole list");
+            assert_eq!((&event["type"], members.len()), (&json!("members"), 199));
             break;
         }
     }
+    crowd.pop().unwrap().leaves();
+    let left = ada.next();
+    assert_eq!(
+        (&left["type"], left["members"].as_array().map(Vec::len)),
+        (&json!("left"), Some(1))
+    );
+}
+
+#[test]
+fn in_a_crowd_everyone_is_told_their_own_new_name() {
+    let server = Server::start();
+    let _crowd: Vec<_> = (0..201).map(|_| server.joins("a")).collect();
+    let (mut bob, _) = V1::joins(&server, "a");
+    let person = server.enters("Ada");
+    let (mut ada, welcome) = V1::joins_with(&server, "/ws/a", &person.bearer());
+    assert_eq!((&welcome["you"]["name"], welcome.get("members")), (&json!("Ada"), None));
+    server.renames(&person, "Ada L.");
+    let renamed = ada.hears_of("renamed");
+    assert_eq!(renamed["members"].as_array().map(Vec::len), Some(1), "{renamed}");
+    assert_eq!(renamed["members"][0]["name"], "Ada L.");
+    ada.says("marker");
+    loop {
+        let event = bob.next();
+        assert_ne!(event["type"], "renamed", "a crowd has no list: {event}");
+        if event["text"] == "marker" {
+            break;
+        }
+    }
+}
+
+/// Each stands for one that everybody would have to hear.
+#[test]
+fn many_new_names_in_a_moment_are_told_once() {
+    let server = Server::start();
+    let (mut bob, _) = V1::joins(&server, "a");
+    let person = server.enters("Ada");
+    let mut tabs: Vec<_> =
+        (0..20).map(|_| V1::joins_with(&server, "/ws/a", &person.bearer()).0).collect();
+    let names: Vec<_> = (0..30).map(|number| format!("Ada {number}")).collect();
+    for name in &names {
+        server.renames(&person, name);
+    }
+    tabs[0].says("marker");
+    let (mut told, mut last) = (0, None);
+    loop {
+        let event = bob.next();
+        match event["type"].as_str().unwrap() {
+            "renamed" => {
+                let members = event["members"].as_array().unwrap();
+                told += members.len();
+                assert!(members.len() <= 20, "one line for each connection: {event}");
+                last = members[0]["name"].as_str().map(str::to_owned);
+            }
+            "message" => break,
+            _ => {}
+        }
+    }
+    // The last of them may come behind the marker.
+    while last.as_deref() != names.last().map(String::as_str) {
+        last = bob.hears_of("renamed")["members"][0]["name"].as_str().map(str::to_owned);
+    }
+    assert!(told < 20 * 30 / 2, "{told} names were told for 30 changes by 20 connections");
 }
 
 #[test]
@@ -239,4 +309,26 @@ fn a_binary_frame_follows_its_event_at_once_in_a_storm() {
         last = event["id"].as_i64().unwrap();
     }
     speakers.into_iter().for_each(|speaker| drop(speaker.join().unwrap()));
+}
+
+/// As a tree in memory, this would be twenty times as large.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn unknown_fields_are_skipped_as_they_stream_by() {
+    let program = Program::start_plainly(&["-q"]);
+    let unknown = format!(r#"{{"type":"typing","x":[0{}]}}"#, ",0".repeat(500_000));
+    let memory = program.status("VmRSS");
+    let mut crowd: Vec<_> =
+        (0..20).map(|_| V1::over(Way::Plain.connects(program.address()), "/ws/a").0).collect();
+    for one in &mut crowd {
+        one.client.says(&unknown);
+    }
+    for one in &mut crowd {
+        one.does(&json!({"type": "message", "text": "done", "ref": "own"}));
+    }
+    for one in &mut crowd {
+        while one.next()["ref"] != "own" {}
+    }
+    let more = (program.status("VmHWM") - memory) >> 10;
+    assert!(more < 80, "{more} MiB for 20 MB of JSON");
 }

@@ -96,6 +96,21 @@ impl Server {
         health[what].as_u64().unwrap_or_else(|| panic!("no {what} in {health}"))
     }
 
+    /// Somebody new in the directory.
+    pub fn enters(&self, name: &str) -> Person {
+        let answer = self.is_visited().asks(with_json("POST", "/users", "", name));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let user: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+        Person { id: user["id"].as_i64().unwrap(), key: user["key"].as_str().unwrap().to_owned() }
+    }
+
+    /// They are called otherwise from now on.
+    pub fn renames(&self, person: &Person, name: &str) {
+        let (path, key) = (format!("/users/{}", person.id), person.bearer());
+        let answer = self.is_visited().asks(with_json("PUT", &path, &key, name));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// Waits until `/healthz` tells so many.
     pub fn comes_to_have(&self, count: u64, what: &str) {
         until(&format!("{count} {what}"), || self.count_of(what) == count);
@@ -117,6 +132,30 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Somebody in the directory, with their key.
+pub struct Person {
+    pub id: i64,
+    pub key: String,
+}
+
+impl Person {
+    /// The field that carries the key.
+    pub fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}", self.key)
+    }
+}
+
+/// A request that names a user, with one more field or none.
+fn with_json(method: &str, path: &str, field: &str, name: &str) -> String {
+    let body = serde_json::json!({"name": name}).to_string();
+    let more = if field.is_empty() { String::new() } else { format!("{field}\r\n") };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// Looks again and again until it is so.

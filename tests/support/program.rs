@@ -1,8 +1,8 @@
 //! The program as its user starts it: its own process, its output, its signals, its exit status.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -56,12 +56,26 @@ impl Program {
         Self::spawn_over(Way::Plain, command)
     }
 
-    fn spawn_over(way: Way, mut command: Command) -> Self {
+    /// Starts it likewise, with a standard error that is the test's own.
+    pub fn spawn_with_errors(command: Command, errors: Stdio) -> Self {
+        Self::spawn_writing(Way::of_this_run(), command, errors)
+    }
+
+    fn spawn_over(way: Way, command: Command) -> Self {
+        Self::spawn_writing(way, command, Stdio::piped())
+    }
+
+    fn spawn_writing(way: Way, mut command: Command, errors: Stdio) -> Self {
         let papers = way.papers();
         command.args(papers.options());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let mut process = command.spawn().expect("the program starts");
-        let mut log = Log::of(process.stderr.take().unwrap());
+        // Else the test would hold the program's end of its own pipe.
+        drop(command);
+        let mut log = match process.stderr.take() {
+            Some(errors) => Log::of(errors),
+            None => Log::of(std::io::empty()),
+        };
         let mut out = BufReader::new(process.stdout.take().unwrap());
         let mut greeting = String::new();
         while !greeting.contains("Ctrl-C") {
@@ -181,7 +195,7 @@ struct Log {
 }
 
 impl Log {
-    fn of(errors: ChildStderr) -> Self {
+    fn of(errors: impl Read + Send + 'static) -> Self {
         let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let told = Arc::clone(&said);
         let reader = thread::spawn(move || {

@@ -29,6 +29,14 @@ impl V1 {
         (v1, welcome)
     }
 
+    /// Joins with a field of the handshake, such as `Authorization: Bearer KEY`.
+    pub fn joins_with(server: &Server, path: &str, field: &str) -> (Self, Value) {
+        let client = Client::offering_with(server.connects(), path, &["wsroom.v1"], Some(field)).0;
+        let mut v1 = Self { client };
+        let welcome = v1.hears_of("welcome");
+        (v1, welcome)
+    }
+
     pub fn does(&mut self, event: &Value) {
         self.client.says(&event.to_string());
     }
@@ -51,11 +59,44 @@ impl V1 {
         }
     }
 
-    /// The next event that is no news of members, which is of this type.
+    /// Says something again and again, whatever becomes of it, until it hears of somebody in an
+    /// event of this type.
+    pub fn hears_of_somebody(&mut self, kind: &str, is_meant: impl Fn(&Value) -> bool) {
+        loop {
+            self.says("again");
+            let event = self.next();
+            let members = event["members"].as_array();
+            if event["type"] == kind && members.is_some_and(|members| members.iter().any(&is_meant))
+            {
+                return;
+            }
+        }
+    }
+
+    /// The messages of the past, and the event that ends it.
+    pub fn hears_the_past(&mut self) -> (Vec<Value>, Value) {
+        let mut messages = Vec::new();
+        loop {
+            let event = self.next();
+            match event["type"].as_str() {
+                Some("message") => messages.push(event),
+                Some("binary") => {
+                    assert!(matches!(self.client.next(), Message::Binary(_)), "behind {event}");
+                    messages.push(event);
+                }
+                Some("live") => return (messages, event),
+                _ => panic!("in the past came {event}"),
+            }
+        }
+    }
+
+    /// The next event that is no news of members nor the end of the past, which is of this type.
     pub fn hears_of(&mut self, kind: &str) -> Value {
         loop {
             let event = self.next();
-            let news = ["joined", "left", "renamed"].iter().any(|news| event["type"] == *news);
+            let news = ["live", "joined", "left", "renamed", "members"]
+                .iter()
+                .any(|news| event["type"] == *news);
             if event["type"] == kind {
                 return event;
             }

@@ -39,7 +39,12 @@ pub struct Connection {
 
 impl Connection {
     /// Connects and asks for the upgrade; the answer comes with the first reads.
-    pub fn open(server: &Destination, path: &str, buffer: Option<usize>) -> io::Result<Self> {
+    pub fn open(
+        server: &Destination,
+        path: &str,
+        protocol: Option<&str>,
+        buffer: Option<usize>,
+    ) -> io::Result<Self> {
         let mut connection = Self {
             socket: connect(server.address, buffer)?,
             stage: Stage::Greeting,
@@ -48,7 +53,7 @@ impl Connection {
             held: Vec::new(),
             unsent: Vec::new(),
         };
-        connection.send(request(server.address, path).as_bytes())?;
+        connection.send(request(server.address, path, protocol).as_bytes())?;
         Ok(connection)
     }
 
@@ -178,10 +183,12 @@ fn connect(server: SocketAddr, buffer: Option<usize>) -> io::Result<TcpStream> {
 }
 
 /// The key is the one of the RFC's example: nobody looks at the answer to it here.
-fn request(server: SocketAddr, path: &str) -> String {
+fn request(server: SocketAddr, path: &str, protocol: Option<&str>) -> String {
+    let offer = protocol.map(|protocol| format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+    let offer = offer.unwrap_or_default();
     format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
 }
 

@@ -5,6 +5,7 @@
 use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::credentials::Credentials;
 use super::destination::Destination;
 use super::floor::Manner;
+use super::many_rooms;
 use super::scenario::{Keeps, Scenario, Transport};
 
 /// Where everyone listens.
@@ -58,6 +60,7 @@ impl Contender {
         };
         let files = credentials.as_ref().map(Credentials::options);
         let data = TempDir::new()?;
+        let file = data.path().join("kept");
         let mut command = match self {
             Self::Floor(manner) => floor(manner)?,
             _ => program(options),
@@ -65,15 +68,26 @@ impl Contender {
         command.args(files.iter().flatten());
         match scenario.keeps {
             Keeps::AsUsual => &mut command,
-            Keeps::InAFile => command.arg("--data").arg(data.path().join("kept")),
+            Keeps::InAFile => command.arg("--data").arg(file),
+            Keeps::ManyRooms(rooms) => {
+                make_rooms(rooms, &file)?;
+                command.arg("--data").arg(file)
+            }
             Keeps::Nothing => command.args(["--history", "0"]),
         };
-        let child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn();
-        let child = child.map_err(|error| {
-            io::Error::other(format!("{}: {error}", command.get_program().display()))
-        })?;
-        Running::new(child, credentials, data)
+        Running::new(spawn(&mut command)?, credentials, Some(data))
     }
+}
+
+/// By a server that ends with this.
+fn make_rooms(rooms: usize, file: &Path) -> io::Result<()> {
+    let server = Running::new(spawn(program(&[]).arg("--data").arg(file))?, None, None)?;
+    many_rooms::make(rooms, &server.destination())
+}
+
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn();
+    child.map_err(|error| io::Error::other(format!("{}: {error}", command.get_program().display())))
 }
 
 /// The program that cargo has just built, or the one that WSROOM_BIN names.
@@ -103,11 +117,15 @@ pub struct Running {
     /// Of a server that speaks TLS.
     credentials: Option<Credentials>,
     /// Where its file is, if it has one; it goes with the server.
-    _data: TempDir,
+    _data: Option<TempDir>,
 }
 
 impl Running {
-    fn new(mut child: Child, credentials: Option<Credentials>, data: TempDir) -> io::Result<Self> {
+    fn new(
+        mut child: Child,
+        credentials: Option<Credentials>,
+        data: Option<TempDir>,
+    ) -> io::Result<Self> {
         let output = child.stdout.take();
         let address = SocketAddr::new(HOST, 0);
         let mut running = Self { child, address, credentials, _data: data };

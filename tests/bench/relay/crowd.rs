@@ -36,6 +36,8 @@ pub struct Crowd {
     scratch: Vec<u8>,
     /// Receive buffer of clients to come; `None` leaves it to the system.
     buffer: Option<usize>,
+    /// What clients to come offer as a subprotocol.
+    protocol: Option<&'static str>,
 }
 
 impl Crowd {
@@ -45,12 +47,18 @@ impl Crowd {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let (events, scratch) = (vec![EpollEvent::empty(); EVENTS], vec![0; SCRATCH]);
-        Ok(Self { connections: Vec::new(), epoll, timer, events, scratch, buffer: None })
+        let connections = Vec::new();
+        Ok(Self { connections, epoll, timer, events, scratch, buffer: None, protocol: None })
     }
 
     /// A crowd whose sockets hold as little as the system lets them.
     pub fn with_small_buffers() -> io::Result<Self> {
         Ok(Self { buffer: Some(4096), ..Self::new()? })
+    }
+
+    /// A crowd that offers this subprotocol.
+    pub fn speaking(protocol: &'static str) -> io::Result<Self> {
+        Ok(Self { protocol: Some(protocol), ..Self::new()? })
     }
 
     /// Connects one client to each path, and returns when all have been answered.
@@ -68,7 +76,7 @@ impl Crowd {
     /// Connects one client, at the next place or that of one who is gone; its answer is not
     /// waited for.
     pub fn seat(&mut self, place: usize, server: &Destination, path: &str) -> io::Result<()> {
-        let connection = Connection::open(server, path, self.buffer)?;
+        let connection = Connection::open(server, path, self.protocol, self.buffer)?;
         self.watch(&connection, place)?;
         match self.connections.get_mut(place) {
             // The old socket is closed, and so leaves the epoll set.

@@ -29,6 +29,16 @@ pub fn p99(trial: &Trial) -> Option<f64> {
     trial.p99.map(|time| micros(time) / 1e3)
 }
 
+/// In milliseconds.
+pub fn worst(trial: &Trial) -> Option<f64> {
+    trial.worst.map(|time| micros(time) / 1e3)
+}
+
+/// Until everyone had what they came for, in milliseconds.
+pub fn settled(trial: &Trial) -> Option<f64> {
+    trial.settled.map(|time| micros(time) / 1e3)
+}
+
 /// The server's CPU time, in hundredths of one core.
 pub fn server_percent(trial: &Trial) -> Option<f64> {
     Some(100.0 * micros(trial.cpu) / micros(trial.elapsed))
@@ -66,6 +76,11 @@ pub fn resident_per_client(trial: &Trial) -> Option<f64> {
 /// From the server's start to its fullest moment, in MiB.
 pub fn resident_growth(trial: &Trial) -> Option<f64> {
     Some(trial.peak.saturating_sub(trial.empty) as f64 / f64::from(1 << 20))
+}
+
+/// From before the drive to the drive's fullest moment, in MiB.
+pub fn driven_growth(trial: &Trial) -> Option<f64> {
+    Some(trial.peak_driven.saturating_sub(trial.filled) as f64 / f64::from(1 << 20))
 }
 
 /// What only this load counts.

@@ -9,11 +9,13 @@ use super::row::Row;
 use super::scenario::Transport;
 
 /// Every figure and its name, which tells the unit.
-const FIGURES: [(&str, Figure); 12] = [
+const FIGURES: [(&str, Figure); 15] = [
     ("cpu_us_per_delivery", figures::cpu_per_delivery),
     ("deliveries_per_s", figures::deliveries_per_second),
     ("p50_ms", figures::p50),
     ("p99_ms", figures::p99),
+    ("worst_ms", figures::worst),
+    ("settled_ms", figures::settled),
     ("cpu_percent", figures::server_percent),
     ("load_cpu_percent", figures::load_percent),
     ("segments_per_message", figures::segments_per_message),
@@ -21,6 +23,7 @@ const FIGURES: [(&str, Figure); 12] = [
     ("encryption_us_per_record", figures::encryption),
     ("resident_kib_per_client", figures::resident_per_client),
     ("resident_growth_mib", figures::resident_growth),
+    ("resident_driven_growth_mib", figures::driven_growth),
     ("extra", figures::extra),
 ];
 

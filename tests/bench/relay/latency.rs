@@ -13,8 +13,8 @@ const MOST: usize = 4 << 20;
 
 #[derive(Clone, Default)]
 pub struct Latency {
-    /// In nanoseconds; up to 4.2 s, and longer ones count as that.
-    times: Vec<u32>,
+    /// In nanoseconds.
+    times: Vec<u64>,
 }
 
 impl Latency {
@@ -25,7 +25,7 @@ impl Latency {
 
     pub fn enter_time(&mut self, time: Duration) {
         if self.times.len() < MOST {
-            self.times.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
+            self.times.push(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         }
     }
 
@@ -34,6 +34,6 @@ impl Latency {
         let last = self.times.len().checked_sub(1)?;
         let place = (last as f64 * share).round() as usize;
         let (_, &mut nanos, _) = self.times.select_nth_unstable(place);
-        Some(Duration::from_nanos(u64::from(nanos)))
+        Some(Duration::from_nanos(nanos))
     }
 }

@@ -41,11 +41,23 @@ pub struct Ledger {
     /// All that was heard, folded into one number: equal for receivers that heard one order.
     order: u64,
     faults: Faults,
+    /// Numbers before the first that was heard of a sender, and numbers passed over later. For
+    /// those who count: in most loads it is known otherwise what is missing.
+    pub missed_at_first: u64,
+    pub missed_later: u64,
 }
 
 impl Ledger {
     pub fn new(room: usize, rooms: usize, senders_in_room: usize) -> Self {
-        Self { room, rooms, next: vec![0; senders_in_room], order: 0, faults: Faults::default() }
+        Self {
+            room,
+            rooms,
+            next: vec![0; senders_in_room],
+            order: 0,
+            faults: Faults::default(),
+            missed_at_first: 0,
+            missed_later: 0,
+        }
     }
 
     /// Enters what was heard; `None` is a damaged message.
@@ -58,10 +70,20 @@ impl Ledger {
         if stamp.number < self.next[place] {
             self.faults.reordered += 1;
         }
+        let missed = u64::from(stamp.number.saturating_sub(self.next[place]));
+        match self.next[place] {
+            0 => self.missed_at_first += missed,
+            _ => self.missed_later += missed,
+        }
         self.next[place] = stamp.number + 1;
         let both = (u64::from(stamp.sender) << 32) | u64::from(stamp.number);
         // The step of FNV-1a: the order of what goes in changes what comes out.
         self.order = (self.order ^ both).wrapping_mul(0x100_0000_01b3).rotate_left(23);
+    }
+
+    /// How many messages of a sender have come, if none was lost.
+    pub fn heard(&self, sender: usize) -> u32 {
+        self.next[sender / self.rooms]
     }
 
     /// The sender's place among those in the room; `None` if it is in another.

@@ -1,7 +1,8 @@
 //! What every load can do, whoever it drives.
 //!
-//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`). All run on
-//! one thread, the main one.
+//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `pings`, `rejoin`).
+//! All run on one thread, the main one; the last two have a second one for those whose latency is
+//! not measured.
 
 use std::io;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use super::latency::Latency;
 use super::ledger::Faults;
 use super::mud::Mud;
 use super::paced::Paced;
+use super::pings::Pings;
+use super::rejoin::Rejoin;
 use super::scenario::{Scenario, Traffic};
 use super::storm::Storm;
 
@@ -31,12 +34,22 @@ pub trait Load {
     /// patience has run out.
     fn run(&mut self, duration: Duration) -> io::Result<Tally>;
 
+    /// As [`Load::run`], before anything is measured.
+    fn warm_up(&mut self, duration: Duration) -> io::Result<()> {
+        self.run(duration).map(drop)
+    }
+
     /// What went wrong in all runs.
     fn faults(&mut self) -> io::Result<Faults>;
 
     /// Encrypted records that have come, where TLS is spoken and this load counts them.
     fn records(&self) -> u64 {
         0
+    }
+
+    /// How long it took until everyone had what they came for, where this load has such clients.
+    fn settled(&self) -> Option<Duration> {
+        None
     }
 
     /// A count that only this load knows, and its name.
@@ -50,6 +63,8 @@ pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Box<dyn 
     Ok(match scenario.traffic {
         Traffic::Paced(_) => Box::new(Paced::connect(scenario, server)?),
         Traffic::Mud(_) => Box::new(Mud::connect(scenario, server)?),
+        Traffic::Pings { pingers, .. } => Box::new(Pings::connect(scenario, pingers, server)?),
+        Traffic::Rejoin(_) => Box::new(Rejoin::connect(scenario, server)?),
         Traffic::Storm => Box::new(Storm::connect(scenario, server)?),
         Traffic::Echo { window } => Box::new(Echo::connect(scenario, window, server)?),
         Traffic::Churn => Box::new(Churn::new(scenario, server)?),

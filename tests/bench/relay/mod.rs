@@ -1,20 +1,27 @@
-//! The map. Read in this order: `scenario` (what is done) · `trial` (once: start, connect, drive,
-//! read the meters, stop) · `figures` and `row` (rounds, medians, ratios) · `report` (the table) and
-//! `json` · `contender` (who is driven), `credentials` and `pem` (its certificate), `destination` (what clients
-//! know of it) · `floor`, `floor_peer`, `encryption` (the least it can cost) · `load` and the six
-//! loads · `crowd`, `connection`, `session`, `records`, `frame` (clients) · `stamp`, `ledger`,
-//! `latency` (what is in a message and what became of it) · `system` (CPU, memory, machine).
+//! The map. Read in this order: `scenario` and `scenarios` (what is done) · `effort` (how long, how
+//! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
+//! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who
+//! is driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
+//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `many_rooms` (a file, before it is
+//! measured) · `load` and the eight loads (`pages` come back in `rejoin`) · `crowd`, `connection`,
+//! `session`, `records`, `frame` (clients) · `stamp`, `ledger`, `latency` (what is in a message and
+//! what became of it) · `system` (CPU, memory, machine).
 //!
-//! One thread drives all clients; server and floor are processes of their own. Everything listens
-//! on 127.0.0.1, on a port that the system picks, and everything ends: runs after their time and
-//! at most ten seconds of patience, processes with the trial that started them.
+//! One thread drives all clients whose latency is measured; server and floor are processes of their
+//! own. Everything listens on 127.0.0.1, on a port that the system picks, and everything ends: runs
+//! after their time and at most ten seconds of patience (pages after three minutes at most),
+//! processes with the trial that started them.
 
 mod options;
 mod scenario;
+mod scenarios;
+mod effort;
 mod trial;
 mod figures;
 mod row;
 mod report;
+mod note;
+mod cell;
 mod json;
 mod contender;
 mod credentials;
@@ -25,6 +32,10 @@ mod floor_peer;
 mod load;
 mod paced;
 mod mud;
+mod pings;
+mod rejoin;
+mod pages;
+mod many_rooms;
 mod storm;
 mod echo;
 mod churn;
@@ -74,7 +85,8 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     let scenarios = options.scenarios()?;
     let machine = system::machine();
     eprintln!("{machine}");
-    let rows: Vec<_> = scenarios.iter().map(|scenario| row(scenario, options)).collect();
+    let sized = scenarios.iter().map(|scenario| options.effort().sized(scenario));
+    let rows: Vec<_> = sized.map(|scenario| row(&scenario, options)).collect();
     match options.format() {
         Format::Table => print!("{machine}\n\n{}", report::table(&rows)),
         Format::Json => println!("{:#}", json::report(&machine, &rows)),
@@ -86,11 +98,15 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
 fn row(scenario: &Scenario, options: &Options) -> Row {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let fitting = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX);
+    // As many as the server will take.
+    let fitting = fitting.min(wsroom::capacity::clip(scenario.clients).unwrap_or(1));
     if scenario.clients <= fitting {
         return Row::measure(scenario.clone(), options.effort());
     }
     let (name, clients) = (scenario.name, scenario.clients);
-    eprintln!("{name}: {fitting} clients, not {clients}: no more open files are allowed here");
+    eprintln!(
+        "{name}: {fitting} clients, not {clients}: open files or memory mappings allow no more here"
+    );
     // Whole rooms only.
     let clients = fitting - fitting % scenario.rooms;
     Row::measure(Scenario { clients, ..scenario.clone() }, options.effort())

@@ -4,20 +4,20 @@ use std::io;
 
 use clap::Parser;
 
+use super::effort::Effort;
 use super::floor::Manner;
 use super::scenario::Scenario;
-use super::trial::Effort;
 
 /// What relaying costs in wsroom, beside the least that it can cost on this machine.
 ///
 /// WSROOM_BIN names another build of the program to measure.
 #[derive(Parser)]
 pub struct Options {
-    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, or one row of
-    /// them such as fanout-1000.
+    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, pings,
+    /// rejoin, many-rooms, or one row of them such as fanout-1000.
     scenarios: Vec<String>,
 
-    /// Few and short rounds: under 40 s in all, for a first look.
+    /// Few and short rounds: under a minute in all, for a first look.
     #[arg(long)]
     quick: bool,
 

@@ -1,4 +1,5 @@
-//! Messages at a fixed pace: `fanout`, `fanout-tls`, `table`, `pictures`, `rooms`.
+//! Messages at a fixed pace: `fanout`, `fanout-tls`, `table`, `pictures`, `rooms`,
+//! `many-rooms`, and those whose latency is measured in `mud`, `pings` and `rejoin`.
 //!
 //! The pace does not wait for the server: one that falls behind is late for every message that
 //! follows, as for people who talk. Each message leaves with a send of its own. Every receiver
@@ -14,7 +15,7 @@ use super::frame;
 use super::latency::Latency;
 use super::ledger::{self, Faults, Ledger};
 use super::load::{Load, Tally};
-use super::scenario::{Pace, Scenario, Traffic, Turns};
+use super::scenario::{Pace, Scenario, Turns};
 use super::stamp::{Author, Stamp};
 
 /// How often it is looked at the time where nothing else happens.
@@ -51,9 +52,7 @@ impl Paced {
 
     /// For a crowd that is still to be filled.
     pub fn with_crowd(scenario: &Scenario, crowd: Crowd) -> Self {
-        let (Traffic::Paced(pace) | Traffic::Mud(pace)) = scenario.traffic else {
-            unreachable!("only paced traffic has a pace")
-        };
+        let pace = scenario.traffic.pace().expect("only paced traffic comes here");
         let ledger = |client| {
             Ledger::new(client % scenario.rooms, scenario.rooms, scenario.senders / scenario.rooms)
         };
@@ -139,21 +138,15 @@ impl Paced {
         })
     }
 
-    /// Messages that each client in a room should have heard.
-    fn expected_in(&self, room: usize) -> u64 {
-        self.sent.iter().skip(room).step_by(self.scenario.rooms).map(|&sent| u64::from(sent)).sum()
-    }
-}
-
-impl Load for Paced {
-    fn run(&mut self, duration: Duration) -> io::Result<Tally> {
+    /// Talks for so many beats as it should, and returns when everything that was said has been
+    /// heard, or when patience has run out.
+    pub fn talk_while(&mut self, goes_on: impl Fn(u32) -> bool) -> io::Result<Tally> {
         let interval = self.interval();
-        let beats = duration.div_duration_f64(interval).ceil() as u32;
         let (start, heard) = (Instant::now(), self.heard);
         let (mut beat, mut last) = (0, start);
         self.crowd.tick_every(interval)?;
-        while beat < beats || self.heard < self.expected {
-            while beat < beats && start.elapsed() >= interval * beat {
+        while goes_on(beat) || self.heard < self.expected {
+            while goes_on(beat) && start.elapsed() >= interval * beat {
                 self.say(beat)?;
                 beat += 1;
             }
@@ -168,6 +161,18 @@ impl Load for Paced {
         self.crowd.stop_ticking()?;
         let latency = std::mem::take(&mut self.latency);
         Ok(Tally { deliveries: self.heard - heard, elapsed: last - start, latency })
+    }
+
+    /// Messages that each client in a room should have heard.
+    fn expected_in(&self, room: usize) -> u64 {
+        self.sent.iter().skip(room).step_by(self.scenario.rooms).map(|&sent| u64::from(sent)).sum()
+    }
+}
+
+impl Load for Paced {
+    fn run(&mut self, duration: Duration) -> io::Result<Tally> {
+        let beats = duration.div_duration_f64(self.interval()).ceil() as u32;
+        self.talk_while(|beat| beat < beats)
     }
 
     fn records(&self) -> u64 {

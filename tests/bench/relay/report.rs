@@ -1,14 +1,16 @@
 //! The table, for people.
 //!
-//! Not here: what the figures mean (see `figures`), or whether they are good enough.
+//! Not here: what the figures mean (see `figures`), what is told behind them (`note`), or whether
+//! they are good enough.
 
 use std::fmt::Write;
 
+use super::cell::{cell, percent, ratio, thousands};
 use super::contender::Contender;
 use super::figures;
 use super::floor::Manner;
+use super::note::note;
 use super::row::Row;
-use super::scenario::{Keeps, Traffic};
 
 const ONE_SEND: Contender = Contender::Floor(Manner::OneSendEach);
 const JOINED: Contender = Contender::Floor(Manner::Joined);
@@ -18,9 +20,6 @@ const HEAD: [&str; 15] = [
     "ratio", "p50 ms", "p99 ms", "lost", "disorder", "load CPU",
 ];
 
-/// From this share of a core on, the load generator's one thread is what is measured.
-const LIMIT: f64 = 95.0;
-
 const LEGEND: &str = "\
 CPU µs: the server's CPU time for each message to each receiver (churn: each connection). one send,
 joined: that of the floors, one thread that sends each message to each member, or all that wait at
@@ -29,6 +28,8 @@ by the floor's, at heard/s by that of the joining floor. load CPU: of one core. 
 rounds. fanout-tls: at its end stand the same load without TLS, the encryption of each message for
 each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs. kept:
 with a file; at its end stands the same load without a history, and how often it goes into that.
+pings, rejoin, many-rooms: at the end stand latencies in ms, beside those of the same clients where
+nothing hinders them. CPU µs and heard/s: pings counts all who hear, rejoin only the ten who talk.
 ";
 
 /// Everything that is printed, but for the machine.
@@ -72,66 +73,6 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
     ]
 }
 
-/// What this row tells beyond the others.
-fn note(row: &Row) -> String {
-    let mut notes: Vec<_> =
-        row.failure.iter().map(|failure| format!("FAILED: {failure}")).collect();
-    if row.server(figures::load_percent).is_some_and(|percent| percent > LIMIT) {
-        notes.push("the load was the limit".to_owned());
-    }
-    notes.extend(special(row));
-    notes.join("; ")
-}
-
-fn special(row: &Row) -> Option<String> {
-    if row.scenario.keeps == Keeps::InAFile {
-        return kept(row);
-    }
-    match row.scenario.traffic {
-        Traffic::Echo { .. } => {
-            Some(format!("{} writes a message", cell(row.server(figures::segments_per_message))))
-        }
-        Traffic::Idle => Some(format!(
-            "{} KiB resident a client, {} % CPU, {} pings answered",
-            cell(row.server(figures::resident_per_client)),
-            cell(row.server(figures::server_percent)),
-            count(row.server(figures::extra)),
-        )),
-        Traffic::Mud(_) => Some(format!(
-            "p99 {} of unhindered, {} MiB more resident at most, {} cut",
-            ratio(row.ratio(Contender::Unhindered, figures::p99)),
-            cell(row.server(figures::resident_growth)),
-            count(row.server(figures::extra)),
-        )),
-        Traffic::Storm => {
-            Some(format!("{} server CPU", percent(row.server(figures::server_percent))))
-        }
-        Traffic::Paced(_) => tls(row),
-        Traffic::Churn => None,
-    }
-}
-
-fn tls(row: &Row) -> Option<String> {
-    let ratio_of_both = row.tls_ratio()?;
-    Some(format!(
-        "{} plain + {} encryption, {} of both; {} records a message",
-        cell(row.median(Contender::Plain, figures::cpu_per_delivery)),
-        cell(row.server(figures::encryption)),
-        ratio(Some(ratio_of_both)),
-        cell(row.server(figures::records_per_delivery)),
-    ))
-}
-
-fn kept(row: &Row) -> Option<String> {
-    let cost = figures::cpu_per_delivery;
-    Some(format!(
-        "{} not kept, {}; {} µs more a message",
-        cell(row.median(Contender::Forgetful, cost)),
-        ratio(row.ratio(Contender::Forgetful, cost)),
-        cell(row.keeping()),
-    ))
-}
-
 /// How the cost grows with clients and with bytes.
 fn growth(rows: &[Row]) -> String {
     let cost = |name| {
@@ -148,28 +89,4 @@ fn growth(rows: &[Row]) -> String {
         }
     }
     lines
-}
-
-fn cell(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.2}"))
-}
-
-fn ratio(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "–".to_owned(), |figure| format!("× {figure:.2}"))
-}
-
-fn percent(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.0} %"))
-}
-
-fn count(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.0}"))
-}
-
-fn thousands(figure: Option<f64>) -> String {
-    match figure {
-        Some(figure) if figure >= 1e6 => format!("{:.2} M", figure / 1e6),
-        Some(figure) if figure >= 1e4 => format!("{:.1} k", figure / 1e3),
-        other => count(other),
-    }
 }

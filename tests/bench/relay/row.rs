@@ -5,10 +5,11 @@
 //! two medians: what is put side by side was measured side by side.
 
 use super::contender::Contender;
+use super::effort::Effort;
 use super::figures::{self, Figure};
 use super::ledger::Faults;
 use super::scenario::Scenario;
-use super::trial::{Effort, Trial};
+use super::trial::Trial;
 
 pub struct Row {
     pub scenario: Scenario,

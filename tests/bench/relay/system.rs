@@ -20,9 +20,9 @@ pub fn cpu_of(process: u32) -> io::Result<Duration> {
     Ok(clock_getcpuclockid(Pid::from_raw(process))?.now()?.into())
 }
 
-/// CPU time that this process, the load generator, has used.
+/// CPU time that this thread, the load generator's, has used.
 pub fn own_cpu() -> io::Result<Duration> {
-    Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?.into())
+    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
 }
 
 /// Memory that a process has resident now, in bytes.
@@ -33,6 +33,11 @@ pub fn resident(process: u32) -> io::Result<u64> {
 /// The most that it ever had resident, in bytes.
 pub fn peak_resident(process: u32) -> io::Result<u64> {
     status(process, "VmHWM:").map(|kib| kib << 10)
+}
+
+/// What is the most resident begins anew, at what is resident now (`proc_pid_clear_refs(5)`).
+pub fn forget_peak(process: u32) -> io::Result<()> {
+    fs::write(format!("/proc/{process}/clear_refs"), "5")
 }
 
 fn status(process: u32, field: &str) -> io::Result<u64> {

@@ -1,0 +1,263 @@
+//! The certificate that the server shows: where it comes from, and how it is renewed in place.
+//!
+//! Read from files (`--tls-cert`, `--tls-key`) or this program's own (see `self_signed`). Not
+//! here: the record layer (`tls`), and when a handshake happens (`door`). The main thread opens
+//! it; for files the thread `certificate` looks whether there are new ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::net::self_signed;
+use crate::options::Options;
+
+/// The certificate in use, and what every handshake is made with.
+pub struct Certificate {
+    config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+    /// None for a self-signed one, which lives as long as the program.
+    renewal: Option<Renewal>,
+}
+
+/// Where a certificate is read from.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `--tls-cert`: PEM, the server's own first, then those that vouch for it.
+    pub chain: PathBuf,
+    /// `--tls-key`: PEM; PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// What the files held, to tell whether they hold something else by now.
+type Contents = (Vec<u8>, Vec<u8>);
+
+/// The one that handshakes are to show from now on. Those that are over do not need it any more,
+/// so a new one disturbs nobody.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.now())
+    }
+}
+
+impl Shown {
+    fn new(key: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(key))))
+    }
+
+    fn now(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, key: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+}
+
+impl Certificate {
+    /// The one that the options name, if they do. Files are looked at again whenever `look` has
+    /// passed, and when [`Certificate::renew`] is called.
+    ///
+    /// # Errors
+    /// A sentence with the option, the file and the remedy.
+    pub fn open(options: &Options, look: Duration) -> Result<Option<Self>, String> {
+        match (&options.tls_cert, &options.tls_key) {
+            (None, None) if options.tls_self_signed => Self::own(options).map(Some),
+            (None, None) => Ok(None),
+            (Some(chain), Some(key)) => {
+                Self::watch(Files { chain: chain.clone(), key: key.clone() }, look).map(Some)
+            }
+            (Some(chain), None) => {
+                Err(format!("--tls-cert {} needs its key: add --tls-key FILE", chain.display()))
+            }
+            (None, Some(key)) => Err(format!(
+                "--tls-key {} needs its certificate: add --tls-cert FILE",
+                key.display()
+            )),
+        }
+    }
+
+    fn watch(files: Files, look: Duration) -> Result<Self, String> {
+        let contents = files.read()?;
+        let shown = Shown::new(files.load(&contents)?);
+        let config = config(Arc::clone(&shown))?;
+        let renewal = Renewal::start(files, contents, Arc::clone(&shown), look)?;
+        Ok(Self { config, shown, renewal: Some(renewal) })
+    }
+
+    fn own(options: &Options) -> Result<Self, String> {
+        let pem = self_signed::pem(options.data.as_deref())?;
+        let failed = |error: &dyn std::fmt::Display| format!("--tls-self-signed: {error}");
+        let chain = vec![CertificateDer::from_pem_slice(&pem).map_err(|error| failed(&error))?];
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(&error))?;
+        let key = CertifiedKey::from_der(chain, key, &provider());
+        let shown = Shown::new(key.map_err(|error| failed(&error))?);
+        Ok(Self { config: config(Arc::clone(&shown))?, shown, renewal: None })
+    }
+
+    /// What a [`crate::net::tls::Session`] begins with.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// SHA-256 of the certificate that is shown now, written as browsers do.
+    pub fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.shown.now().cert[0]);
+        let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        bytes.join(":")
+    }
+
+    /// Whether it was made by this program, so that nobody vouches for it.
+    pub fn is_self_signed(&self) -> bool {
+        self.renewal.is_none()
+    }
+
+    /// Looks now whether the files hold a new one.
+    pub fn renew(&self) {
+        if let Some(renewal) = &self.renewal {
+            // One call that waits is enough.
+            let _ = renewal.calls.try_send(());
+        }
+    }
+}
+
+/// The thread that looks after the files; it ends when this is dropped.
+struct Renewal {
+    calls: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Renewal {
+    fn start(
+        files: Files,
+        mut seen: Contents,
+        shown: Arc<Shown>,
+        look: Duration,
+    ) -> Result<Self, String> {
+        let (calls, called) = bounded(1);
+        let watch = move || {
+            while wait(&called, look) {
+                renew(&files, &mut seen, &shown);
+            }
+        };
+        let thread = thread::Builder::new().name("certificate".to_owned()).spawn(watch);
+        let thread = thread.map_err(|error| format!("no thread for the certificate: {error}"))?;
+        Ok(Self { calls, thread: Some(thread) })
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        // Without a sender the thread's wait ends.
+        self.calls = bounded(0).0;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Until it is time to look; `false` when the server has stopped.
+fn wait(called: &Receiver<()>, look: Duration) -> bool {
+    !matches!(called.recv_timeout(look), Err(RecvTimeoutError::Disconnected))
+}
+
+/// Shows what the files hold if that is new and good. Whole contents are compared: a renewal may
+/// keep sizes and times, and swaps links rather than files.
+fn renew(files: &Files, seen: &mut Contents, shown: &Shown) {
+    let contents = match files.read() {
+        Ok(contents) if contents == *seen => return,
+        Ok(contents) => contents,
+        Err(sentence) => return log::error!("{sentence}; the old certificate stays"),
+    };
+    match files.load(&contents) {
+        Ok(key) => {
+            log::info!("new certificate from {}", files.chain.display());
+            shown.replace(key);
+        }
+        // Perhaps one file is new and the other is not yet: it is looked at again.
+        Err(sentence) => log::error!("{sentence}; the old certificate stays"),
+    }
+    *seen = contents;
+}
+
+impl Files {
+    fn read(&self) -> Result<Contents, String> {
+        let read = |option: &str, path: &Path| {
+            let remedy = "name a PEM file that this program may read";
+            fs::read(path)
+                .map_err(|error| format!("{option} {}: {error}; {remedy}", path.display()))
+        };
+        Ok((read("--tls-cert", &self.chain)?, read("--tls-key", &self.key)?))
+    }
+
+    fn load(&self, (chain, key): &Contents) -> Result<CertifiedKey, String> {
+        let (cert_file, key_file) = (self.chain.display(), self.key.display());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
+            format!(
+                "--tls-cert {cert_file}: no certificate in PEM; give the whole chain in one file"
+            )
+        })?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+            format!("--tls-key {key_file}: no private key in PEM; give an unencrypted one (PKCS#8, PKCS#1 or SEC1)")
+        })?;
+        warn_if_not_good(&chain[0], &cert_file.to_string())?;
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
+            use rustls::{Error, InconsistentKeys};
+            match error {
+                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
+                    "--tls-key {key_file} is not the key of --tls-cert {cert_file}; give the pair that was issued together"
+                ),
+                error => format!(
+                    "--tls-key {key_file}: {error}; give an RSA key of at least 2048 bits, or one of P-256, P-384 or Ed25519"
+                ),
+            }
+        })
+    }
+}
+
+/// # Errors
+/// It is no certificate at all.
+fn warn_if_not_good(certificate: &[u8], file: &str) -> Result<(), String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| {
+        format!("--tls-cert {file}: not an X.509 certificate; export it anew as PEM")
+    })?;
+    let validity = parsed.validity();
+    if !validity.is_valid() {
+        log::warn!(
+            "--tls-cert {file} is good from {} to {}, and browsers will refuse it: renew it",
+            validity.not_before,
+            validity.not_after
+        );
+    }
+    Ok(())
+}
+
+fn config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, String> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        // 1.2 and 1.3, which is all that rustls has.
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_no_client_auth()
+        .with_cert_resolver(shown);
+    // A client that speaks only HTTP/2 is told so in the handshake (RFC 7301 §3.2). Some offer
+    // 1.0 alone.
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

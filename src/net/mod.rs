@@ -1,0 +1,17 @@
+//! One connection: its socket, plain or TLS, and its slot among all that there may be.
+//!
+//! Bytes come and go here and mean nothing. A connection is read by its own thread, and written to
+//! by the broadcaster, without waiting, or by whoever has been told to wait for it.
+//!
+//! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]; where a
+//! [`certificate`] is shown it speaks [`tls`]. The thread `certificate` looks for a new one. A host
+//! without a certificate makes one, [`self_signed`], and keeps its key in a [`private_file`].
+//!
+//! It imports nothing but the options.
+
+pub mod certificate;
+pub mod connection;
+pub mod private_file;
+pub mod self_signed;
+pub mod slots;
+pub mod tls;

@@ -1,0 +1,118 @@
+//! How often something may be done from one address.
+//!
+//! Counted in windows of a fixed length, which begin with the first deed. Bounded: beyond
+//! [`NETWORKS`] at a time counting begins anew. Not here: what is counted (`users`, `rooms`). Called
+//! on the page's threads.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tiny_http::Request;
+
+use crate::handover::PEER;
+
+/// Networks that are counted at a time: about half a megabyte.
+const NETWORKS: usize = 10_000;
+
+/// A count for each address.
+pub struct PerAddress {
+    /// How often in a window; 0 is no limit.
+    most: u32,
+    window: Duration,
+    /// Since when, and how often.
+    counts: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+}
+
+impl PerAddress {
+    /// At most `most` times in each window; 0 for no limit.
+    pub fn new(most: u32, window: Duration) -> Self {
+        Self { most, window, counts: Mutex::default() }
+    }
+
+    /// Counts one more deed. A class behind one router is one address.
+    ///
+    /// # Errors
+    /// It is one too many; in so many seconds there is a new window.
+    pub fn count(&self, address: IpAddr) -> Result<(), u64> {
+        if self.most == 0 {
+            return Ok(());
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= NETWORKS {
+            counts.retain(|_, (since, _)| since.elapsed() < self.window);
+            if counts.len() >= NETWORKS {
+                counts.clear();
+            }
+        }
+        let (since, count) = counts.entry(network(address)).or_insert_with(|| (Instant::now(), 0));
+        if since.elapsed() >= self.window {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        if *count < self.most {
+            *count += 1;
+            return Ok(());
+        }
+        Err(self.window.saturating_sub(since.elapsed()).as_secs() + 1)
+    }
+}
+
+/// Who asks, as the door tells it.
+pub fn peer(request: &Request) -> IpAddr {
+    let field = request.headers().iter().find(|header| header.field.equiv(PEER));
+    let address = field.and_then(|header| header.value.as_str().parse().ok());
+    address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+}
+
+/// One household has a /64 of IPv6 addresses, and takes a new one whenever it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_network_is_counted_as_one() {
+        for (one, same, other) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
+        ] {
+            let counts = PerAddress::new(2, HOUR);
+            assert_eq!(counts.count(address(one)), Ok(()));
+            assert_eq!(counts.count(address(same)), Ok(()));
+            let wait = counts.count(address(one)).expect_err("two are enough");
+            assert!((1..=3601).contains(&wait), "{wait}");
+            assert_eq!(counts.count(address(other)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_new_window_begins_anew() {
+        let counts = PerAddress::new(1, Duration::ZERO);
+        (0..3).for_each(|_| assert_eq!(counts.count(address("::1")), Ok(())));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_takes_no_more_than_its_place() {
+        let counts = PerAddress::new(1, HOUR);
+        for number in 0..3 * NETWORKS as u32 {
+            let _ = counts.count(IpAddr::V4(number.into()));
+        }
+        assert!(counts.counts.lock().unwrap().len() <= NETWORKS);
+    }
+}

@@ -1,0 +1,161 @@
+//! Names of rooms, where a WebSocket may go (a room or the echo), and what it may wish for there.
+//!
+//! Not here: who is in a room (see `broadcaster`).
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::protocol::message::MessageId;
+
+/// How slow a client may wish to be: not so slow that it would never be done.
+const SLOW: RangeInclusive<u32> = 100..=1_000_000;
+
+/// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
+/// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings. Not
+/// `.` and `..`: browsers resolve them as folders before they connect (§5.2.4).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// The room of those who name none.
+    pub fn lobby() -> Self {
+        Self("lobby".into())
+    }
+
+    /// `None` if `text` is no room name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let sound = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+        let good = (1..=64).contains(&text.len()) && text.bytes().all(sound);
+        let good = good && !matches!(text, "." | "..");
+        good.then(|| Self(text.into()))
+    }
+
+    /// As it stands in addresses.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Rooms in order of their names can be looked for by a text that is no room's name.
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a WebSocket address leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// Every message comes back to its sender alone.
+    Echo,
+    /// Every message goes to everyone in the room.
+    Room(RoomName),
+}
+
+/// What a client of a room asks for, in the query of its address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct JoinOptions {
+    /// `since=ID`: it wants what was said behind that first.
+    pub since: Option<MessageId>,
+    /// `slow=N`: it is sent no more than so many bytes a second, as over a bad network.
+    pub slow: Option<u32>,
+}
+
+impl JoinOptions {
+    /// Reads a query. What it does not know it leaves alone.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn parse(query: &str) -> Result<Self, &'static str> {
+        let mut options = Self::default();
+        for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+            match name {
+                "since" => {
+                    let id = value.parse().ok().filter(|&id: &MessageId| id >= 0);
+                    options.since = Some(id.ok_or("since is the id of a message, or 0.")?);
+                }
+                "slow" => {
+                    let pace = value.parse().ok().filter(|pace| SLOW.contains(pace));
+                    options.slow = Some(pace.ok_or("slow is 100 to 1000000, in bytes a second.")?);
+                }
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// `/ws/…` with something that is no room name.
+#[derive(Debug, Eq, PartialEq)]
+pub struct BadRoomName;
+
+impl Target {
+    /// What `path` leads to; `None` if it is no WebSocket address.
+    ///
+    /// # Errors
+    /// It is one, but its room name is not good.
+    pub fn of(path: &str) -> Option<Result<Self, BadRoomName>> {
+        match path {
+            "/echo" => Some(Ok(Self::Echo)),
+            "/ws" => Some(Ok(Self::Room(RoomName::lobby()))),
+            _ => {
+                let name = path.strip_prefix("/ws/")?;
+                Some(RoomName::parse(name).map(Self::Room).ok_or(BadRoomName))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Echo => f.write_str("the echo"),
+            Self::Room(name) => write!(f, "room {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_name_is_made_of_characters_that_need_no_escape() {
+        for good in ["a", "physics", "A.b_c~d-9", &"x".repeat(64)] {
+            assert!(RoomName::parse(good).is_some(), "{good:?} was refused");
+        }
+        for bad in ["", ".", "..", "a b", "a/b", "a%20b", "ä", "a?b", "a\n", &"x".repeat(65)] {
+            assert!(RoomName::parse(bad).is_none(), "{bad:?} passed");
+        }
+    }
+
+    #[test]
+    fn wishes_are_whole_numbers() {
+        let options = JoinOptions { since: Some(7), slow: Some(1000) };
+        assert_eq!(JoinOptions::parse("since=7&x=y&slow=1000"), Ok(options));
+        assert_eq!(JoinOptions::parse(""), Ok(JoinOptions::default()));
+        for bad in ["since=", "since=-1", "since=a", "slow=", "slow=99", "slow=1000001", "slow=1.5"]
+        {
+            assert!(JoinOptions::parse(bad).is_err(), "{bad:?} passed");
+        }
+    }
+
+    #[test]
+    fn an_address_leads_to_a_room_or_the_echo() {
+        assert_eq!(Target::of("/echo"), Some(Ok(Target::Echo)));
+        assert_eq!(Target::of("/ws"), Some(Ok(Target::Room(RoomName::lobby()))));
+        assert_eq!(Target::of("/ws/lobby"), Target::of("/ws"));
+        assert_eq!(Target::of("/ws/"), Some(Err(BadRoomName)));
+        assert_eq!(Target::of("/ws/a/b"), Some(Err(BadRoomName)));
+        assert_eq!(Target::of("/"), None);
+        assert_eq!(Target::of("/wsx"), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! The database's file: opened for this program alone, checked, and brought up to date.
+//!
+//! Not here: what is read and written (`sqlite`). Called once, at the start.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::net::private_file;
+
+/// Marks the files of this program (`PRAGMA application_id`): "wsrm".
+const APPLICATION: i32 = 0x7773_726d;
+
+/// Each makes the next version of the schema (`PRAGMA user_version`) of the one before. Only added
+/// to, never changed: there are files of every version.
+const MIGRATIONS: [&str; 2] = [
+    "
+    CREATE TABLE users (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL,
+        key BLOB NOT NULL UNIQUE
+    ) STRICT;
+    -- gone: the newest message that was let go.
+    CREATE TABLE rooms (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        gone INTEGER NOT NULL
+    ) STRICT;
+    -- In one tree, ordered as it is read: so a message costs one page to write, and no index.
+    CREATE TABLE messages (
+        room INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
+        id INTEGER NOT NULL,
+        user INTEGER,
+        author TEXT NOT NULL,
+        name TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        payload ANY NOT NULL,
+        PRIMARY KEY (room, id)
+    ) STRICT, WITHOUT ROWID;
+    ",
+    // What a room holds is reckoned from its first and its last message, without counting.
+    "
+    -- born: what was said before this id is not known. last: no message is older than it says, so
+    -- the first room by it is the one to look at when rooms are let go.
+    ALTER TABLE rooms ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+    UPDATE rooms SET (born, last) =
+        (SELECT coalesce(min(id) - 1, 0), coalesce(max(id), 0) FROM messages WHERE room = rooms.id);
+    CREATE INDEX rooms_by_last ON rooms (last);
+    -- number: its place in its room. total: bytes of all messages of the room up to this one. Both
+    -- stand before the payload, which may go on over many pages.
+    ALTER TABLE messages RENAME TO messages_1;
+    CREATE TABLE messages (
+        room INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
+        id INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        user INTEGER,
+        author TEXT NOT NULL,
+        name TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        payload ANY NOT NULL,
+        PRIMARY KEY (room, id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO messages
+        SELECT room, id, row_number() OVER until_here,
+            sum(octet_length(payload) + octet_length(author) + octet_length(name)
+                + octet_length(media_type) + 64) OVER until_here,
+            user, author, name, media_type, payload
+        FROM messages_1 WINDOW until_here AS (PARTITION BY room ORDER BY id);
+    DROP TABLE messages_1;
+    ",
+];
+
+/// A database that is this program's alone.
+pub struct Database {
+    /// For writing, and for everything in memory.
+    pub writer: Connection,
+    /// For reading while somebody writes; none in memory, which has one connection only.
+    pub readers: Vec<Connection>,
+    /// Locked as long as it is open. The lock is the system's, so it goes with the process, however
+    /// that ends.
+    pub lock: Option<File>,
+}
+
+/// Opens `file`, with so many connections to read, or memory.
+///
+/// # Errors
+/// A sentence with the file and the remedy.
+pub fn open(file: Option<&Path>, readers: usize) -> Result<Database, String> {
+    match file {
+        None => memory().map_err(|error| format!("memory for users: {error}")),
+        Some(file) => {
+            own(file, readers).map_err(|trouble| format!("--data {}: {trouble}", file.display()))
+        }
+    }
+}
+
+fn memory() -> rusqlite::Result<Database> {
+    let mut writer = Connection::open_in_memory()?;
+    migrate(&mut writer)?;
+    Ok(Database { writer, readers: Vec::new(), lock: None })
+}
+
+fn own(file: &Path, readers: usize) -> Result<Database, Trouble> {
+    // SQLite's own files beside it get the same permissions.
+    private_file::open(file)?;
+    let lock = lock(file)?;
+    let mut writer = Connection::open(file)?;
+    writer.busy_timeout(Duration::from_secs(1))?;
+    // Before anything is changed in it: it may be somebody else's.
+    check(&writer)?;
+    writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    writer.pragma_update(None, "synchronous", "NORMAL")?;
+    migrate(&mut writer)?;
+    let reader = || Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let readers = (0..readers).map(|_| reader()).collect::<rusqlite::Result<_>>()?;
+    Ok(Database { writer, readers, lock: Some(lock) })
+}
+
+/// One program per file: two would give out the same ids. Not the lock of SQLite itself: that
+/// would keep out our own readers too.
+fn lock(file: &Path) -> Result<File, Trouble> {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-lock");
+    let lock = private_file::open(Path::new(&name))?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Trouble::Foreign(format!("it is in use; {IN_USE}")),
+        TryLockError::Error(error) => Trouble::File(error),
+    })?;
+    Ok(lock)
+}
+
+const IN_USE: &str = "another program uses it: stop that one, or name another file";
+
+const UNUSABLE: &str = "name a file in a directory that is there and can be written";
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Foreign(String),
+    #[error("{0}; {UNUSABLE}")]
+    File(#[from] std::io::Error),
+    #[error("{0}; {remedy}", remedy = remedy(.0))]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => IN_USE,
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "name a file that wsroom has made, or a new one"
+        }
+        Some(ErrorCode::DiskFull) => "make room on the disk",
+        _ => UNUSABLE,
+    }
+}
+
+/// # Errors
+/// It is another program's, or a newer version's.
+fn check(connection: &Connection) -> Result<(), Trouble> {
+    let number =
+        |sql: &str| -> rusqlite::Result<i64> { connection.query_one(sql, [], |row| row.get(0)) };
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let (application, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    if tables > 0 && application != i64::from(APPLICATION) {
+        let foreign =
+            "a database of another program; name a file that wsroom has made, or a new one";
+        return Err(Trouble::Foreign(foreign.to_owned()));
+    }
+    let newest = MIGRATIONS.len();
+    if version > newest as i64 {
+        return Err(Trouble::Foreign(format!(
+            "its schema has version {version}, and this program knows {newest}; use a newer wsroom"
+        )));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let version: usize = connection.query_one("PRAGMA user_version", [], |row| row.get(0))?;
+    let change = connection.transaction()?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        change.execute_batch(migration)?;
+    }
+    change.pragma_update(None, "application_id", APPLICATION)?;
+    change.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    change.commit()
+}

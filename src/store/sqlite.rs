@@ -1,0 +1,229 @@
+//! SQLite: users and history in a file that outlives the program, or users alone in memory.
+//!
+//! A file has one program at a time; what was committed is there after a `kill -9` (WAL), and all
+//! but the last moments after a power cut (`synchronous=NORMAL`). One connection writes, behind a
+//! lock that is held for one call; a few others read, each call on whichever is free, and never
+//! make a writer wait. Not here: the history's own statements (`sqlite_log`), and who may do what.
+//! Called from many threads.
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Message, MessageId, UserId, now};
+use crate::store::schema;
+use crate::store::sqlite_log;
+use crate::store::sqlite_log::Appender;
+use crate::store::{
+    Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
+};
+
+/// Users that there may be.
+const USERS: i64 = 100_000;
+
+/// Slots that read. A page of history takes less than a millisecond of one.
+const READERS: usize = 4;
+
+/// Statements that each connection keeps prepared.
+const STATEMENTS: usize = 32;
+
+/// Bytes after which the write-ahead log begins anew. SQLite does so by itself when nobody reads,
+/// but there may always be somebody who does, and then it would grow for ever.
+const LOG_BYTES: i64 = 16 << 20;
+
+/// An open database.
+pub struct Sqlite {
+    writer: Mutex<Writer>,
+    readers: Readers,
+    most: i64,
+    /// See [`schema::Database::lock`].
+    _lock: Option<File>,
+}
+
+struct Writer {
+    connection: Connection,
+    appender: Appender,
+    /// Bytes written since the write-ahead log began anew.
+    written: i64,
+}
+
+impl Sqlite {
+    /// Opens `file`, or memory. Brings an older schema up to date.
+    ///
+    /// # Errors
+    /// A sentence with the file and the remedy.
+    pub fn open(file: Option<&Path>, bounds: Bounds) -> std::result::Result<Self, String> {
+        let schema::Database { writer: connection, readers, lock } = schema::open(file, READERS)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let writer = Writer { connection, appender: Appender::new(bounds), written: 0 };
+        let most = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
+        Ok(Self { writer: Mutex::new(writer), readers: Readers::new(readers), most, _lock: lock })
+    }
+
+    /// A panic has left nothing half done: a transaction that was not committed is rolled back.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads from whichever connection is free; in memory from the only one.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        Ok(match self.readers.take() {
+            Some(reader) => read(&reader)?,
+            None => read(&self.writer().connection)?,
+        })
+    }
+}
+
+/// The connections that read.
+struct Readers {
+    count: usize,
+    free: Receiver<Connection>,
+    back: Sender<Connection>,
+}
+
+/// One of them, given back when dropped.
+struct Reader<'a> {
+    connection: Option<Connection>,
+    back: &'a Sender<Connection>,
+}
+
+impl Readers {
+    fn new(connections: Vec<Connection>) -> Self {
+        let (count, (back, free)) = (connections.len(), unbounded());
+        for connection in connections {
+            connection.set_prepared_statement_cache_capacity(STATEMENTS);
+            let _ = back.send(connection);
+        }
+        Self { count, free, back }
+    }
+
+    /// Waits until one is free; `None` if there are none at all.
+    fn take(&self) -> Option<Reader<'_>> {
+        let connection = if self.count > 0 { self.free.recv().ok() } else { None };
+        connection.map(|connection| Reader { connection: Some(connection), back: &self.back })
+    }
+
+    /// Does something while nobody reads.
+    fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _all: Vec<_> = (0..self.count).map_while(|_| self.take()).collect();
+        work()
+    }
+}
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("it is given back only when this is dropped")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let _ = self.connection.take().map(|connection| self.back.send(connection));
+    }
+}
+
+impl MessageLog for Sqlite {
+    fn last_id(&self) -> Result<MessageId> {
+        self.read(sqlite_log::last_id)
+    }
+
+    fn append(&self, messages: &[Arc<Message>]) -> Result<()> {
+        let mut writer = self.writer();
+        let Writer { connection, appender, written } = &mut *writer;
+        *written += appender.append(connection, messages)?;
+        if self.readers.count > 0 && *written > LOG_BYTES {
+            *written = 0;
+            let begin_anew =
+                || connection.query_one("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+            // What was said is kept all the same, and the next time comes soon.
+            if let Err(error) = self.readers.pause(begin_anew) {
+                log::debug!("the write-ahead log goes on: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
+        self.read(|connection| sqlite_log::page(connection, room, range, self.most))
+    }
+
+    fn last_in(&self, room: &RoomName) -> Result<MessageId> {
+        self.read(|connection| sqlite_log::last_in(connection, room))
+    }
+
+    fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>> {
+        self.read(|connection| sqlite_log::message(connection, room, id))
+    }
+
+    fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>> {
+        self.read(|connection| sqlite_log::rooms(connection, after, limit))
+    }
+}
+
+impl Directory for Sqlite {
+    fn add_user(&self, name: &str, folded: &str, key: &KeyHash) -> Result<User> {
+        let writer = self.writer();
+        let count: i64 = writer.connection.query_one("SELECT count(*) FROM users", [], first)?;
+        if count >= USERS {
+            return Err(StoreError::Full);
+        }
+        let created_at = now() / 1_000_000;
+        let id = writer.connection.prepare_cached(
+            "INSERT INTO users (name, folded, created_at, key) VALUES (?1, ?2, ?3, ?4) RETURNING id",
+        )?.query_one(params![name, folded, created_at, key], first)?;
+        Ok(User { id, name: name.to_owned(), created_at })
+    }
+
+    fn user(&self, id: UserId) -> Result<Option<User>> {
+        let sql = "SELECT id, name, created_at FROM users WHERE id = ?1";
+        self.read(|connection| connection.prepare_cached(sql)?.query_one([id], user).optional())
+    }
+
+    fn user_with_key(&self, key: &KeyHash) -> Result<Option<User>> {
+        let sql = "SELECT id, name, created_at FROM users WHERE key = ?1";
+        self.read(|connection| connection.prepare_cached(sql)?.query_one([key], user).optional())
+    }
+
+    fn users(&self, after: UserId, limit: usize) -> Result<Vec<User>> {
+        let sql = "SELECT id, name, created_at FROM users WHERE id > ?1 ORDER BY id LIMIT ?2";
+        self.read(|connection| {
+            connection.prepare_cached(sql)?.query_map(params![after, limit], user)?.collect()
+        })
+    }
+
+    fn rename_user(&self, id: UserId, name: &str, folded: &str) -> Result<Option<User>> {
+        let sql = "UPDATE users SET name = ?2, folded = ?3 WHERE id = ?1
+                   RETURNING id, name, created_at";
+        let writer = self.writer();
+        let mut rename = writer.connection.prepare_cached(sql)?;
+        Ok(rename.query_one(params![id, name, folded], user).optional()?)
+    }
+
+    fn remove_user(&self, id: UserId) -> Result<bool> {
+        Ok(self.writer().connection.execute("DELETE FROM users WHERE id = ?1", [id])? > 0)
+    }
+}
+
+fn first<T: rusqlite::types::FromSql>(row: &Row) -> rusqlite::Result<T> {
+    row.get(0)
+}
+
+fn user(row: &Row) -> rusqlite::Result<User> {
+    Ok(User { id: row.get(0)?, name: row.get(1)?, created_at: row.get(2)? })
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Self::Taken,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The history in SQLite: appending in one transaction, reading a page at a time.
+//!
+//! The broadcaster appends; page threads and writer threads read, on connections of their own, so
+//! that nobody waits for a reader. Not here: connections and users (`sqlite`), and what is let go
+//! (`retention`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Author, Content, Message, MessageId};
+use crate::store::retention::{Budget, Mark, Retention, SIZE, let_go};
+use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
+
+/// What a message takes beside its own bytes, about; as in [`SIZE`].
+const MESSAGE_ITSELF: i64 = 64;
+
+/// Messages beyond `--history` that a room may hold, so that not every turn has to let go of some.
+/// Nobody is shown them.
+const SLACK: i64 = 256;
+
+/// Rooms whose totals are known at a time; beyond that it begins anew.
+const KNOWN: usize = 1000;
+
+/// What the connection that writes knows.
+pub struct Appender {
+    /// `--history`.
+    most: i64,
+    /// What rooms hold in which something was said lately.
+    known: HashMap<RoomName, Totals>,
+    /// Rooms in the database; `None`: to be counted.
+    rooms: Option<usize>,
+    retention: Retention,
+}
+
+/// What a room holds.
+#[derive(Clone, Copy)]
+struct Totals {
+    /// The room's `id`.
+    row: i64,
+    /// Before its first message.
+    before: Mark,
+    /// Behind its last message.
+    behind: Mark,
+}
+
+impl Appender {
+    /// Keeps to these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        let most = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
+        Self { most, known: HashMap::new(), rooms: None, retention: Retention::new(bounds) }
+    }
+
+    /// One transaction. Not rusqlite's own: that has its `BEGIN` and `COMMIT` parsed each time, and
+    /// a lone message feels it. Answers with the bytes that were written.
+    pub fn append(
+        &mut self,
+        connection: &Connection,
+        messages: &[Arc<Message>],
+    ) -> rusqlite::Result<i64> {
+        run(connection, "BEGIN")?;
+        let written = self.write(connection, messages);
+        let written = written.and_then(|written| run(connection, "COMMIT").map(|()| written));
+        if written.is_err() {
+            // They counted what is rolled back. Some failures have done so already.
+            self.known.clear();
+            self.rooms = None;
+            if !connection.is_autocommit() {
+                run(connection, "ROLLBACK")?;
+            }
+        }
+        written
+    }
+
+    fn write(
+        &mut self,
+        connection: &Connection,
+        messages: &[Arc<Message>],
+    ) -> rusqlite::Result<i64> {
+        let rooms = match self.rooms {
+            Some(rooms) => rooms,
+            None => connection.query_one("SELECT count(*) FROM rooms", [], |row| row.get(0))?,
+        };
+        if self.known.len() > KNOWN {
+            self.known.clear();
+        }
+        let (mut written, mut made) = (0, 0);
+        let mut talking = Vec::new();
+        for (room, said) in by_room(messages) {
+            let mut totals = match self.known.get(room) {
+                Some(totals) => *totals,
+                None => {
+                    made += Totals::make(connection, room, said[0].id)?;
+                    Totals::find(connection, room)?
+                }
+            };
+            written += totals.keep(connection, &said, self.most)?;
+            talking.push((room, totals));
+        }
+        let mut budget = Budget::for_turn(messages.len(), written);
+        for (room, mut totals) in talking {
+            totals.let_go(connection, self.most, &mut budget)?;
+            self.known.insert(room.clone(), totals);
+        }
+        let known = &mut self.known;
+        let rooms = rooms + made;
+        let forgotten =
+            self.retention.forget_rooms(connection, rooms, written, &mut budget, |name| {
+                known.remove(name);
+            })?;
+        self.rooms = Some(rooms - forgotten);
+        Ok(written)
+    }
+}
+
+fn by_room(messages: &[Arc<Message>]) -> HashMap<&RoomName, Vec<&Message>> {
+    let mut rooms: HashMap<_, Vec<_>> = HashMap::new();
+    for message in messages {
+        rooms.entry(&message.room).or_default().push(&**message);
+    }
+    rooms
+}
+
+impl Totals {
+    /// Makes the room, if it is not there, for a message with this id. Answers with how many rooms
+    /// that are. What was said before is not known: it may have been here and forgotten.
+    fn make(connection: &Connection, room: &RoomName, first: MessageId) -> rusqlite::Result<usize> {
+        let sql = "INSERT OR IGNORE INTO rooms (name, gone, born, last) VALUES (?1, 0, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![room.as_str(), first - 1, first])
+    }
+
+    /// Reads what a room holds.
+    fn find(connection: &Connection, room: &RoomName) -> rusqlite::Result<Self> {
+        let sql = "SELECT id FROM rooms WHERE name = ?1";
+        let row = connection.prepare_cached(sql)?.query_one([room.as_str()], first)?;
+        let sql = "SELECT number, total FROM messages WHERE room = ?1 ORDER BY id DESC LIMIT 1";
+        let behind = connection.prepare_cached(sql)?.query_one([row], mark).optional()?;
+        let sql = format!(
+            "SELECT number - 1, total - {SIZE} FROM messages WHERE room = ?1 ORDER BY id LIMIT 1"
+        );
+        let before = connection.prepare_cached(&sql)?.query_one([row], mark).optional()?;
+        Ok(Self { row, before: before.unwrap_or_default(), behind: behind.unwrap_or_default() })
+    }
+
+    /// Keeps what was said in this room. Answers with the bytes that were written.
+    fn keep(
+        &mut self,
+        connection: &Connection,
+        said: &[&Message],
+        most: i64,
+    ) -> rusqlite::Result<i64> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        // Of a turn that fills the whole history alone, what would go at once is not even written.
+        let (passing, staying) = said.split_at(said.len().saturating_sub(most));
+        if let Some(gone) = passing.last() {
+            self.behind.number += passing.len() as i64;
+            let sql = "UPDATE rooms SET gone = ?2 WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([self.row, gone.id])?;
+        }
+        let before = self.behind.total;
+        for message in staying {
+            self.behind.number += 1;
+            self.behind.total += size(message);
+            self.insert(connection, message)?;
+        }
+        Ok(self.behind.total - before)
+    }
+
+    fn insert(&self, connection: &Connection, message: &Message) -> rusqlite::Result<usize> {
+        let Message { id, author, .. } = message;
+        let (name, media_type, payload) = match &message.content {
+            // SQLite tells the two kinds apart, so there is no column for that.
+            Content::Text(text) => {
+                let text = str::from_utf8(text).expect("no other text is taken in");
+                ("", "", ToSqlOutput::from(text))
+            }
+            Content::Binary { name, media_type, bytes } => {
+                (name.as_str(), media_type.as_str(), ToSqlOutput::from(bytes.as_ref()))
+            }
+        };
+        let Mark { number, total } = self.behind;
+        connection
+            .prepare_cached(
+                "INSERT INTO messages
+                     (room, id, number, total, user, author, name, media_type, payload)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                self.row,
+                id,
+                number,
+                total,
+                author.user,
+                author.name,
+                name,
+                media_type,
+                payload
+            ])
+    }
+
+    /// Lets go of the oldest messages if the room holds too much.
+    fn let_go(
+        &mut self,
+        connection: &Connection,
+        most: i64,
+        budget: &mut Budget,
+    ) -> rusqlite::Result<()> {
+        let Self { row, before, behind } = *self;
+        let slack = SLACK.min(most / 4);
+        let is_over = |before: Mark, most| {
+            let (messages, bytes) = (behind.number - before.number, behind.total - before.total);
+            // One message is kept whatever its size.
+            messages > most || (messages > 1 && bytes > ROOM_BYTES as i64)
+        };
+        if is_over(before, most.saturating_add(slack)) {
+            let gone = let_go(connection, row, budget, |before| is_over(before, most))?;
+            self.before = gone.unwrap_or(before);
+        }
+        Ok(())
+    }
+}
+
+/// A part of a room's history, as it is at one moment.
+pub fn page(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    most: i64,
+) -> rusqlite::Result<HistoryPage> {
+    run(connection, "BEGIN")?;
+    let page = read(connection, room, range, most);
+    run(connection, "COMMIT")?;
+    page
+}
+
+fn read(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    most: i64,
+) -> rusqlite::Result<HistoryPage> {
+    let sql = "SELECT id, gone, born FROM rooms WHERE name = ?1";
+    let found = connection.prepare_cached(sql)?.query_one([room.as_str()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?, row.get::<_, MessageId>(2)?))
+    });
+    // Of a room that is not here nobody knows what was said in it.
+    let Some((row, gone, born)) = found.optional()? else {
+        return Ok(HistoryPage { complete: range.after <= 0, ..HistoryPage::default() });
+    };
+    let sql = "SELECT number, id FROM messages WHERE room = ?1 ORDER BY id DESC LIMIT 1";
+    let newest = connection
+        .prepare_cached(sql)?
+        .query_one([row], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?)));
+    let (number, last) = newest.optional()?.unwrap_or_default();
+    let hidden = number.saturating_sub(most);
+    let gone = gone.max(last_hidden(connection, row, hidden)?);
+    let (messages, more) =
+        messages(connection, room, row, Range { after: range.after.max(gone), ..range })?;
+    let complete = if range.after <= 0 { gone == 0 } else { range.after >= gone.max(born) };
+    Ok(HistoryPage { messages, more, complete, last })
+}
+
+/// The newest message that stands behind the promised number, tidied up or not; 0 if none does.
+fn last_hidden(connection: &Connection, row: i64, hidden: i64) -> rusqlite::Result<MessageId> {
+    let sql = "SELECT id, number FROM messages WHERE room = ?1 ORDER BY id";
+    let mut oldest_first = connection.prepare_cached(sql)?;
+    let mut rows = oldest_first.query([row])?;
+    let mut last = 0;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? > hidden {
+            break;
+        }
+        last = row.get(0)?;
+    }
+    Ok(last)
+}
+
+fn messages(
+    connection: &Connection,
+    room: &RoomName,
+    row: i64,
+    range: Range,
+) -> rusqlite::Result<(Vec<Arc<Message>>, bool)> {
+    let sql = "SELECT id, user, author, name, media_type, payload FROM messages
+               WHERE room = ?1 AND id > ?2 AND id <= ?3 ORDER BY id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([row, range.after, range.upto])?;
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        // Looked at before it is read: it may be large.
+        let more = row.get_ref(5)?.as_bytes().map_or(0, <[u8]>::len);
+        if messages.len() == range.messages || (!messages.is_empty() && bytes + more > range.bytes)
+        {
+            return Ok((messages, true));
+        }
+        let message = kept(room, row)?;
+        bytes += message.size() + MESSAGE_ITSELF as usize;
+        messages.push(Arc::new(message));
+    }
+    Ok((messages, false))
+}
+
+/// The newest message of a room; 0 if there is none.
+pub fn last_in(connection: &Connection, room: &RoomName) -> rusqlite::Result<MessageId> {
+    let sql = "SELECT coalesce((SELECT max(m.id) FROM messages m WHERE m.room = r.id), 0)
+               FROM rooms r WHERE r.name = ?1";
+    let last = connection.prepare_cached(sql)?.query_one([room.as_str()], first).optional()?;
+    Ok(last.unwrap_or_default())
+}
+
+/// One message.
+pub fn message(
+    connection: &Connection,
+    room: &RoomName,
+    id: MessageId,
+) -> rusqlite::Result<Option<Arc<Message>>> {
+    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload
+               FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
+    let mut found = connection.prepare_cached(sql)?;
+    found
+        .query_one(params![id, room.as_str()], |row| kept(room, row))
+        .optional()
+        .map(|message| message.map(Arc::new))
+}
+
+/// Rooms behind `after`, by name, each with its newest message.
+pub fn rooms(
+    connection: &Connection,
+    after: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<(RoomName, MessageId)>> {
+    let sql = "SELECT name, (SELECT coalesce(max(id), 0) FROM messages WHERE room = rooms.id)
+               FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
+    let mut rooms = connection.prepare_cached(sql)?;
+    let rooms = rooms.query_map(params![after, limit], |row| {
+        Ok((RoomName::parse(&row.get::<_, String>(0)?), row.get(1)?))
+    })?;
+    let rooms: Vec<_> = rooms.collect::<rusqlite::Result<_>>()?;
+    Ok(rooms.into_iter().filter_map(|(name, last)| Some((name?, last))).collect())
+}
+
+/// The newest id of all rooms; 0 if there is none.
+pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
+    let sql = "SELECT coalesce(max((SELECT max(id) FROM messages WHERE room = rooms.id)), 0)
+               FROM rooms";
+    connection.query_one(sql, [], first)
+}
+
+fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
+    let content = match row.get_ref(5)? {
+        // A file may have been changed by anyone, and everybody else relies on UTF-8.
+        ValueRef::Text(text) => Content::Text(String::from_utf8_lossy(text).into_owned().into()),
+        other => Content::Binary {
+            name: row.get(3)?,
+            media_type: row.get(4)?,
+            bytes: Bytes::copy_from_slice(other.as_blob()?),
+        },
+    };
+    let author = Author { user: row.get(1)?, name: row.get(2)? };
+    Ok(Message { id: row.get(0)?, room: room.clone(), author, content })
+}
+
+/// Bytes of a message, as [`SIZE`] counts them.
+fn size(message: &Message) -> i64 {
+    message.size() as i64 + MESSAGE_ITSELF
+}
+
+fn mark(row: &Row) -> rusqlite::Result<Mark> {
+    Ok(Mark { number: row.get(0)?, total: row.get(1)? })
+}
+
+fn first<T: rusqlite::types::FromSql>(row: &Row) -> rusqlite::Result<T> {
+    row.get(0)
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}

@@ -1,0 +1,100 @@
+//! An answer that comes late costs nobody the page: tiny_http's lines come back when it is there.
+//!
+//! The lines and tiny_http are real; what stalls behind them, such as a disk, is the test itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tiny_http::{Response, Server};
+use wsroom::answer::Answer;
+use wsroom::handover;
+use wsroom::handover::{Handover, LINES};
+use wsroom::request::Request;
+
+/// Only passes when a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server whose lines are proven.
+fn opens() -> (Server, Arc<Handover>) {
+    let (server, handover) = handover::open().unwrap();
+    let handover = Arc::new(handover);
+    let own = Arc::clone(&handover);
+    let proves = thread::spawn(move || own.prove());
+    (0..LINES).for_each(|_| answers(next(&server)));
+    proves.join().unwrap().unwrap();
+    (server, handover)
+}
+
+fn next(server: &Server) -> tiny_http::Request {
+    server.recv_timeout(PATIENCE).unwrap().expect("a request")
+}
+
+/// Says what was asked for.
+fn answers(request: tiny_http::Request) {
+    let told = Response::from_string(request.url()).with_chunked_threshold(usize::MAX);
+    let _ = request.respond(told);
+}
+
+/// Asks on a thread of its own, as each client does.
+fn asks(handover: &Arc<Handover>, method: &str, path: &str) -> JoinHandle<Answer> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 7));
+    let own = Arc::clone(handover);
+    thread::spawn(move || own.ask(&request, peer, Vec::new(), Instant::now() + PATIENCE))
+}
+
+fn is_told(answer: JoinHandle<Answer>, status: u16, text: &str) {
+    let answer = answer.join().unwrap();
+    let told = answer.sentence();
+    assert_eq!(answer.status, status, "{told}");
+    assert!(told.contains(text), "{told}");
+}
+
+#[test]
+fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
+    let (server, handover) = opens();
+    let methods = ["GET", "HEAD", "POST", "DELETE"];
+    let waiting = methods.map(|method| asks(&handover, method, "/late"));
+    let late = [(); LINES].map(|()| next(&server));
+    // Nobody else can be answered, and is told so at the end of their time.
+    let peer = SocketAddr::from(([127, 0, 0, 1], 7));
+    let (request, _) = Request::parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().unwrap();
+    let soon = Instant::now() + Duration::from_millis(100);
+    let crowded = handover.ask(&request, peer, Vec::new(), soon);
+    let told = String::from_utf8(crowded.bytes()).unwrap();
+    assert!(crowded.status == 503 && told.contains("Retry-After: "), "{told}");
+    // Who waits is told in time what may have happened.
+    let sentences =
+        ["try again", "try again", "before you send it again", "before you send it again"];
+    for (answer, sentence) in waiting.into_iter().zip(sentences) {
+        is_told(answer, 504, sentence);
+    }
+    // The late answers come, and are nobody's; then all lines carry what is asked of them.
+    late.into_iter().for_each(answers);
+    for round in 0..4 {
+        let paths = [0, 1, 2, 3].map(|line| format!("/{round}/{line}"));
+        let waiting = paths.each_ref().map(|path| asks(&handover, "GET", path));
+        [(); LINES].map(|()| next(&server)).into_iter().for_each(answers);
+        for (answer, path) in waiting.into_iter().zip(&paths) {
+            is_told(answer, 200, path);
+        }
+    }
+}
+
+#[test]
+fn one_late_answer_leaves_the_other_lines_alone() {
+    let (server, handover) = opens();
+    let slow = asks(&handover, "POST", "/slow");
+    let late = next(&server);
+    for number in 0..20 {
+        let path = format!("/{number}");
+        let waiting = asks(&handover, "GET", &path);
+        answers(next(&server));
+        is_told(waiting, 200, &path);
+    }
+    answers(late);
+    is_told(slow, 200, "/slow");
+}
