@@ -1,52 +1,57 @@
 // The page of wsroom, from the top: which room, what goes out, and what is where on the page.
 //
-//   address (#room) ──▶ enterRoom ──▶ Room ──▶ log, people
-//   box, button, drag, paste ──▶ Room
+//   address (#room) ─▶ enterRoom ─▶ Room ─▶ log, people
+//   box, button, drag, paste ─▶ Room
 //
-// It is not: any of their work. The other files are best read in this order: room.js (wsroom.v1, resuming),
-// connection.js, log.js, people.js, places.js, wire.js.
+// Read the others in this order: room.js (wsroom.v1, resuming), connection.js, log.js, people.js; panels.js,
+// places.js, wire.js.
 
-import { element, size } from "./dom.js";
+import { element } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
-import { Room } from "./room.js";
+import { NO_ROOM, Room, roomNamed } from "./room.js";
 
 const roomsButton = element("rooms-button", HTMLButtonElement);
-const projectedRoom = element("projected-room", HTMLHeadingElement);
 const compose = element("compose", HTMLFormElement);
 const draft = element("text", HTMLTextAreaElement);
 const fileField = element("file", HTMLInputElement);
 const dropSign = element("drop", HTMLParagraphElement);
-const wirePanel = element("wire", HTMLElement);
-const slow = element("slow", HTMLSelectElement);
+
+/** Bytes a second that this tab wishes for; empty: all. */
+let pace = "";
 
 let name = "";
 
-/** Null while the address names no possible room. @type {Room | null} */
+/** Null until the first one is entered. @type {Room | null} */
 let room = null;
 
 // ---------------------------------------------------------------- room
 
-const LOBBY = "lobby";
-
-/** "." and ".." are names to nobody: a browser resolves them as folders before it connects. */
-const ROOM_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
-
+/** Into the room in the address; one that names none leads to where we are, or to the lobby. */
 function enterRoom() {
-  const unheard = room?.end() ?? [];
-  const before = name;
-  name = roomInAddress();
-  log.clear(name);
-  if (unheard.length > 0) log.showNotice(`Not sent to #${before}: ${unheard.join(", ")}`);
-  roomsButton.textContent = projectedRoom.textContent = `#${name}`;
-  room = ROOM_NAME.test(name) ? new Room(addressOf) : null;
-  if (!room) log.showStatus("offline", "This is no name for a room. It takes 1 to 64 of the letters A to Z, digits, and . _ ~ -");
+  const wish = fragment();
+  const wished = roomNamed(wish);
+  const next = wished ?? (name || "lobby");
+  if (wish && wish !== next) history.replaceState(null, "", `#${next}`);
+  if (next !== name) move(next);
+  if (!wished) log.showNotice(`“${wish}” ${NO_ROOM}`);
 }
 
-function roomInAddress() {
+/** @param {string} next */
+function move(next) {
+  const before = name;
+  name = next;
+  log.clear(name);
+  if (room?.unheard.length) log.showNotice(`Not sent to #${before}: ${room.unheard.join(", ")}`);
+  room?.end();
+  roomsButton.textContent = `#${name}`;
+  room = new Room(addressOf);
+}
+
+function fragment() {
   const fragment = location.hash.slice(1);
   try {
-    return decodeURIComponent(fragment) || LOBBY;
+    return decodeURIComponent(fragment);
   } catch {
     return fragment; // a stray % is no room either, and will be told so
   }
@@ -61,7 +66,7 @@ function addressOf(since) {
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   address.hash = "";
   address.searchParams.set("since", String(since));
-  if (slow.value) address.searchParams.set("slow", slow.value);
+  if (pace) address.searchParams.set("slow", pace);
   return address;
 }
 
@@ -71,7 +76,7 @@ function sendText() {
   const text = draft.value.trimEnd();
   if (!text || !room) return;
   const problem = room.say(text);
-  if (problem) log.showNotice(problem);
+  if (problem) log.showNotice(`Not sent: ${problem}`);
   else draft.value = "";
 }
 
@@ -89,7 +94,8 @@ async function sendFiles(files) {
  * @param {File} file
  */
 async function sendFile(here, file) {
-  if (file.size > here.limit) return `it has ${size(file.size)}, and a message here has ${size(here.limit)} at most.`;
+  const problem = here.tooLarge(file.size);
+  if (problem) return problem;
   const bytes = await file.arrayBuffer().catch(() => null);
   return bytes ? here.show(file.name, file.type, bytes) : "it cannot be read. A folder, perhaps?";
 }
@@ -107,8 +113,7 @@ compose.addEventListener("submit", (event) => {
 draft.addEventListener("input", () => room?.type());
 
 draft.addEventListener("keydown", (event) => {
-  // Enter may also end a word of Japanese, say. 229 is how Safari tells that.
-  const picksFromInputMethod = event.isComposing || event.keyCode === 229;
+  const picksFromInputMethod = event.isComposing || event.keyCode === 229; // a word of Japanese; 229 is Safari's way
   if (event.key !== "Enter" || event.shiftKey || picksFromInputMethod) return;
   event.preventDefault();
   sendText();
@@ -134,8 +139,7 @@ window.addEventListener("dragover", (event) => {
 });
 
 window.addEventListener("dragleave", (event) => {
-  const leftTheWindow = event.relatedTarget === null;
-  if (leftTheWindow) dropSign.hidden = true;
+  if (event.relatedTarget === null) dropSign.hidden = true; // it has left the window
 });
 
 window.addEventListener("drop", (event) => {
@@ -146,9 +150,7 @@ window.addEventListener("drop", (event) => {
 });
 
 /** @param {DragEvent} event */
-function bringsFiles(event) {
-  return event.dataTransfer?.types.includes("Files") ?? false;
-}
+const bringsFiles = (event) => event.dataTransfer?.types.includes("Files");
 
 /**
  * A button that opens a panel beside the log, and closes it.
@@ -164,22 +166,27 @@ function toggles(id, show) {
   });
 }
 
-toggles("people-button", (shown) => (element("people", HTMLElement).hidden = !shown));
+/**
+ * What few ask for is fetched when they do.
+ * @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use
+ */
+const fetched = (use) => import("./panels.js").then(use).catch((error) => log.showNotice(error.message));
 
-/** What few ask for is fetched when they do. @param {() => Promise<unknown>} use */
-const fetched = (use) => use().catch((error) => log.showNotice(error.message));
+toggles("people-button", (shown) => fetched((panels) => panels.people(shown)));
+toggles("wire-button", (shown) => fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
 
-toggles("wire-button", (shown) => {
-  wirePanel.hidden = !shown;
-  fetched(async () => (await import("./wire.js")).show(shown, () => ({ name, last: room?.last ?? 0 })));
-});
+/** @param {string} bytes  a second; empty: as fast as it goes */
+function slowDown(bytes) {
+  pace = bytes;
+  room?.again();
+}
 
-roomsButton.addEventListener("click", () => fetched(async () => (await import("./places.js")).showRooms()));
+roomsButton.addEventListener("click", () => fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  fetched(async () => (await import("./places.js")).project(name)));
+  fetched(async (panels) => (await panels.places()).project(name)));
 
-slow.addEventListener("change", () => room?.again());
+element("retry", HTMLButtonElement).addEventListener("click", () => room?.hurry());
 
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave

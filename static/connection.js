@@ -3,8 +3,8 @@
 //
 //   connecting ──▶ open ──▶ waiting ──▶ connecting ──▶ …      ("offline" is waiting without a network)
 //
-// The pauses grow and are random, so that a server which restarts is not met by everyone at once, and
-// nothing is tried while nobody looks at the page.
+// The pauses grow and are random, so that a server which restarts is not met by everyone at once; they are long
+// while nobody looks.
 //
 // It is not: what frames mean (room.js), nor what the user sees of it (log.js, wire.js).
 
@@ -17,52 +17,55 @@ const STEADY = 10_000;
 /** How long the server may take to answer before the connection counts as lost. */
 const PATIENCE = 30_000;
 
-/** @typedef {string | ArrayBuffer} Frame */
+/** An upload gets more time, for a line as slow as this, in bytes a millisecond. */
+const SLOWEST = 4;
+
+/** How often it is looked whether the line lives. */
+const LOOK = 1_000;
+
+/** @import { Frame, Owner } from "./types.js" */
 
 /** What there is to see of every connection. The functions are the wire panel's, once it has been opened. */
 export const witness = {
   /** @type {WebSocket | null} */ socket: null,
-  in: { frames: 0, bytes: 0 },
-  out: { frames: 0, bytes: 0 },
-  frame: (/** @type {"in" | "out"} */ direction, /** @type {Frame} */ frame, /** @type {number} */ bytes) => {},
+  lastClose: "", // of a connection that was open
+  why: "", // there is no connection
+  frame: (/** @type {"↓" | "↑"} */ sign, /** @type {Frame} */ frame) => {},
   opened: () => {},
   closed: (/** @type {number} */ code, /** @type {string} */ words) => {},
-  why: "", // there is no connection
-  failed: (/** @type {string} */ why) => {},
+  failed: () => {},
+  /** What waits on the server for a slow student, and how much may, in bytes. */
+  behind: (/** @type {number} */ waiting, /** @type {number} */ limit) => {},
 };
 
 export class Connection {
-  #address;
-  #report;
-  #hear;
+  #owner;
 
   /** Takes the listeners away at the end. */
   #ending = new AbortController();
 
-  /** Null while waiting. @type {WebSocket | null} */
+  /** Connecting or connected; null while waiting. @type {object | null} */
+  #attempt = null;
+
+  /** @type {WebSocket | null} */
   #socket = null;
 
   /** The one timer: patience with a connection, or the next second of a pause. @type {number | undefined} */
   #timer = undefined;
 
+  #silence = 0; // milliseconds in which nothing came and nothing went
+  #left = 0; // what was under way when it was last looked
   #openSince = 0; // 0: it has not been open yet
   #failures = 0;
   #retryAt = 0;
   #why = "";
 
-  /**
-   * @param {() => URL} address   asked for each attempt anew
-   * @param {(state: string, why?: string, seconds?: number) => void} report  told every change, and every
-   *   second of a pause until the next attempt; while the page is hidden there is none
-   * @param {(frame: Frame) => void} hear  told every frame, in order
-   */
-  constructor(address, report, hear) {
-    this.#address = address;
-    this.#report = report;
-    this.#hear = hear;
+  /** @param {Owner} owner */
+  constructor(owner) {
+    this.#owner = owner;
     const { signal } = this.#ending;
-    document.addEventListener("visibilitychange", () => this.#hurry(), { signal });
-    window.addEventListener("online", () => this.#hurry(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.hurry(), { signal });
+    window.addEventListener("online", () => this.hurry(), { signal });
     this.#connect();
   }
 
@@ -71,17 +74,12 @@ export class Connection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /**
-   * @param {Frame} frame
-   * @returns {boolean} false: not connected, nothing was sent
-   */
+  /** @param {Frame} frame @returns {boolean} false: not connected, nothing was sent */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(frame);
-    testify("out", frame);
-    // Whoever speaks hears itself back from the server. Silence means a dead line, which a browser
-    // does not notice by itself for minutes (a laptop that changed its network, say).
-    if (this.#timer === undefined) this.#loseAfterPatience();
+    witness.frame("↑", frame);
+    if (this.#timer === undefined) this.#startTimer(LOOK, () => this.#watch());
     return true;
   }
 
@@ -91,23 +89,38 @@ export class Connection {
     this.#connect();
   }
 
+  /** The rest of a pause would be wasted. */
+  hurry() {
+    if (this.#attempt) return;
+    this.#retryAt = 0;
+    this.#wait();
+  }
+
   /** Nothing is reported after this. What was sent before still leaves. */
   end() {
     this.#ending.abort();
     this.#letGo();
   }
 
-  #connect() {
+  async #connect() {
     this.#letGo();
     this.#openSince = 0;
-    const socket = new WebSocket(this.#address(), "wsroom.v1");
+    const attempt = (this.#attempt = {});
+    this.#owner.report("connecting");
+    const why = await this.#owner.prepare().catch((error) => error.message);
+    if (attempt !== this.#attempt) return;
+    if (why) return this.#lost(why);
+    const socket = new WebSocket(this.#owner.address(), "wsroom.v1");
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened(socket);
-    socket.onmessage = (event) => this.#heard(event.data);
+    socket.onmessage = ({ data }) => {
+      this.#silence = 0;
+      witness.frame("↓", data);
+      this.#owner.hear(data);
+    };
     socket.onclose = (event) => this.#closed(event);
     this.#socket = socket;
-    this.#loseAfterPatience();
-    this.#report("connecting");
+    this.#startTimer(PATIENCE, () => this.#lost("The server does not answer."));
   }
 
   /** @param {WebSocket} socket */
@@ -115,38 +128,48 @@ export class Connection {
     this.#stopTimer();
     this.#openSince = Date.now();
     witness.socket = socket;
+    witness.why = "";
     witness.opened();
-    this.#report("open");
+    this.#owner.report("open");
   }
 
-  /** @param {Frame} frame */
-  #heard(frame) {
-    this.#stopTimer();
-    testify("in", frame);
-    this.#hear(frame);
+  /**
+   * Whoever says something hears itself back. Silence then means a dead line, which a browser does not notice for
+   * minutes (a laptop that changed its network, say). A line that takes bytes lives.
+   */
+  #watch() {
+    const owed = this.#owner.owed();
+    const lives = owed === 0 || this.underWay < this.#left;
+    this.#silence = lives ? 0 : this.#silence + LOOK;
+    this.#left = this.underWay;
+    if (this.#silence > PATIENCE + owed / SLOWEST) this.#lost("The server does not answer.");
+    else if (owed === 0) this.#stopTimer();
+    else this.#startTimer(LOOK, () => this.#watch());
   }
 
   /** @param {CloseEvent} event */
-  async #closed({ code, reason }) {
-    const wasOpen = this.#openSince > 0;
-    const words = wasOpen ? inWords(code, reason) : "The server cannot be reached.";
-    witness.closed(code, words);
-    this.#lost(words);
-    if (wasOpen || document.hidden) return;
+  async #closed(event) {
+    if (this.#openSince > 0) {
+      const words = inWords(event);
+      witness.lastClose = `Last closed with ${event.code}: ${words}`;
+      witness.closed(event.code, words);
+      return this.#lost(words);
+    }
+    this.#lost(UNREACHABLE);
+    if (document.hidden) return;
     // A browser does not tell a page why a WebSocket could not be opened. A plain request may.
-    const why = await whyNot(this.#address());
-    if (this.#socket || this.#ending.signal.aborted) return;
+    const why = await whyNot(this.#owner.address(), this.#failures);
+    if (this.#attempt || this.#ending.signal.aborted) return;
     this.#why = witness.why = why;
-    witness.failed(why);
     this.#wait();
+    witness.failed();
   }
 
   /** @param {string} why */
   #lost(why) {
     this.#letGo();
-    const wasSteady = this.#openSince > 0 && Date.now() - this.#openSince > STEADY;
-    if (wasSteady) this.#failures = 0;
-    const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures, LONGEST_PAUSE);
+    if (this.#openSince > 0 && Date.now() - this.#openSince > STEADY) this.#failures = 0;
+    const pause = document.hidden ? LONGEST_PAUSE : Math.min(FIRST_PAUSE * 2 ** this.#failures, LONGEST_PAUSE);
     this.#failures += 1;
     this.#retryAt = Date.now() + pause * (0.5 + Math.random() / 2);
     this.#why = why;
@@ -155,43 +178,24 @@ export class Connection {
 
   #wait() {
     const left = this.#retryAt - Date.now();
-    const state = navigator.onLine ? "waiting" : "offline";
-    if (document.hidden) {
-      this.#stopTimer();
-      this.#report(state, this.#why);
-    } else if (left > 0) {
-      this.#startTimer(Math.min(left, 1_000), () => this.#wait());
-      this.#report(state, this.#why, Math.ceil(left / 1_000));
-    } else {
-      // Offline too: a server on this machine is still within reach.
-      this.#connect();
-    }
+    // Offline too: a server on this machine is still within reach.
+    if (left <= 0) return this.#connect();
+    this.#startTimer(Math.min(left, 1_000), () => this.#wait());
+    this.#owner.report(navigator.onLine ? "waiting" : "offline", this.#why, Math.ceil(left / 1_000));
   }
 
-  /** Things look better: the rest of the pause would be wasted. */
-  #hurry() {
-    if (this.#socket) return;
-    this.#retryAt = 0;
-    this.#wait();
-  }
-
-  /** From here on, whatever the old socket still does is of no interest. */
+  /** Whatever the old socket still does is of no interest. */
   #letGo() {
     this.#stopTimer();
+    this.#attempt = null;
+    this.#silence = this.#left = 0;
     if (!this.#socket) return;
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
     this.#socket = null;
   }
 
-  #loseAfterPatience() {
-    this.#startTimer(PATIENCE, () => this.#lost("The server does not answer."));
-  }
-
-  /**
-   * @param {number} pause
-   * @param {() => void} then
-   */
+  /** @param {number} pause @param {() => void} then */
   #startTimer(pause, then) {
     this.#stopTimer();
     this.#timer = setTimeout(then, pause);
@@ -203,52 +207,33 @@ export class Connection {
   }
 }
 
-/**
- * @param {"in" | "out"} direction
- * @param {Frame} frame
- */
-function testify(direction, frame) {
-  const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
-  witness[direction].frames += 1;
-  witness[direction].bytes += bytes;
-  witness.frame(direction, frame, bytes);
-}
+const UNREACHABLE = "The server cannot be reached.";
 
 /** What a proxy that does not pass WebSockets on is told by; see wire.js. */
 export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
 
-/** @param {URL} address  of the WebSocket */
-async function whyNot(address) {
+/**
+ * @param {URL} address  of the WebSocket
+ * @param {number} failures  so far
+ */
+async function whyNot(address, failures) {
   const plain = new URL(address);
   plain.protocol = location.protocol;
-  try {
-    const answer = await fetch(plain, { cache: "no-store" });
-    // 426 Upgrade Required: the server has seen no upgrade, so something on the way has taken it out.
-    return answer.status === 426 ? NO_UPGRADE : (await answer.text()).trim().slice(0, 200);
-  } catch {
-    return "The server cannot be reached.";
-  }
+  const answer = await fetch(plain, { cache: "no-store" }).catch(() => null);
+  if (!answer) return UNREACHABLE;
+  if (answer.status !== 426) return (await answer.text()).trim().slice(0, 200);
+  // 426 Upgrade Required: the server has seen no upgrade. Once is no proof that something takes it out.
+  return failures > 1 ? NO_UPGRADE : "The server did not open a WebSocket.";
 }
 
-/**
- * Close codes in plain words (RFC 6455 §7.4.1).
- * @param {number} code
- * @param {string} reason
- */
-function inWords(code, reason) {
-  switch (code) {
-    case 1001:
-      return "The server is stopping or restarting.";
-    case 1008:
-      return `The server ended the connection${reason ? `: ${reason}.` : ", because this page broke a rule."}`;
-    case 1009:
-      return "The last message was larger than the server takes.";
-    case 1000:
-    case 1005: // a Close frame without a code
-      return "The server ended the connection.";
-    case 1006: // no Close frame: the line broke, or too much waited for this page
-      return "Connection lost.";
-    default:
-      return `The server ended the connection (${code}${reason && `, ${reason}`}).`;
-  }
+/** Close codes in plain words (RFC 6455 §7.4.1). @type {Record<number, string>} */
+const WORDS = {
+  1001: "The server is stopping or restarting.",
+  1006: "Connection lost.", // no Close frame: the line broke, or too much waited for this page
+  1009: "The last message was larger than the server takes.",
+};
+
+/** @param {CloseEvent} event */
+function inWords({ code, reason }) {
+  return WORDS[code] ?? `The server ended the connection (${code}${reason && `, ${reason}`}).`;
 }

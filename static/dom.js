@@ -9,7 +9,7 @@
  */
 export function element(id, kind) {
   const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`index.html has no ${kind.name} with the id "${id}"`);
+  if (!(found instanceof kind)) throw new Error(`There is no ${kind.name} "${id}"`);
   return found;
 }
 
@@ -55,14 +55,14 @@ export function people(count) {
  * What the REST API answers.
  * @param {string} path  relative to the page, so that it is right below any prefix
  * @param {RequestInit} [how]
- * @returns {Promise<any>} rejected with the sentence in which it refuses
+ * @returns {Promise<any>} rejected with the sentence in which it refuses, and the status as its cause
  */
 export async function ask(path, how) {
-  const answer = await fetch(path, { cache: "no-store", ...how }).catch(() => {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30_000), ...how }).catch(() => {
     throw new Error("The server cannot be reached.");
   });
   const isJson = answer.headers.get("Content-Type")?.includes("json");
   const body = await (isJson ? answer.json() : answer.text());
-  if (!answer.ok) throw new Error(body.detail ?? body);
+  if (!answer.ok) throw new Error(body.detail ?? body, { cause: answer.status });
   return body;
 }

@@ -1,27 +1,24 @@
-// The log: what was said, drawn; below it what of ours still waits, and how the connection is.
+// The log: what was said, drawn; below it what of ours still waits, and how the connection is. Files reach the
+// document as blob: addresses with a harmless type: a picture's own, or "application/octet-stream".
 //
 // It is not: what a message is (room.js), or when something happens (app.js).
-//
-// Files reach the document as blob: addresses with a harmless type: a picture's own, or
-// "application/octet-stream".
 
 import { button, element, make, size } from "./dom.js";
 
-/** @import { Binary, Room, Text, Waiting } from "./room.js" */
+/** @import { Room } from "./room.js" */
+/** @import { Binary, Entry, Text, Waiting } from "./types.js" */
 
-// The log is bounded in messages and in bytes, whichever comes first: a page may stay open for a term.
+// The log is bounded in messages and in bytes: a page may stay open for a term.
 const MAX_ENTRIES = 2_000;
 const MAX_HELD = 100_000_000;
 
-/** It stands in pages of so many messages: the browser draws those in sight alone (style.css). */
+/** Messages on a page of it: the browser draws the pages in sight alone (style.css). */
 const PAGE = 50;
 
-/** A longer text is folded, and a much longer one is a download: it takes a browser seconds to lay out a mebibyte. */
+/** A longer text is folded, a much longer one a download: to lay out a mebibyte takes seconds. */
 const FOLD_CHARACTERS = 1_000;
 const FOLD_LINES = 15;
 const MAX_SHOWN = 20_000;
-
-/** @typedef {{ item: HTMLLIElement, urls: string[], size: number }} Entry */
 
 /** What the log shows, oldest first. @type {Entry[]} */
 let entries = [];
@@ -30,56 +27,49 @@ let held = 0; // bytes, the sum of their sizes
 /** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
 let last = null;
 
-/** The last line, if it tells of comings and goings: the next such news goes there too. */
+/** The day of the last message. */
+let lastDay = "";
+
+/** The last line that tells of comings and goings. */
 let presence = { item: make("li"), came: [""], went: [""] };
 
 // Made once: making them takes longer than drawing a message.
 const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
+const day = new Intl.DateTimeFormat([], { dateStyle: "full" });
 const fullTime = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "medium" });
 
 /** True while the end of the log is in sight: then it stays in sight. */
 let following = true;
 
-/** Where follow() put the log last: a scroll event for that place is not the user's doing. */
+/** Where follow() put the log last, and the size that it had: a scroll event for that is not the user's doing. */
 let placedAt = 0;
-
-/** The width and height that it had then: a browser moves the log itself when they change. */
 let placedIn = "";
 
 const scroller = element("scroller", HTMLDivElement);
 const log = element("log", HTMLDivElement);
 const waitingList = element("waiting", HTMLOListElement);
 const latest = element("latest", HTMLButtonElement);
-const picture = element("picture", HTMLDialogElement);
 const status = element("status", HTMLParagraphElement);
 const words = element("words", HTMLSpanElement);
 const countdown = element("countdown", HTMLSpanElement);
+const retry = element("retry", HTMLButtonElement);
 
 let room = "";
 let unseen = 0; // messages since the page was last looked at
 
 /**
  * @param {string} state
- * @param {string} [why]
- * @param {number} [seconds]
+ * @param {string} [why]  there is no connection
+ * @param {number} [seconds]  until the next attempt; 0: there is no pause
  */
-export function showState(state, why = "", seconds) {
-  if (state === "connecting") return showStatus(state, `Connecting to ${room}…`);
-  if (state === "open") return showStatus(state, `Connected to ${room}`);
-  const reason = state === "offline" ? "This device is offline." : why;
-  showStatus(state, `${reason} Trying again`, seconds === undefined ? "when you are back" : `in ${seconds} s`);
-}
-
-/**
- * @param {string} state
- * @param {string} sentence
- * @param {string} [remaining]
- */
-export function showStatus(state, sentence, remaining = "") {
+export function showState(state, why = "", seconds = 0) {
+  const pause = `${state === "offline" ? "This device is offline." : why} Trying again`;
+  const sentence = seconds ? pause : state === "open" ? `Connected to ${room}` : `Connecting to ${room}…`;
   status.dataset.state = state;
   // Only when it differs: a screen reader says it again each time it is set.
   if (words.textContent !== sentence) words.textContent = sentence;
-  countdown.textContent = remaining;
+  countdown.textContent = seconds ? `in ${seconds} s` : "";
+  retry.hidden = !seconds;
 }
 
 function showTitle() {
@@ -92,12 +82,16 @@ document.addEventListener("visibilitychange", () => {
   showTitle();
 });
 
-/** @param {Text | Binary} message */
-export function showMessage(message) {
+/**
+ * @param {Text | Binary} message
+ * @param {boolean} own
+ */
+export function showMessage(message, own) {
   const at = new Date(message.at);
   const time = clockTime.format(at);
-  const { from, own } = message;
+  const { from } = message;
   const key = `${from.user ?? ""} ${from.name}`;
+  showDay(at);
 
   const item = make("li", "message");
   item.classList.toggle("own", own);
@@ -124,10 +118,20 @@ export function showMessage(message) {
   showTitle();
 }
 
-/** Something that the page itself has to say. @param {string} sentence */
+/** Above the first message of another day; today needs no name. @param {Date} at */
+function showDay(at) {
+  const name = day.format(at);
+  const known = lastDay || day.format(new Date());
+  lastDay = name;
+  if (name !== known) showNotice(name);
+}
+
+/** What the page itself has to say. @param {string} sentence */
 export function showNotice(sentence) {
+  const item = make("li", "notice", sentence);
   last = null;
-  add({ item: make("li", "notice", sentence), urls: [], size: 0 });
+  add({ item, urls: [], size: 0 });
+  return item;
 }
 
 /**
@@ -137,11 +141,7 @@ export function showNotice(sentence) {
  */
 export function showPresence(came, went) {
   if (came.length + went.length === 0) return;
-  if (entries.at(-1)?.item !== presence.item) {
-    presence = { item: make("li", "notice"), came: [], went: [] };
-    last = null;
-    add({ item: presence.item, urls: [], size: 0 });
-  }
+  if (entries.at(-1)?.item !== presence.item) presence = { item: showNotice(""), came: [], went: [] };
   presence.came.push(...came);
   presence.went.push(...went);
   const told = [listed(presence.came, "came"), listed(presence.went, "left")];
@@ -166,11 +166,13 @@ function listed(names, did) {
 export function showWaiting(waiting, room) {
   const items = waiting.map((message) => {
     const item = make("li", "message own");
-    const state = make("div", "head", message.trouble || (message.sent ? "on its way" : "waits for the connection"));
+    const tooLarge = room.tooLarge(message.length);
+    const trouble = tooLarge ? `Not sent: ${tooLarge}` : message.trouble;
+    const state = make("div", "head", trouble || (message.sent ? "on its way" : "waits for the connection"));
     const body = make("div", "body", message.label.slice(0, FOLD_CHARACTERS));
     body.dir = "auto";
     if (message.bytes && message.sent) body.append(make("progress"));
-    if (message.trouble) state.append(button("Send again", () => room.sendAgain(message)));
+    if (message.trouble && !tooLarge) state.append(button("Send again", () => room.sendAgain(message)));
     if (!message.sent) state.append(button("Discard", () => room.discard(message)));
     item.append(state, body);
     return item;
@@ -194,6 +196,7 @@ export function clear(name) {
   while (entries.length > 0) removeOldest();
   waitingList.replaceChildren();
   last = null;
+  lastDay = "";
   setFollowing(true);
 }
 
@@ -210,33 +213,49 @@ function say(text, body, entry) {
   body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
   if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text).buffer, "message.txt", entry));
   if (!isLong) return;
-  body.classList.add("folded");
-  const unfold = button("Show all", () => {
-    const folded = body.classList.toggle("folded");
+  const unfold = button("", () => fold(!body.classList.contains("folded")));
+  const fold = (/** @type {boolean} */ folded) => {
+    body.classList.toggle("folded", folded);
+    // Out of sight, a link may not take the focus.
+    for (const link of body.querySelectorAll("a")) link.tabIndex = folded ? -1 : 0;
     unfold.textContent = folded ? "Show all" : "Show less";
     unfold.setAttribute("aria-expanded", String(!folded));
-  });
-  unfold.setAttribute("aria-expanded", "false");
+  };
+  fold(true);
   entry.item.append(unfold);
 }
 
 /** Web addresses become links, everything else stays text. @param {string} text */
 function linked(text) {
-  return text.split(/(\bhttps?:\/\/[^\s<>"]*[^\s<>".,:;!?'()[\]{}])/giu).map((part, i) => {
-    if (i % 2 === 0) return part;
-    const link = make("a", "", part);
-    link.href = part;
+  return text.split(/(\bhttps?:\/\/[^\s<>"]+)/giu).flatMap((part, i) => {
+    const address = i % 2 ? withoutEnd(part) : "";
+    if (!URL.canParse(address)) return part;
+    const link = make("a", "", address);
+    link.href = address;
     link.target = "_blank";
     link.rel = "noopener noreferrer";
-    return link;
+    return [link, part.slice(address.length)];
   });
+}
+
+/** Without what belongs to the sentence around it, such as a bracket that it did not open. @param {string} address */
+function withoutEnd(address) {
+  const count = (/** @type {string} */ sign) => address.split(sign).length;
+  const surplus = new Map(["()", "[]", "{}"].map(([open = "", close = ""]) => [close, count(close) - count(open)]));
+  for (let end = address.length; ; end -= 1) {
+    const last = address.charAt(end - 1);
+    const closing = surplus.get(last);
+    const isOutside = closing === undefined ? ".,:;!?'([{".includes(last) : closing > 0;
+    if (!isOutside) return address.slice(0, end);
+    if (closing) surplus.set(last, closing - 1);
+  }
 }
 
 /**
  * A link to save the bytes and, when they are a picture, the picture.
  * @param {ArrayBuffer} bytes
  * @param {string} name
- * @param {Entry} entry  which then holds what it has to give back later
+ * @param {Entry} entry
  */
 function attachment(bytes, name, entry) {
   name = tidy(name);
@@ -260,13 +279,8 @@ function thumbnail(url, name) {
   image.alt = name;
   image.decoding = "async";
   image.src = url;
-  const enlarge = button("", () => {
-    const large = make("img");
-    large.src = url;
-    large.alt = name;
-    picture.replaceChildren(large, button("Close", () => picture.close()));
-    picture.showModal();
-  });
+  const enlarge = button("", () =>
+    import("./panels.js").then((panels) => panels.enlarge(url, name)).catch((error) => showNotice(error.message)));
   enlarge.className = "thumbnail";
   enlarge.title = "Enlarge";
   enlarge.append(image);
@@ -274,11 +288,9 @@ function thumbnail(url, name) {
   return enlarge;
 }
 
-picture.addEventListener("click", () => picture.close());
-
 /**
- * The type of a picture, told by its first bytes and never by what the sender claims. SVG is not in the
- * list: it can hold links and scripts, so it is offered for download like any file.
+ * The type of a picture, told by its first bytes and never by what the sender claims. SVG is left out: it can
+ * hold links and scripts.
  * @param {Uint8Array} bytes
  */
 function pictureType(bytes) {
@@ -291,11 +303,7 @@ function pictureType(bytes) {
   return "";
 }
 
-/**
- * Names of files may not break the line or turn its direction: the program "cat\u202egnp.exe" would look
- * like "catexe.png". The server sees to names of people.
- * @param {string} name
- */
+/** No name of a file breaks the line or turns it round: "cat\u202egnp.exe" looks like "catexe.png". @param {string} name */
 function tidy(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
 }
@@ -332,7 +340,7 @@ function removeOldest() {
 
 let scheduled = false;
 
-/** Once a frame, however many messages it brings: to scroll is to lay out the whole log. */
+/** Once a frame: to scroll is to lay out the log. */
 function follow() {
   if (scheduled) return;
   scheduled = true;
@@ -358,20 +366,25 @@ function setFollowing(on) {
 }
 
 scroller.addEventListener("scroll", () => {
-  // The event comes late: more messages may have arrived since, and the end be out of sight for this moment.
+  // The event comes late: the end may be out of sight for this moment.
   if (scroller.scrollTop === placedAt) return;
   // A turned phone, or its keyboard: the observer below follows.
   if (following && sizeOfScroller() !== placedIn) return;
   setFollowing(scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60);
 });
 
-latest.addEventListener("click", () => {
+/** Whoever says something wants to see it, wherever they have read. */
+export function goToEnd() {
   setFollowing(true);
   follow();
+}
+
+latest.addEventListener("click", () => {
+  goToEnd();
   scroller.focus({ preventScroll: true }); // the button is gone, and the focus must be somewhere
 });
 
-// A picture that has loaded, or a phone's keyboard, changes heights without a scroll event.
+// A picture that has loaded, or a phone's keyboard, changes heights.
 const heights = new ResizeObserver(() => following && follow());
 heights.observe(log);
 heights.observe(scroller);

@@ -3,11 +3,14 @@
 // It is not: being in a room (room.js).
 
 import { ask, button, element, make, people } from "./dom.js";
+import { NO_ROOM, roomNamed } from "./room.js";
 
 const rooms = element("rooms-dialog", HTMLDialogElement);
 const roomList = element("rooms", HTMLUListElement);
 const roomField = element("room", HTMLInputElement);
+const roomTrouble = element("room-trouble", HTMLParagraphElement);
 const projector = element("projector", HTMLDialogElement);
+const projectedRoom = element("projected-room", HTMLHeadingElement);
 const code = element("code", HTMLImageElement);
 const address = element("address", HTMLParagraphElement);
 const others = element("addresses", HTMLUListElement);
@@ -23,10 +26,13 @@ function enter(name) {
 
 element("room-form", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  enter(roomField.value.trim().replace(/^#/, ""));
+  const name = roomNamed(roomField.value);
+  roomTrouble.textContent = name ? "" : `This ${NO_ROOM}`;
+  if (name) enter(name);
 });
 
 export function showRooms() {
+  roomField.value = roomTrouble.textContent = "";
   rooms.showModal();
   list();
 }
@@ -51,5 +57,7 @@ export async function project(room) {
   code.alt = `QR code of ${url}`;
   address.textContent = url;
   others.replaceChildren(...also.map((/** @type {string} */ other) => make("li", "", other)));
+  projectedRoom.textContent = `#${room}`;
+  element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;
   projector.showModal();
 }

@@ -1,35 +1,18 @@
 // One room, as wsroom.v1 tells it (see the README): who is there, what was said, and what of ours is kept.
 //
-// A message of ours waits, in sight, until it comes back with its own `ref`: then it is kept. What waits
-// while there is no connection is sent with the next one, once. After a break the room is asked for what
-// came since the last id that was heard, so nothing is missed and nothing comes twice.
+// A message of ours waits, in sight, until it comes back with its own `ref`: then it is kept. What waits is sent
+// with the next connection, once, and that asks for what came since the last id that was heard.
 //
 // It is not: keeping a connection (connection.js), nor the looks (log.js, people.js), which it tells.
 
-import { Connection } from "./connection.js";
+import { Connection, witness } from "./connection.js";
 import { size } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Frame } from "./connection.js" */
+/** @import { Frame, Member, ServerEvent, Text, Binary, Waiting, Welcome } from "./types.js" */
 
-/**
- * @typedef {{ id: number, user?: number, name: string }} Member
- * @typedef {{ id: number, from: { user?: number, name: string }, at: string, own: boolean }} Said
- * @typedef {Said & { text: string }} Text
- * @typedef {Said & { name: string, bytes: ArrayBuffer }} Binary
- *
- * @typedef {object} Waiting
- * @property {string} ref
- * @property {string} label         what is shown of it
- * @property {string} head          its JSON
- * @property {string} [text]
- * @property {ArrayBuffer} [bytes]
- * @property {boolean} sent         it has left this page, so it may be kept without our knowing
- * @property {string} trouble       why it does not go by itself any more; empty: it does
- */
-
-/** What may wait while there is no connection: it is this browser's memory. */
+/** What may wait while there is no connection. */
 const MOST_WAITING = 100;
 
 /** Milliseconds between two notes that the user is writing. */
@@ -37,6 +20,17 @@ const TYPING = 3_000;
 
 /** Marks what this page has said, among all pages of the same user. */
 const TAB = Array.from(crypto.getRandomValues(new Uint8Array(4)), (byte) => byte.toString(16)).join("");
+
+/** Not "." and "..": a browser takes them for folders. */
+const ROOM_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
+
+/** The name of the room that somebody means; null if it names none. @param {string} wish */
+export function roomNamed(wish) {
+  const name = wish.trim().replace(/^#/, "").replace(/\s+/g, "-") || "lobby";
+  return ROOM_NAME.test(name) ? name : null;
+}
+
+export const NO_ROOM = "is no name for a room: it takes 1 to 64 of the letters A to Z, digits, and . _ ~ -";
 
 export class Room {
   /** @type {Member | null} */
@@ -58,50 +52,71 @@ export class Room {
   #waiting = [];
   #refs = 0;
 
-  /** The past is still being told; until it has been, nothing of ours is sent. */
-  #inPast = false;
+  #isOpen = false;
 
-  /** Messages of it that were heard. */
-  #replayed = 0;
+  /** The past is being told; meanwhile nothing of ours is sent. */
+  #isPast = false;
 
   /** We were here before, and have heard something. */
   #isBack = false;
-  #isOpen = false;
+  #missed = 0; // messages of others since then
+  /** It tells how many. @type {HTMLLIElement | null} */
+  #missedLine = null;
 
   /** Who we were before the connection broke. @type {Member | null} */
   #before = null;
 
-  /** What was announced: the next frame holds its bytes. @type {any} */
+  /** To be entered once more, as soon as nothing of ours is under way. */
+  #anew = false;
+
+  /** What was announced: the next frame holds its bytes. @type {Omit<Binary, "bytes"> | null} */
   #announced = null;
   #typedAt = 0;
 
   /** @param {(since: number) => URL} address */
   constructor(address) {
-    this.#connection = new Connection(() => address(this.last), (...report) => this.#changed(...report), (frame) => this.#hear(frame));
+    this.#connection = new Connection({
+      address: () => address(this.last),
+      prepare: people.settle,
+      owed: () => this.#waiting.reduce((sum, { sent, length }) => sum + (sent ? length : 0), 0),
+      report: (state, why, seconds) => {
+        if (this.#isOpen && why) log.showNotice(why);
+        if (state !== "open") this.#isOpen = false;
+        log.showState(state, why, seconds);
+      },
+      hear: (frame) => this.#hear(frame),
+    });
   }
 
-  /** Leaves it. @returns {string[]} what of ours nobody has heard */
   end() {
     this.#connection.end();
-    return this.unheard;
   }
 
+  /** What of ours nobody has heard. */
   get unheard() {
     return this.#waiting.map(({ label }) => label);
   }
 
   /** As another user, or at another pace. */
   again() {
-    this.#isOpen = false;
+    this.#anew = true;
+    this.#enterAnew();
+  }
+
+  /** To close a connection does not stop an upload: it would be heard twice. */
+  #enterAnew() {
+    if (!this.#anew || this.#waiting.some(({ sent }) => sent)) return;
+    this.#anew = this.#isOpen = false;
     this.#connection.again();
+  }
+
+  hurry() {
+    this.#connection.hurry();
   }
 
   // -------------------------------------------------------------- what the user says
 
-  /**
-   * @param {string} text
-   * @returns {string} why it is not taken; empty if it is
-   */
+  /** @param {string} text @returns {string} why it is not taken; empty if it is */
   say(text) {
     return this.#add({ type: "message", text }, { label: text, text });
   }
@@ -135,11 +150,15 @@ export class Room {
   discard(message) {
     this.#waiting = this.#waiting.filter((other) => other !== message);
     this.#tellWaiting();
+    this.#enterAnew();
   }
 
-  /** The most bytes that fit in a message. */
-  get limit() {
-    return this.#limit;
+  /**
+   * Why something so long cannot be said here; empty if it can.
+   * @param {number} length  in bytes
+   */
+  tooLarge(length) {
+    return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
   }
 
   /**
@@ -150,20 +169,21 @@ export class Room {
     const ref = `${TAB}-${(this.#refs += 1)}`;
     const head = JSON.stringify({ ...event, ref });
     const length = bytes ? bytes.byteLength : new TextEncoder().encode(head).length;
-    if (length > this.#limit) return `It has ${size(length)}, and a message here has ${size(this.#limit)} at most.`;
+    const problem = this.tooLarge(length);
+    if (problem) return problem;
     if (this.#waiting.length >= MOST_WAITING) return `${MOST_WAITING} messages wait already.`;
-    this.#waiting.push({ ref, label, head, text, bytes, sent: false, trouble: "" });
+    this.#waiting.push({ ref, label, head, text, bytes, length, sent: false, trouble: "" });
+    log.goToEnd();
     this.#sendWaiting();
     return "";
   }
 
   #sendWaiting() {
-    if (this.#isOpen && !this.#inPast) {
-      for (const message of this.#waiting) {
-        if (message.sent || message.trouble) continue;
-        message.sent = this.#connection.send(message.head);
-        if (message.bytes) this.#connection.send(message.bytes);
-      }
+    const mayGo = this.#isOpen && !this.#isPast && !this.#anew;
+    for (const message of mayGo ? this.#waiting : []) {
+      if (message.sent || message.trouble || this.tooLarge(message.length)) continue;
+      message.sent = this.#connection.send(message.head);
+      if (message.bytes) this.#connection.send(message.bytes);
     }
     this.#tellWaiting();
   }
@@ -180,17 +200,6 @@ export class Room {
 
   // -------------------------------------------------------------- what the server says
 
-  /**
-   * @param {string} state
-   * @param {string} [why]
-   * @param {number} [seconds]
-   */
-  #changed(state, why, seconds) {
-    if (this.#isOpen && why) log.showNotice(why);
-    if (state !== "open") this.#isOpen = false;
-    log.showState(state, why, seconds);
-  }
-
   /** @param {Frame} frame */
   #hear(frame) {
     if (typeof frame === "string") {
@@ -201,132 +210,142 @@ export class Room {
     }
   }
 
-  /** @param {any} event */
+  /** @param {ServerEvent} event */
   #take(event) {
     switch (event.type) {
       case "welcome":
         return this.#enter(event);
       case "live":
         return this.#caughtUp(event);
-      case "members":
-        return this.#meetAll(event);
       case "message":
         return this.#keep(event);
       case "binary":
         this.#announced = event;
         return;
       case "joined":
+        return event.members ? this.#joined(event.members, event.count) : this.#tellMembers([], event.count);
       case "left":
+        return event.members ? this.#left(event.members, event.count) : this.#tellMembers([], event.count);
       case "renamed":
-        return this.#meet(event);
+        return this.#renamed(event.members);
+      case "members":
+        return this.#tellMembers(event.members, event.count);
       case "typing":
         return people.showTyping(event.from.name);
+      case "behind":
+        return witness.behind(event.waiting, event.limit);
       case "error":
         return this.#fail(event);
       default: // of a newer server, and nothing to worry about
     }
   }
 
-  /** @param {any} welcome */
-  #enter({ you, members, count, last, complete, limit }) {
+  /** @param {Welcome} welcome */
+  #enter({ you, members, count, last, limit }) {
     this.#before = this.you;
+    this.#isBack = this.last > 0;
     this.you = you;
+    this.last = Math.min(this.last, last); // a server that has forgotten all begins anew
     this.#limit = limit ?? this.#limit;
-    this.#members = new Map((members ?? []).map((/** @type {Member} */ member) => [member.id, member]));
-    this.#count = count;
-    this.#isOpen = true;
-    this.#inPast = true;
-    this.#replayed = 0;
-    this.#isBack = this.#before !== null && this.last > 0;
-    this.#tellMembers();
-    if (!complete && last < this.last) this.last = 0; // the server has forgotten all, and begins anew
+    this.#isOpen = this.#isPast = true;
+    this.#anew = false;
+    this.#missed = 0;
+    this.#missedLine = null;
+    this.#tellMembers(members ?? [], count);
   }
 
-  /** When the past has been told, what is still waiting was not heard. @param {{ complete: boolean }} live */
+  /**
+   * All of the past has been told. What is still waiting was not heard.
+   * @param {{ complete: boolean }} live
+   */
   #caughtUp({ complete }) {
-    this.#inPast = false;
-    if (this.#isBack) {
-      if (this.#replayed > 0) log.showNotice(`Connected again: ${this.#replayed} came in between.`);
-      if (!complete) log.showNotice("Some of what was said in between is gone for good.");
-    }
+    if (!complete && this.#isBack) log.showNotice("Some of what was said in between is gone for good.");
     for (const message of this.#waiting.filter((waiting) => waiting.sent)) {
       message.sent = false;
       if (!complete) message.trouble = "It may have been heard.";
     }
+    this.#isPast = false;
     this.#before = null;
     this.#sendWaiting();
   }
 
-  /** @param {any} message */
-  #keep({ ref, ...message }) {
+  /** @param {Text | Binary} message */
+  #keep(message) {
+    const { id, ref, from } = message;
     const ours = this.#waiting.find((waiting) => waiting.ref === ref) ?? this.#lostSight(message);
-    const own = Boolean(ours) || (message.from.user !== undefined && message.from.user === this.you?.user);
-    this.last = message.id;
-    log.showMessage({ ...message, own });
-    people.stopTyping(message.from.name);
+    if (this.#isPast && this.#isBack && !ours) {
+      this.#missedLine ??= log.showNotice("");
+      this.#missedLine.textContent = `Connected again: ${(this.#missed += 1)} came in between.`;
+    }
+    this.last = id;
+    log.showMessage(message, Boolean(ours) || (from.user !== undefined && from.user === this.you?.user));
+    people.stopTyping(from.name);
     if (ours) this.discard(ours);
-    if (this.#inPast) this.#replayed += 1;
   }
 
   /**
-   * One of ours that was kept when the connection broke: it comes back among the others, without its `ref`.
-   * It is known by its author and by what it says.
-   * @param {any} message
+   * One of ours that was kept when the connection broke: it comes back without its `ref`, and is known by its author
+   * and by what it says.
+   * @param {Text | Binary} message
    */
-  #lostSight({ from, text, name, bytes }) {
+  #lostSight(message) {
+    const { from } = message;
     const was = this.#before;
-    const ours = was && this.#inPast && from.user === was.user && (from.user !== undefined || from.name === was.name);
-    return ours
-      ? this.#waiting.find((it) => it.sent && (it.bytes
-          ? it.bytes.byteLength === bytes?.byteLength && JSON.parse(it.head).name === name
-          : it.text === text))
-      : undefined;
+    const ours = was && this.#isPast && from.user === was.user && (from.user !== undefined || from.name === was.name);
+    if (!ours) return undefined;
+    return this.#waiting.find((it) => it.sent && ("text" in message
+      ? it.text === message.text
+      : it.bytes?.byteLength === message.bytes.byteLength && JSON.parse(it.head).name === message.name));
   }
 
-  /** What was known of who is there does not hold any more. @param {{ members: Member[], count: number }} all */
-  #meetAll({ members, count }) {
-    this.#members = new Map(members.map((member) => [member.id, member]));
-    this.#count = count;
-    this.#tellMembers();
+  /**
+   * @param {Member[]} members
+   * @param {number} count
+   */
+  #joined(members, count) {
+    const came = members.filter(({ id }) => !this.#members.has(id));
+    log.showPresence(came.map(({ name }) => name), []);
+    this.#tellMembers([...this.#members.values(), ...members], count);
   }
 
-  /** @param {any} news */
-  #meet({ type, members, count }) {
-    this.#count = count ?? this.#count;
-    /** @type {string[]} */ const came = [];
-    /** @type {string[]} */ const went = [];
-    for (const one of members ?? []) {
-      const known = this.#members.get(one.id ?? one);
-      if (type === "left") {
-        if (known) went.push(known.name);
-        this.#members.delete(one);
-      } else {
-        if (type === "joined" && !known) came.push(one.name);
-        if (type === "joined" || known) this.#members.set(one.id, one);
-        if (one.id === this.you?.id) this.you = one;
-      }
-    }
-    log.showPresence(came, went);
-    this.#tellMembers();
+  /**
+   * @param {number[]} ids
+   * @param {number} count
+   */
+  #left(ids, count) {
+    log.showPresence([], ids.flatMap((id) => this.#members.get(id)?.name ?? []));
+    this.#tellMembers([...this.#members.values()].filter(({ id }) => !ids.includes(id)), count);
   }
 
-  /** @param {any} error */
+  /** @param {Member[]} members */
+  #renamed(members) {
+    this.you = members.find(({ id }) => id === this.you?.id) ?? this.you;
+    this.#tellMembers([...this.#members.values()].map((one) => members.find(({ id }) => id === one.id) ?? one), this.#count);
+  }
+
+  /** @param {{ ref?: string, detail: string }} error */
   #fail({ ref, detail }) {
     const ours = this.#waiting.find((waiting) => waiting.ref === ref);
     if (!ours) return log.showNotice(detail);
     ours.sent = false;
     ours.trouble = detail;
     this.#tellWaiting();
+    this.#enterAnew();
   }
 
-  #tellMembers() {
-    if (this.you) people.showMembers([...this.#members.values()], this.#count, this.you);
+  /**
+   * @param {Member[]} members  whom we know: in a crowd, not all
+   * @param {number} count
+   */
+  #tellMembers(members, count) {
+    this.#members = new Map(members.map((member) => [member.id, member]));
+    this.#count = count;
+    if (this.you) people.showMembers([...this.#members.values()], count, this.you);
   }
 }
 
 /** The protocol takes 255 bytes; the end of a file's name says what it is. @param {string} name */
 function shortened(name) {
-  const fits = (/** @type {string} */ text) => new TextEncoder().encode(text).length <= 255;
-  while (!fits(name)) name = [...name].slice(1).join("");
+  while (new TextEncoder().encode(name).length > 255) name = [...name].slice(1).join("");
   return name;
 }

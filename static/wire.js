@@ -5,9 +5,9 @@
 // and it shows them to no page; what is told of them here is what the standard says they must be.
 
 import { NO_UPGRADE, witness } from "./connection.js";
-import { ask, element, make, size } from "./dom.js";
+import { element, make, size } from "./dom.js";
 
-/** @import { Frame } from "./connection.js" */
+/** @import { Frame } from "./types.js" */
 
 const panel = element("wire", HTMLElement);
 const list = element("frames", HTMLOListElement);
@@ -32,6 +32,9 @@ const MOST = 200;
 const SHOWN_CHARACTERS = 2_000;
 const SHOWN_BYTES = 256;
 
+/** Bytes in a line of the hex dump. */
+const ROW = 8;
+
 /** Between two round trips, in milliseconds, and how many the plot shows. */
 const PING = 2_000;
 const TRIPS = 60;
@@ -39,30 +42,43 @@ const TRIPS = 60;
 let isPaused = false;
 let scrolling = 0;
 
-witness.frame = (direction, frame, bytes) => {
+/** Since the panel was opened for the first time: frames and bytes. */
+const passed = { "↓": [0, 0], "↑": [0, 0] };
+
+witness.frame = (sign, frame) => {
+  const kind = typeof frame === "string" ? "text" : "binary";
+  const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
+  const [frames = 0, sum = 0] = passed[sign];
+  passed[sign] = [frames + 1, sum + bytes];
   if (panel.hidden || isPaused) return;
   showTotals();
-  add(direction === "in" ? "↓" : "↑", `${typeof frame === "string" ? "text" : "binary"}, ${size(bytes)}`, payload(frame));
+  add(sign, `${kind}, ${size(bytes)}`, payload(frame), kind);
 };
 
 function showTotals() {
-  const { in: come, out: gone } = witness;
-  totals.textContent = `↓ ${come.frames} in, ${size(come.bytes)} · ↑ ${gone.frames} out, ${size(gone.bytes)}`;
+  const words = (/** @type {"↓" | "↑"} */ sign, /** @type {string} */ way) =>
+    `${sign} ${passed[sign][0]} ${way}, ${size(passed[sign][1] ?? 0)}`;
+  totals.textContent = `${words("↓", "in")} · ${words("↑", "out")}`;
 }
 
 /** @param {Frame} frame */
 function payload(frame) {
-  return typeof frame === "string" ? frame.slice(0, SHOWN_CHARACTERS) : hexDump(new Uint8Array(frame, 0, Math.min(frame.byteLength, SHOWN_BYTES)));
+  if (typeof frame !== "string") {
+    const dump = hexDump(new Uint8Array(frame, 0, Math.min(frame.byteLength, SHOWN_BYTES)));
+    return frame.byteLength > SHOWN_BYTES ? `${dump}\n… of ${frame.byteLength} bytes` : dump;
+  }
+  const isLong = frame.length > SHOWN_CHARACTERS;
+  return isLong ? `${frame.slice(0, SHOWN_CHARACTERS)}… of ${frame.length} characters` : frame;
 }
 
-/** 16 bytes a line: where, in hexadecimal, and as characters. @param {Uint8Array} bytes */
+/** In a line: where, in hexadecimal, and as characters. It fits beside the log, and on a phone. @param {Uint8Array} bytes */
 function hexDump(bytes) {
   const lines = [];
-  for (let at = 0; at < bytes.length; at += 16) {
-    const row = [...bytes.subarray(at, at + 16)];
+  for (let at = 0; at < bytes.length; at += ROW) {
+    const row = [...bytes.subarray(at, at + ROW)];
     const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     const characters = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(47)}  ${characters}`);
+    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(3 * ROW - 1)}  ${characters}`);
   }
   return lines.join("\n");
 }
@@ -71,12 +87,13 @@ function hexDump(bytes) {
  * @param {string} sign
  * @param {string} what
  * @param {string} shown
+ * @param {string} kind
  */
-function add(sign, what, shown) {
+function add(sign, what, shown, kind) {
   const item = make("li");
   const now = new Date();
   const time = `${now.toLocaleTimeString([], { hour12: false })}.${String(now.getMilliseconds()).padStart(3, "0")}`;
-  item.append(make("div", "what", `${sign} ${time} ${what}`), make("pre", "", shown));
+  item.append(make("div", "what", `${sign} ${time} ${what}`), make("pre", kind, shown));
   item.hidden = !matches(item);
   list.append(item);
   if (list.childElementCount > MOST) list.firstElementChild?.remove();
@@ -119,11 +136,12 @@ witness.opened = () => {
 };
 
 witness.closed = (code, words) => {
-  lastClose.textContent = `Last closed with ${code}: ${words}`;
-  add("×", `closed, ${code}`, words);
+  lastClose.textContent = witness.lastClose;
+  showQueue(0, 0); // the server has let go of it
+  add("×", `closed, ${code}`, words, "text");
 };
 
-witness.failed = (why) => (proxyHelp.hidden = why !== NO_UPGRADE);
+witness.failed = () => (proxyHelp.hidden = witness.why !== NO_UPGRADE);
 
 filter.addEventListener("input", () => {
   for (const item of list.children) if (item instanceof HTMLElement) item.hidden = !matches(item);
@@ -147,7 +165,7 @@ element("copy", HTMLButtonElement).addEventListener("click", () => {
 /** @type {WebSocket | null} */
 let echo = null;
 let pinged = 0;
-let pinging = 0; // the timer
+let pinging = 0; // the timer, until the next one or the next attempt
 
 /** What comes back from the echo and was sent for its time alone. */
 const MARK = "round trip";
@@ -155,26 +173,47 @@ const MARK = "round trip";
 /** Milliseconds. @type {number[]} */
 let trips = [];
 
+/** How long to wait before the echo is connected again, in milliseconds. */
+const ECHO_PAUSE = 2_000;
+
 /**
  * Everything here starts and stops with the panel: nobody is asked for nothing.
  * @param {boolean} shown
- * @param {() => { name: string, last: number }} place
+ * @param {(bytes: string) => void} slowDown  wishes to be sent so many bytes a second
  */
-export function show(shown, place) {
-  clearInterval(looking);
-  if (shown) looking = setInterval(() => look(place()), LOOK);
+export function show(shown, slowDown) {
+  panel.hidden = !shown;
+  slow.onchange = () => {
+    showQueue(0, 0);
+    slowDown(slow.value);
+  };
   showTotals();
   witness.opened();
-  witness.failed(witness.why);
-  echo?.close();
-  echo = null;
-  if (!shown) return;
+  witness.failed();
+  lastClose.textContent = witness.lastClose;
+  if (shown) openEcho();
+  else closeEcho();
+}
+
+function openEcho() {
+  closeEcho();
   const address = new URL("echo", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   echo = new WebSocket(address);
   echo.binaryType = "arraybuffer";
   echo.onopen = ping;
   echo.onmessage = ({ data }) => (data === MARK ? pong() : showEcho(data));
+  echo.onclose = () => {
+    roundTrip.textContent = "There is no connection to /echo.";
+    pinging = setTimeout(openEcho, ECHO_PAUSE);
+  };
+}
+
+function closeEcho() {
+  clearTimeout(pinging);
+  if (echo) echo.onclose = null;
+  echo?.close();
+  echo = null;
 }
 
 function ping() {
@@ -221,21 +260,15 @@ function bytesOf(hex) {
 
 // ---------------------------------------------------------------- a slow student
 
-/** What waits on the server for a tab that reads slowly, before the server lets go of it, in bytes. */
-const SLOW_BACKLOG = 65_536;
+witness.behind = showQueue;
 
-/** How often it is looked what waits, in milliseconds. */
-const LOOK = 1_000;
-
-/** @type {number | undefined} */
-let looking = undefined;
-
-queue.max = SLOW_BACKLOG;
-
-/** What this tab has not heard yet, and others may have. @param {{ name: string, last: number }} place */
-async function look({ name, last }) {
-  const { messages } = !slow.value ? { messages: [] } : await ask(`rooms/${name}/messages?since=${last}&limit=1000`).catch(() => ({ messages: [] }));
-  const bytes = messages.reduce((/** @type {number} */ sum, /** @type {any} */ it) => sum + (it.size ?? it.text.length), 0);
-  queue.value = bytes;
-  queueWords.textContent = `${messages.length} waiting, ${size(bytes)}`;
+/**
+ * As the server tells it, about once a second.
+ * @param {number} waiting
+ * @param {number} limit
+ */
+function showQueue(waiting, limit) {
+  queue.max = limit || 1;
+  queue.value = waiting;
+  queueWords.textContent = limit ? `${size(waiting)} waiting; beyond ${size(limit)} the server lets go` : "";
 }

@@ -73,7 +73,7 @@ fn a_picture_arrives_as_a_picture() {
         assert_eq!(tab.asks("document.querySelector('#log .from').textContent"), "Ada");
         assert_eq!(tab.asks("document.querySelector('#log img').alt"), "cat.png");
         tab.clicks("#log .thumbnail");
-        tab.shows("it larger", "document.querySelector('#picture[open] img').naturalWidth === 3");
+        tab.shows("it larger", "document.querySelector('#picture[open] img')?.naturalWidth === 3");
         tab.presses_escape();
         tab.shows("the log", "!document.querySelector('#picture').open");
         tab.has_no_complaints();
@@ -164,7 +164,7 @@ fn who_looks_back_is_left_in_peace() {
 #[test]
 fn a_script_put_into_the_page_does_not_run() {
     let (program, browser) = (Program::start(&[]), Browser::start());
-    let mut ada = browser.opens(&program, "");
+    let mut ada = browser.enters_as_a_guest(&program, "");
     ada.is_connected_to("lobby");
     ada.has_no_complaints();
     ada.asks(
@@ -231,7 +231,7 @@ fn comings_and_goings_are_told_together() {
     ada.shows("one", "document.querySelector('#people-button').textContent === '1 person'");
     let class: Vec<_> = (0..10).map(|_| program.joins("physics")).collect();
     ada.shows("all", "document.querySelector('#people-button').textContent === '11 people'");
-    assert_eq!(ada.asks("document.querySelectorAll('#members li').length"), 11);
+    ada.shows("their names", "document.querySelectorAll('#members li').length === 11");
     ada.shows(
         "that they came, in one line",
         "[...document.querySelectorAll('#log .notice')].some((it) => it.textContent.includes('and 7 others came'))",
@@ -278,7 +278,119 @@ fn links_lead_out_safely_and_only_to_the_web() {
     let link = ada.asks(
         "(({ href, target, rel }) => [href, target, rel])(document.querySelector('#log .body a'))",
     );
-    assert_eq!(link, json!(["http://127.0.0.1:1/a?b=(c", "_blank", "noopener noreferrer"]));
+    assert_eq!(link, json!(["http://127.0.0.1:1/a?b=(c)", "_blank", "noopener noreferrer"]));
+}
+
+#[test]
+fn an_address_ends_where_its_sentence_goes_on() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    let address = "https://en.wikipedia.org/wiki/Rust_(programming_language)";
+    let sentences = [
+        address.to_owned(),
+        format!("({address})"),
+        format!("[see {address}]."),
+        format!("{address}?!"),
+        format!("({address}), or http://"),
+    ];
+    for sentence in &sentences {
+        script.says(sentence);
+        ada.hears_text(sentence);
+    }
+    let links = ada.asks("[...document.querySelectorAll('#log .body a')].map((it) => it.href)");
+    assert_eq!(links, json!(vec![address; 5]));
+    // A wall of brackets costs the reader nothing.
+    script.says(&format!("{address}{}", ")".repeat(19_000)));
+    ada.shows("it", "document.querySelectorAll('#log .body a').length === 6");
+    assert_eq!(ada.asks("[...document.querySelectorAll('#log .body a')].at(-1).href"), address);
+}
+
+#[test]
+fn what_is_folded_takes_no_focus() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    script.says(&format!("{}https://example.org/", "line\n".repeat(50)));
+    ada.shows("it folded", "document.querySelector('#log .folded a') !== null");
+    let after_tab = |tab: &mut support::Tab| {
+        tab.asks("document.querySelector('#scroller').focus({ preventScroll: true }); 0");
+        tab.presses_tab();
+        tab.asks("document.activeElement.textContent")
+    };
+    assert_eq!(after_tab(&mut ada), "Show all");
+    ada.presses_enter();
+    assert_eq!(after_tab(&mut ada), "https://example.org/");
+}
+
+#[test]
+fn whoever_says_something_sees_it() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    for number in 0..40 {
+        script.says(&format!("line {number}"));
+    }
+    ada.hears_text("line 39");
+    ada.scrolls("#scroller", -400);
+    ada.shows(
+        "earlier messages",
+        "!document.querySelector('#scroller').classList.contains('following')",
+    );
+    ada.says("mine");
+    ada.shows(
+        "it",
+        "(() => { const last = [...document.querySelectorAll('#log .message')].at(-1);
+            return last.textContent.includes('mine') && last.getBoundingClientRect().bottom
+                <= document.querySelector('footer').getBoundingClientRect().top; })()",
+    );
+    assert_eq!(ada.asks("document.querySelector('#latest').hidden"), true);
+}
+
+#[test]
+fn between_two_days_stands_a_date() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("kept").display().to_string();
+    let program = Program::start(&["--data", &data]);
+    let mut script = program.joins("physics");
+    for day in ["long ago", "the day before", "yesterday", "yesterday again"] {
+        script.says(day);
+        script.hears(day);
+    }
+    program.gets_signal("TERM");
+    program.ends();
+    // An id is the time in microseconds.
+    let database = rusqlite::Connection::open(&data).unwrap();
+    for (days, text) in [(3, "long ago"), (2, "the day before"), (1, "yesterday%")] {
+        let change = "UPDATE messages SET id = id - ?1 WHERE CAST(payload AS TEXT) LIKE ?2";
+        database.execute(change, (days * 86_400_000_000_i64, text)).unwrap();
+    }
+    drop(database);
+
+    let (program, browser) = (Program::start(&["--data", &data]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    program.joins("physics").says("today");
+    ada.hears_text("today");
+    let shown = ada.asks(
+        "[...document.querySelectorAll('#log li')].map((it) => it.querySelector('.body')?.textContent ?? it.textContent)
+            .filter((it) => !/came|left/.test(it))",
+    );
+    let day = |days: i64| {
+        ada.asks(&format!("new Date(Date.now() - {days} * 86_400_000).toLocaleDateString([], {{ dateStyle: 'full' }})"))
+    };
+    let mut day = day;
+    let expected = json!([
+        day(3),
+        "long ago",
+        day(2),
+        "the day before",
+        day(1),
+        "yesterday",
+        "yesterday again",
+        day(0),
+        "today"
+    ]);
+    assert_eq!(shown, expected);
 }
 
 #[test]

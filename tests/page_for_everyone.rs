@@ -45,7 +45,7 @@ fn no_barrier_is_found_in_either_theme() {
         ada.prefers(scheme);
         has_no_barrier(&mut ada, &format!("the log, {scheme}"));
         ada.clicks("#people-button");
-        ada.clicks("#wire-button");
+        ada.opens_the_wire();
         ada.asks("document.querySelectorAll('details').forEach((it) => { it.open = true; }); 0");
         has_no_barrier(&mut ada, &format!("the panels, {scheme}"));
         ada.clicks("#people-button");
@@ -76,6 +76,8 @@ fn everything_fits_at_every_size() {
         ada.shows("its new size", &format!("innerWidth === {}", size.0));
         for panels in [&[][..], &["#people-button", "#wire-button"]] {
             panels.iter().for_each(|panel| ada.clicks(panel));
+            let both = "document.querySelectorAll('aside:not([hidden])').length";
+            ada.shows("the panels", &format!("{both} === {}", panels.len()));
             let beyond = ada.asks(
                 "[...document.querySelectorAll('body *')].filter((it) => it.checkVisibility() && !it.closest('.unseen, .more .head, pre') &&
                     (it.getBoundingClientRect().right > innerWidth + 1 || it.getBoundingClientRect().left < -1)).map((it) => it.outerHTML.slice(0, 80))",
@@ -88,6 +90,24 @@ fn everything_fits_at_every_size() {
             panels.iter().for_each(|panel| ada.clicks(panel));
         }
     }
+}
+
+/// A finger leaves `:hover` behind on what it has touched.
+#[test]
+fn what_a_finger_has_left_does_not_look_pressed() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    let looks = "getComputedStyle(document.querySelector('#people-button')).backgroundColor";
+    let untouched = ada.asks(looks);
+    // With a mouse it is seen what would be pressed.
+    ada.clicks("#people-button");
+    ada.clicks("#people-button");
+    assert_ne!(ada.asks(looks), untouched);
+    ada.has_a_finger_for_a_mouse();
+    for _ in 0..2 {
+        ada.clicks("#people-button");
+    }
+    assert_eq!(ada.asks(looks), untouched);
 }
 
 #[test]
@@ -116,10 +136,10 @@ fn the_keyboard_is_enough() {
     // A panel, and a dialog that gives the focus back.
     ada.asks("document.querySelector('#people-button').focus(); 0");
     ada.presses_enter();
-    ada.shows("the people", "!document.querySelector('#people').hidden");
+    ada.shows("the people", "document.querySelector('#people')?.hidden === false");
     ada.asks("document.querySelector('#rooms-button').focus(); 0");
     ada.presses_enter();
-    ada.shows("the rooms", "document.querySelector('#rooms-dialog').open");
+    ada.shows("the rooms", "document.querySelector('#rooms-dialog')?.open === true");
     ada.presses_escape();
     ada.shows("the focus where it was", "document.activeElement.id === 'rooms-button'");
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Browser, Program};
+use support::{Browser, Program, V1, Way};
 
 const TROUBLE: &str = "document.querySelector('#name-trouble').textContent";
 
@@ -82,14 +82,95 @@ fn a_new_name_is_told_and_a_name_can_be_given_up() {
     bob.shows("her new name", &there("Ada L."));
     ada.says("it is me");
     bob.hears("Ada L.", "it is me");
+    // She is asked whether she means it, and may think better of it.
     ada.clicks("#name-button");
+    ada.clicks("#give-up");
+    ada.shows("the question", &format!("{TROUBLE}.includes('Do you mean it?')"));
     ada.clicks("#guest");
+    ada.shows("no dialog", "!document.querySelector('#name-dialog').open");
+    ada.says("still me");
+    bob.hears("Ada L.", "still me");
+    ada.clicks("#name-button");
+    ada.clicks("#give-up");
+    ada.clicks("#give-up");
     ada.shows("a guest", "document.querySelector('#name-button').textContent.startsWith('guest-')");
     bob.shows("no Ada", &format!("!{}", there("Ada L.")));
     // Whoever likes may have it now.
     bob.clicks("#name-button");
     bob.takes_the_name("Ada L.");
-    assert_eq!(bob.log(), [("Ada L.".to_owned(), "it is me".to_owned())], "the past stays");
+    let past = ["it is me", "still me"].map(|text| ("Ada L.".to_owned(), text.to_owned()));
+    assert_eq!(bob.log(), past, "the past stays");
+}
+
+#[test]
+fn whoever_enters_or_thinks_better_of_a_name_is_one_line() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut bob = browser.enters(&program, "", "Bob");
+    let mut ada = browser.enters(&program, "", "Ada");
+    ada.says("here I am");
+    bob.hears("Ada", "here I am");
+    let notices = "[...document.querySelectorAll('#log .notice')].map((it) => it.textContent)";
+    bob.shows("her", &format!("{notices}.join() === 'Ada came'"));
+    // A dialog that was opened by mistake is closed without any effect.
+    ada.clicks("#name-button");
+    ada.types("#name", "Countess");
+    ada.clicks("#guest");
+    ada.says("still Ada");
+    bob.hears("Ada", "still Ada");
+    assert_eq!(bob.asks(notices), json!(["Ada came"]));
+}
+
+/// A server without a file forgets everyone: the page takes the name again before it says anything.
+#[test]
+fn a_server_that_has_forgotten_all_is_told_the_name_again() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let address = program.address().to_string();
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    ada.asks("told = []; new MutationObserver(() => told.push(document.querySelector('#status').textContent))
+        .observe(document.querySelector('#status'), { childList: true, subtree: true, characterData: true }); 0");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.says("meanwhile");
+    let program = Program::start_at(&address);
+    let (mut script, _) = V1::over(Way::Plain.connects(program.address()), "/ws/physics");
+    ada.hears("Ada", "meanwhile");
+    assert_eq!(script.hears("meanwhile")["from"]["name"], "Ada");
+    assert_eq!(ada.asks("document.querySelector('#name-button').textContent"), "Ada");
+    assert_eq!(ada.asks("told.filter((it) => it.includes('WebSockets'))"), json!([]));
+    assert_eq!(ada.asks("document.querySelector('#name-dialog').open"), false);
+    ada.reloads();
+    ada.shows("her name", "document.querySelector('#name-button').textContent === 'Ada'");
+}
+
+#[test]
+fn a_name_that_somebody_else_has_by_now_is_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("other").display().to_string();
+    let other = Program::start_plainly(&["--data", &data]);
+    let browser = Browser::start();
+    let _other_ada = browser.enters(&other, "", "Ada");
+    other.gets_signal("TERM");
+    other.ends();
+
+    let program = Program::start_plainly(&[]);
+    let address = program.address().to_string();
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.says("meanwhile");
+    let mut command = Program::command();
+    command.args(["--listen", &address, "--data", &data]);
+    let program = Program::spawn_plainly(command);
+    let mut script = program.joins("physics");
+    ada.shows("that it is taken", &format!("{TROUBLE}.includes('Somebody has this name')"));
+    ada.is_asked_for_a_name();
+    script.says("nothing before");
+    script.hears("nothing before");
+    ada.takes_the_name("Ada L.");
+    script.hears("meanwhile");
+    ada.hears("Ada L.", "meanwhile");
 }
 
 #[test]
@@ -143,14 +224,36 @@ fn rooms_are_listed_and_entered_without_a_reload() {
     ada.is_connected_to("physics");
 }
 
+/// Nobody is left nowhere: the page stays where it was, or goes to the lobby.
 #[test]
-fn a_fragment_that_names_no_room_is_explained() {
+fn an_impossible_room_is_refused_and_spaces_are_mended() {
     let (program, browser) = (Program::start(&[]), Browser::start());
-    let mut ada = browser.opens(&program, "#no%20room");
+    let mut ada = browser.opens(&program, "#größe");
+    ada.stays_a_guest();
+    ada.is_connected_to("lobby");
+    let told =
+        |text: &str| format!("document.querySelector('#log').textContent.includes({text:?})");
+    ada.shows("why", &told("“größe” is no name for a room: it takes"));
+    ada.asks("location.hash = 'my class'");
+    ada.is_connected_to("my-class");
+    assert_eq!(ada.asks("location.hash"), "#my-class");
+    ada.asks("location.hash = 'a/b'");
+    ada.shows("why", &told("“a/b” is no name for a room"));
+    ada.is_connected_to("my-class");
+    assert_eq!(ada.asks("location.hash"), "#my-class");
+    // In the dialog, too.
+    ada.opens_the_rooms();
+    ada.types("#room", "größe");
+    ada.presses_enter();
     ada.shows(
-        "an explanation",
-        "document.querySelector('#status').textContent.includes('no name for a room')",
+        "why",
+        "document.querySelector('#room-trouble').textContent.includes('letters A to Z')",
     );
+    assert_eq!(ada.asks("document.querySelector('#rooms-dialog').open"), true);
+    ada.types("#room", "#our other  class ");
+    ada.presses_enter();
+    ada.is_connected_to("our-other-class");
+    assert_eq!(ada.asks("location.hash"), "#our-other-class");
     ada.has_no_complaints();
 }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Browser, Network, Program, Tab};
+use support::{Browser, Network, Program, Tab, slow_line};
 
 fn texts(tab: &mut Tab) -> Vec<String> {
     tab.log().into_iter().map(|(_, text)| text).collect()
@@ -153,11 +153,11 @@ fn a_server_that_stops_is_no_mystery() {
 }
 
 #[test]
-fn nobody_is_bothered_while_the_page_is_hidden() {
+fn a_hidden_page_comes_back_slowly_and_counts_what_it_hears() {
     let (program, browser) = (Program::start_plainly(&[]), Browser::start());
     let address = program.address().to_string();
-    let mut ada = browser.enters_as_a_guest(&program, "");
-    ada.is_connected_to("lobby");
+    let mut ada = browser.opens_in_fast_time(&format!("{}/#physics", program.url("http")), 10);
+    ada.stays_a_guest();
     ada.asks(
         "attempts = 0; Real = WebSocket;
         WebSocket = class extends Real { constructor(...all) { super(...all); attempts += 1; } }; 0",
@@ -165,16 +165,43 @@ fn nobody_is_bothered_while_the_page_is_hidden() {
     ada.asks("Object.defineProperty(document, 'hidden', { value: true, configurable: true }); 0");
     program.gets_signal("KILL");
     program.ends();
-    ada.shows(
-        "that it waits for her",
-        "document.querySelector('#status').textContent.includes('when you are back')",
-    );
-    let _program = Program::start_at(&address);
+    let patience =
+        "Number(/ in (\\d+) s/.exec(document.querySelector('#status').textContent)?.[1])";
+    ada.shows("a long pause", &format!("{patience} > 10"));
     assert_eq!(ada.asks("attempts"), 0);
-    // And at once when the browser has a network again, once she looks.
-    ada.asks("delete document.hidden; window.dispatchEvent(new Event('online')); 0");
+    let program = Program::start_at(&address);
+    let mut script = program.joins("physics");
+    script.says("meanwhile");
+    ada.hears_text("meanwhile");
     assert_eq!(ada.asks("attempts"), 1);
-    ada.is_connected_to("lobby");
+    assert_eq!(ada.asks("document.title"), "(1) physics · wsroom");
+}
+
+#[test]
+fn whoever_looks_or_is_impatient_need_not_wait() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    for hurry in ["look", "press"] {
+        // The pause would be half a minute.
+        ada.asks(
+            "Object.defineProperty(document, 'hidden', { value: true, configurable: true }); 0",
+        );
+        assert_eq!(ada.asks("document.querySelector('#retry').hidden"), true);
+        ada.asks("send = WebSocket.prototype.send; WebSocket.prototype.send = function () { this.close(); }; 0");
+        ada.says(hurry);
+        ada.shows("a way to try", "!document.querySelector('#retry').hidden");
+        ada.asks("WebSocket.prototype.send = send; 0");
+        match hurry {
+            "look" => ada.asks(
+                "delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); 0",
+            ),
+            _ => {
+                ada.clicks("#retry");
+                ada.asks("delete document.hidden; 0")
+            }
+        };
+        ada.is_connected_to("lobby");
+    }
 }
 
 #[test]
@@ -194,4 +221,104 @@ fn what_cannot_be_sent_any_more_is_told() {
     ada.says("no, rather not");
     ada.clicks("#waiting button");
     assert_eq!(ada.asks("document.querySelector('#waiting').childElementCount"), 0);
+}
+
+/// Nothing answers a note that somebody is writing: silence is no sign then.
+#[test]
+fn a_keystroke_in_a_quiet_room_is_no_reason_to_leave() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.opens_in_fast_time(&program.url("http"), 60);
+    ada.stays_a_guest();
+    ada.types("#text", "x");
+    ada.asks("setTimeout(() => { minutes = 'passed'; }, 120_000); 0");
+    ada.shows("two minutes", "globalThis.minutes === 'passed'");
+    ada.presses_enter();
+    ada.hears_text("x");
+    assert_eq!(notices(&mut ada), "");
+    assert!(!program.has_logged("left room lobby"));
+}
+
+#[test]
+fn a_line_that_does_not_answer_is_given_up() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.opens_in_fast_time(&program.url("http"), 60);
+    ada.stays_a_guest();
+    ada.asks("send = WebSocket.prototype.send; WebSocket.prototype.send = () => {}; 0");
+    ada.says("into the void");
+    ada.shows(
+        "that it is lost",
+        "document.querySelector('#log').textContent.includes('The server does not answer')",
+    );
+    ada.asks("WebSocket.prototype.send = send; 0");
+    ada.hears_text("into the void");
+}
+
+/// A mebibyte at 20 KB a second takes longer than the server usually takes to answer.
+#[test]
+fn a_slow_upload_is_heard_once() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut script = program.joins("physics");
+    let line = slow_line(program.address(), 20_000 * 20);
+    let mut ada = browser.opens_in_fast_time(&format!("http://{line}/#physics"), 20);
+    ada.stays_a_guest();
+    let bytes = vec![7; 1_000_000];
+    ada.sends_file(&browser.has_file("large.bin", &bytes));
+    script.sees(&bytes);
+    ada.shows("that it is kept", "document.querySelector('#log .kept') !== null");
+    ada.says("the end");
+    script.hears("the end");
+    assert_eq!(notices(&mut ada), "");
+}
+
+#[test]
+fn an_upload_is_not_sent_twice_to_somebody_who_changes_meanwhile() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut script = program.joins("physics");
+    let line = slow_line(program.address(), 200_000);
+    let mut ada = browser.opens_at(&format!("http://{line}/#physics"));
+    ada.stays_a_guest();
+    ada.opens_the_wire();
+    let bytes = vec![7; 600_000];
+    ada.sends_file(&browser.has_file("large.bin", &bytes));
+    ada.shows(
+        "it on its way",
+        "document.querySelector('#waiting').textContent.includes('on its way')",
+    );
+    // Another pace, another name, and a word more, all before it is there.
+    ada.asks("(() => { const it = document.querySelector('#slow'); it.closest('details').open = true; it.value = '10000'; it.dispatchEvent(new Event('change')); })()");
+    ada.clicks("#name-button");
+    ada.types("#name", "Ada");
+    ada.presses_enter();
+    ada.shows("no dialog", "!document.querySelector('#name-dialog').open");
+    ada.says("and this");
+    script.sees(&bytes);
+    script.hears("and this");
+    ada.hears("Ada", "and this");
+    assert_eq!(ada.log().len(), 2, "{:?}", ada.log());
+}
+
+#[test]
+fn what_has_become_too_large_can_be_discarded() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let address = program.address().to_string();
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.says(&"long ".repeat(500));
+    let mut command = Program::command();
+    command.args(["--listen", &address, "--max-message-size", "1K"]);
+    let _program = Program::spawn_plainly(command);
+    ada.is_connected_to("physics");
+    ada.shows(
+        "why it is not sent",
+        "document.querySelector('#waiting').textContent.includes('Not sent: it has 3 KB, and a message here has 1 KB at most.')",
+    );
+    assert_eq!(ada.asks("document.querySelectorAll('#waiting button').length"), 1);
+    ada.shows("the end", "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight < 2)(document.querySelector('#scroller'))");
+    ada.clicks("#waiting button");
+    assert_eq!(ada.asks("document.querySelector('#waiting').childElementCount"), 0);
+    ada.says("short");
+    ada.hears_text("short");
+    ada.is_connected_to("physics");
 }

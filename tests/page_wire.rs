@@ -40,7 +40,7 @@ fn each_frame_is_shown_as_it_passes() {
     shows_a_frame(
         &mut ada,
         "↓",
-        "0000  00 01 48 65 6c 6c 6f 2c 20 74 68 69 73 20 69 73  ..Hello, this is",
+        "0000  00 01 48 65 6c 6c 6f 2c  ..Hello,\n0008  20 74 68 69 73 20 69 73   this is",
     );
     let (what, _) = frames(&mut ada).pop().unwrap();
     assert!(what.contains("binary, 34 bytes"), "{what}");
@@ -133,6 +133,87 @@ fn the_echo_answers_and_is_timed() {
     ada.has_no_complaints();
 }
 
+#[test]
+fn the_echo_comes_back_and_the_last_close_is_of_a_connection() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let address = program.address().to_string();
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    ada.opens_the_wire();
+    ada.asks("document.querySelector('#echo-form').closest('details').open = true; 0");
+    let round_trips =
+        "document.querySelector('#round-trip').textContent.startsWith('There and back')";
+    ada.shows("a round trip", round_trips);
+    program.gets_signal("TERM");
+    program.ends();
+    ada.shows("that it is gone", &format!("!{round_trips}"));
+    // Attempts that fail are no connections that end.
+    ada.shows(
+        "an attempt",
+        "document.querySelector('#status').textContent.includes('cannot be reached')",
+    );
+    assert_eq!(
+        ada.asks("document.querySelector('#last-close').textContent"),
+        "Last closed with 1001: The server is stopping or restarting."
+    );
+    let _program = Program::start_at(&address);
+    ada.shows("round trips again", round_trips);
+    ada.types("#echo-text", "there again");
+    ada.presses_enter();
+    ada.shows("it", "document.querySelector('#echo-answer').textContent.includes('there again')");
+}
+
+#[test]
+fn a_long_frame_is_cut_and_its_lines_stay_whole() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    ada.opens_the_wire();
+    script.shows(&[7; 1_000]);
+    shows_a_frame(&mut ada, "↓", "\n… of 1000 bytes");
+    script.says(&"x".repeat(5_000));
+    shows_a_frame(&mut ada, "↓", "x… of ");
+    for size in [(1280, 800), (390, 844)] {
+        ada.has_a_window_of(size);
+        ada.shows("its new size", &format!("innerWidth === {}", size.0));
+        let fits = ada.asks(
+            "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('#frames pre.binary'))",
+        );
+        assert_eq!(fits, true, "{size:?}");
+        let lines = ada.asks(
+            "(() => { const it = document.querySelector('#frames pre.binary'), range = new Range();
+                range.selectNodeContents(it.firstChild ? it : it);
+                return new Set([...range.getClientRects()].map(({ top }) => top)).size; })()",
+        );
+        assert_eq!(lines, 1_000 / 8 - (1_000 - 256) / 8 + 1, "{size:?}");
+    }
+}
+
+/// On a phone there is no room for both, the log and the wire.
+#[test]
+fn on_a_phone_the_wire_has_the_place_of_the_log() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    ada.has_a_window_of((390, 844));
+    for number in 0..30 {
+        script.says(&format!("line {number}"));
+    }
+    ada.hears_text("line 29");
+    ada.opens_the_wire();
+    let height = ada.asks("document.querySelector('#frames').getBoundingClientRect().height");
+    assert!(height.as_f64().unwrap() > 280.0, "{height}");
+    let in_sight = ada.asks("(({ top, bottom }) => top >= 0 && bottom <= document.querySelector('footer').getBoundingClientRect().top)(document.querySelector('#frames').getBoundingClientRect())");
+    assert_eq!(in_sight, true);
+    script.says("the last");
+    ada.hears_text("the last");
+    ada.clicks("#wire-button");
+    ada.shows(
+        "the newest message",
+        "[...document.querySelectorAll('#log .message')].at(-1).getBoundingClientRect().bottom
+            <= document.querySelector('footer').getBoundingClientRect().top",
+    );
+}
+
 /// A proxy that passes requests on, but takes out what asks for a WebSocket, as many do.
 fn proxy_that_drops_upgrade(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -170,6 +251,8 @@ fn a_proxy_that_drops_upgrade_is_found_out() {
     let (program, browser) = (Program::start_plainly(&[]), Browser::start());
     let proxy = proxy_that_drops_upgrade(program.address());
     let mut ada = browser.opens_at(&format!("http://{proxy}/"));
+    ada.is_asked_for_a_name();
+    ada.clicks("#guest");
     ada.shows(
         "why",
         "document.querySelector('#status').textContent.includes('WebSockets do not get through')",
@@ -204,18 +287,27 @@ fn a_slow_student_falls_behind_and_comes_back() {
     program.logs("is behind");
     ada.is_connected_to("physics");
     let mut script = program.joins("physics");
-    // One at a time: the first that waits may be of any size.
-    for number in 0..20 {
-        let text = format!("{number} {}", "x".repeat(5_000));
-        script.says(&text);
-        script.hears(&text);
-    }
-    ada.shows("what waits", "document.querySelector('#queue').value > 10000 && document.querySelector('#queue-words').textContent.includes('waiting')");
+    let mut said = 0;
+    let mut says = |count: usize, size: usize| {
+        for number in said..said + count {
+            let text = format!("{number} {}", "x".repeat(size));
+            script.says(&text);
+            script.hears(&text);
+        }
+        said += count;
+    };
+    says(30, 800);
+    // What the server tells, not what it keeps: it is less with every second.
+    ada.shows("what waits", "document.querySelector('#queue').value > 10000 && document.querySelector('#queue').max === 65536 && document.querySelector('#queue-words').textContent.includes('waiting')");
+    ada.asks("most = document.querySelector('#queue').value; 0");
+    ada.shows("less", "document.querySelector('#queue').value < most");
+    assert!(!program.has_logged("too much waited"));
+    says(60, 2_000);
     program.logs("too much waited");
     // At full speed again, nothing is missing.
     ada.asks("(() => { const it = document.querySelector('#slow'); it.value = ''; it.dispatchEvent(new Event('change')); })()");
-    ada.shows("all of it", "document.querySelectorAll('#log .message').length === 20");
+    ada.shows("all of it", "document.querySelectorAll('#log .message').length === 90");
     let numbers = ada
         .asks("[...document.querySelectorAll('#log .body')].map((it) => parseInt(it.textContent))");
-    assert_eq!(numbers, json!((0..20).collect::<Vec<_>>()));
+    assert_eq!(numbers, json!((0..90).collect::<Vec<_>>()));
 }

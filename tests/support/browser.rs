@@ -51,6 +51,8 @@ impl Browser {
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
             .args(["--disable-component-update", "--disable-quic", "--no-proxy-server"])
             .args(["--disable-gpu", "--disable-dev-shm-usage", "--disable-smooth-scrolling"])
+            // It has a mouse, which Chromium without a screen has not.
+            .arg("--blink-settings=primaryPointerType=4,availablePointerTypes=4,primaryHoverType=2,availableHoverTypes=2")
             .env("HOME", home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -77,6 +79,26 @@ impl Browser {
 
     /// Opens any address likewise.
     pub fn opens_at(&self, url: &str) -> Tab {
+        self.opens_after(url, "")
+    }
+
+    /// Opens any address likewise, where the page's own clock and timers are so many times faster:
+    /// to see what it does after a minute without waiting for one.
+    pub fn opens_in_fast_time(&self, url: &str, times: u32) -> Tab {
+        let clock = format!(
+            "(() => {{
+                const {{ setTimeout: later }} = window;
+                const {{ now }} = Date;
+                const began = now();
+                window.setTimeout = (then, pause = 0) => later(then, pause / {times});
+                Date.now = () => began + (now() - began) * {times};
+            }})();"
+        );
+        self.opens_after(url, &clock)
+    }
+
+    /// Opens any address likewise, after a script that runs before the page's own.
+    fn opens_after(&self, url: &str, script: &str) -> Tab {
         let mut devtools = DevTools::connect(self.address, &self.devtools.url);
         let made = devtools.does("Target.createBrowserContext", &json!({}));
         let person = made["browserContextId"].as_str().expect("a context").to_owned();
@@ -84,7 +106,7 @@ impl Browser {
             "behavior": "allow", "downloadPath": self.downloads(), "browserContextId": person,
         });
         devtools.does("Browser.setDownloadBehavior", &downloads);
-        let mut tab = self.opens_as(&person, url);
+        let mut tab = self.opens_as(&person, url, script);
         tab.context = Some(devtools);
         tab
     }
@@ -92,10 +114,10 @@ impl Browser {
     /// Opens it once more, as the same person, in a window of its own: a tab behind another one is
     /// hidden.
     pub fn opens_again(&self, tab: &Tab, program: &Program, fragment: &str) -> Tab {
-        self.opens_as(&tab.person, &format!("{}/{fragment}", program.url("http")))
+        self.opens_as(&tab.person, &format!("{}/{fragment}", program.url("http")), "")
     }
 
-    fn opens_as(&self, person: &str, url: &str) -> Tab {
+    fn opens_as(&self, person: &str, url: &str, script: &str) -> Tab {
         let mut devtools = DevTools::connect(self.address, &self.devtools.url);
         let window = json!({"url": "about:blank", "newWindow": true, "browserContextId": person});
         let made = devtools.does("Target.createTarget", &window);
@@ -109,6 +131,8 @@ impl Browser {
         }
         // As a person does whom the certificate does not put off.
         tab.devtools.does("Security.setIgnoreCertificateErrors", &json!({"ignore": true}));
+        let first = json!({"source": script});
+        tab.devtools.does("Page.addScriptToEvaluateOnNewDocument", &first);
         tab.devtools.does("Page.navigate", &json!({"url": url}));
         tab.shows(
             "the page",
@@ -129,9 +153,7 @@ impl Browser {
     /// Opens the page, and stays a guest.
     pub fn enters_as_a_guest(&self, program: &Program, fragment: &str) -> Tab {
         let mut tab = self.opens(program, fragment);
-        tab.is_asked_for_a_name();
-        tab.clicks("#guest");
-        tab.shows("no dialog", "!document.querySelector('#name-dialog').open");
+        tab.stays_a_guest();
         tab
     }
 
@@ -225,6 +247,13 @@ impl Tab {
         self.shows("the question", "document.querySelector('#name-dialog').open");
     }
 
+    pub fn stays_a_guest(&mut self) {
+        self.is_asked_for_a_name();
+        self.clicks("#guest");
+        self.shows("no dialog", "!document.querySelector('#name-dialog').open");
+        self.has_state("open");
+    }
+
     pub fn takes_the_name(&mut self, name: &str) {
         self.types("#name", name);
         self.presses_enter();
@@ -235,7 +264,7 @@ impl Tab {
     /// Opens the panel that shows the wire; it is fetched first.
     pub fn opens_the_wire(&mut self) {
         self.clicks("#wire-button");
-        self.shows("the wire", "document.querySelector('#totals').textContent.startsWith('↓')");
+        self.shows("the wire", "document.querySelector('#totals')?.textContent.startsWith('↓')");
     }
 
     pub fn opens_the_rooms(&mut self) {
@@ -294,6 +323,12 @@ impl Tab {
         );
     }
 
+    /// Is a phone's or a tablet's: nothing hovers over it.
+    pub fn has_a_finger_for_a_mouse(&mut self) {
+        self.devtools.does("Emulation.setTouchEmulationEnabled", &json!({"enabled": true}));
+        self.shows("no mouse", "matchMedia('(hover: none)').matches");
+    }
+
     /// Clicks in the middle of an element, which must be what is there to be clicked.
     pub fn clicks(&mut self, selector: &str) {
         let found = self.asks(&format!(
@@ -307,7 +342,7 @@ impl Tab {
             }})()"
         ));
         assert!(found.is_array(), "{selector} cannot be clicked: {found} is in front of it");
-        for kind in ["mousePressed", "mouseReleased"] {
+        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
             self.devtools.does(
                 "Input.dispatchMouseEvent",
                 &json!({"type": kind, "x": found[0], "y": found[1], "button": "left", "clickCount": 1}),

@@ -1,0 +1,80 @@
+// What opens with a button: its elements and its looks are put into the page when the first one is opened.
+
+import { button, element, make } from "./dom.js";
+import { present } from "./people.js";
+
+/** @type {Promise<void> | null} */
+let brought = null;
+
+/** @param {boolean} shown */
+export async function people(shown) {
+  await bring();
+  element("people", HTMLElement).hidden = !shown;
+  present.show = shown ? list : () => {};
+  present.show();
+}
+
+function list() {
+  const { members, count, you } = present;
+  const items = members.map(({ id, name, user }) => {
+    const item = make("li", user === undefined ? "quiet-text" : "", name);
+    item.dir = "auto";
+    if (id === you) item.append(make("span", "you quiet-text", "you"));
+    return item;
+  });
+  if (members.length < count) items.push(make("li", "quiet-text", "Too many to name them all."));
+  element("members", HTMLUListElement).replaceChildren(...items);
+}
+
+export async function wire() {
+  await bring();
+  return import("./wire.js");
+}
+
+export async function places() {
+  await bring();
+  return import("./places.js");
+}
+
+/**
+ * A picture by itself.
+ * @param {string} url
+ * @param {string} name
+ */
+export async function enlarge(url, name) {
+  await bring();
+  const dialog = element("picture", HTMLDialogElement);
+  const large = make("img");
+  large.src = url;
+  large.alt = name;
+  dialog.replaceChildren(large, button("Close", () => dialog.close()));
+  dialog.onclick = () => dialog.close();
+  dialog.showModal();
+}
+
+function bring() {
+  brought ??= Promise.all([elements(), looks()]).then(([found]) => {
+    element("main", HTMLElement).append(...found.querySelectorAll("aside"));
+    document.body.append(...found.querySelectorAll("dialog"));
+  });
+  // What has failed is tried again with the next press.
+  brought.catch(() => (brought = null));
+  return brought;
+}
+
+async function elements() {
+  const answer = await fetch("panels.html");
+  if (!answer.ok) throw new Error("The panels cannot be fetched.");
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+function looks() {
+  const link = make("link");
+  link.rel = "stylesheet";
+  link.href = "panels.css";
+  document.head.append(link);
+  return new Promise((resolve, reject) => {
+    link.onload = resolve;
+    link.onerror = () => reject(new Error("The panels cannot be fetched."));
+  });
+}

@@ -1,0 +1,93 @@
+// The shapes of what the page handles, for the type checker alone (see tests/run): no browser reads this file.
+
+export type Frame = string | ArrayBuffer;
+
+/** Whom a connection serves. */
+export interface Owner {
+  /** Asked for each attempt anew. */
+  address(): URL;
+  /** Comes before each attempt; rejected with the reason why none can be made. */
+  prepare(): Promise<void>;
+  /** Bytes of ours that the server has not answered yet. */
+  owed(): number;
+  /** Told every change, and every second of a pause until the next attempt. */
+  report(state: "connecting" | "open" | "waiting" | "offline", why?: string, seconds?: number): void;
+  /** Told every frame, in order. */
+  hear(frame: Frame): void;
+}
+
+/** Somebody in a room. */
+export interface Member {
+  id: number;
+  /** Their number in the directory; guests have none. */
+  user?: number;
+  name: string;
+}
+
+/** What every message has. */
+export interface Said {
+  id: number;
+  from: { user?: number; name: string };
+  at: string;
+  /** In our own copy alone. */
+  ref?: string;
+}
+
+export interface Text extends Said {
+  text: string;
+}
+
+export interface Binary extends Said {
+  name: string;
+  bytes: ArrayBuffer;
+}
+
+/** A message of ours that has not come back yet. */
+export interface Waiting {
+  ref: string;
+  /** What is shown of it. */
+  label: string;
+  /** Its JSON. */
+  head: string;
+  text?: string;
+  bytes?: ArrayBuffer;
+  /** Bytes, as the limit counts them. */
+  length: number;
+  /** It has left this page, so it may be kept without our knowing. */
+  sent: boolean;
+  /** Why it does not go by itself any more; empty: it does. */
+  trouble: string;
+}
+
+/** A line of the log. */
+export interface Entry {
+  item: HTMLLIElement;
+  /** Blobs that it shows or offers. */
+  urls: string[];
+  /** Their bytes. */
+  size: number;
+}
+
+/** What the server says in wsroom.v1; in a crowd there are no `members`. */
+export type ServerEvent =
+  | Welcome
+  | ({ type: "message" } & Text)
+  | ({ type: "binary" } & Omit<Binary, "bytes">)
+  | { type: "joined"; members?: Member[]; count: number }
+  | { type: "left"; members?: number[]; count: number }
+  | { type: "members"; members: Member[]; count: number }
+  | { type: "renamed"; members: Member[] }
+  | { type: "typing"; from: Member }
+  | { type: "live"; last: number; complete: boolean }
+  | { type: "behind"; waiting: number; limit: number }
+  | { type: "error"; code: string; detail: string; ref?: string };
+
+export interface Welcome {
+  type: "welcome";
+  you: Member;
+  members?: Member[];
+  count: number;
+  last: number;
+  complete: boolean;
+  limit?: number;
+}
