@@ -42,12 +42,15 @@ macro_rules! file {
 }
 
 /// All there is: no path leads to anything else.
-const FILES: [File; 11] = [
+const FILES: [File; 14] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
     file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
     file!("/log.js", "log.js", "text/javascript; charset=utf-8"),
+    file!("/panels.css", "panels.css", "text/css; charset=utf-8"),
+    file!("/panels.html", "panels.html", "text/html; charset=utf-8"),
+    file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
     file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
     file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
