@@ -1,5 +1,4 @@
 // The connection: one WebSocket to one room, opened again whenever it is lost, until end() is called.
-// Another room is another Connection.
 //
 //   connecting ──▶ open ──▶ waiting ──▶ connecting ──▶ …      ("offline" is waiting without a network)
 //
@@ -11,7 +10,7 @@
 const FIRST_PAUSE = 1_000; // milliseconds, as all of these
 const LONGEST_PAUSE = 30_000;
 
-/** A connection that lived this long was a good one: the pauses start small again. */
+/** After a connection that lived this long the pauses start small again. */
 const STEADY = 10_000;
 
 /** How long the server may take to answer before the connection counts as lost. */
@@ -20,7 +19,7 @@ const PATIENCE = 30_000;
 /** An upload gets more time, for a line as slow as this, in bytes a millisecond. */
 const SLOWEST = 4;
 
-/** How often it is looked whether the line lives. */
+/** Between two looks whether the line lives. */
 const LOOK = 1_000;
 
 /** @import { Frame, Owner } from "./types.js" */

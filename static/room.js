@@ -10,7 +10,7 @@ import { size } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Frame, Member, ServerEvent, Text, Binary, Waiting, Welcome } from "./types.js" */
+/** @import { Announced, Frame, Member, ServerEvent, Text, Binary, Waiting, Welcome } from "./types.js" */
 
 /** What may wait while there is no connection. */
 const MOST_WAITING = 100;
@@ -19,7 +19,7 @@ const MOST_WAITING = 100;
 const TYPING = 3_000;
 
 /** Marks what this page has said, among all pages of the same user. */
-const TAB = Array.from(crypto.getRandomValues(new Uint8Array(4)), (byte) => byte.toString(16)).join("");
+const TAB = String(crypto.getRandomValues(new Uint32Array(1)));
 
 /** Not "." and "..": a browser takes them for folders. */
 const ROOM_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
@@ -69,7 +69,7 @@ export class Room {
   /** To be entered once more, as soon as nothing of ours is under way. */
   #anew = false;
 
-  /** What was announced: the next frame holds its bytes. @type {Omit<Binary, "bytes"> | null} */
+  /** What was announced: the next frame holds its bytes. @type {Announced | null} */
   #announced = null;
   #typedAt = 0;
 
@@ -78,7 +78,8 @@ export class Room {
     this.#connection = new Connection({
       address: () => address(this.last),
       prepare: people.settle,
-      owed: () => this.#waiting.reduce((sum, { sent, length }) => sum + (sent ? length : 0), 0),
+      // Whoever wishes to be slow must wait.
+      owed: () => address(0).searchParams.has("slow") ? 0 : this.#owed(),
       report: (state, why, seconds) => {
         if (this.#isOpen && why) log.showNotice(why);
         if (state !== "open") this.#isOpen = false;
@@ -90,6 +91,12 @@ export class Room {
 
   end() {
     this.#connection.end();
+  }
+
+  /** A file that was announced comes before any answer. */
+  #owed() {
+    const ours = this.#waiting.reduce((sum, { sent, length }) => sum + (sent ? length : 0), 0);
+    return ours && ours + (this.#announced?.size ?? 0);
   }
 
   /** What of ours nobody has heard. */

@@ -8,7 +8,7 @@ export interface Owner {
   address(): URL;
   /** Comes before each attempt; rejected with the reason why none can be made. */
   prepare(): Promise<void>;
-  /** Bytes of ours that the server has not answered yet. */
+  /** Bytes that are under way before the server can answer us; 0: nothing of ours waits for an answer. */
   owed(): number;
   /** Told every change, and every second of a pause until the next attempt. */
   report(state: "connecting" | "open" | "waiting" | "offline", why?: string, seconds?: number): void;
@@ -42,6 +42,11 @@ export interface Binary extends Said {
   bytes: ArrayBuffer;
 }
 
+/** A binary message whose bytes are the next frame. */
+export interface Announced extends Omit<Binary, "bytes"> {
+  size: number;
+}
+
 /** A message of ours that has not come back yet. */
 export interface Waiting {
   ref: string;
@@ -72,7 +77,7 @@ export interface Entry {
 export type ServerEvent =
   | Welcome
   | ({ type: "message" } & Text)
-  | ({ type: "binary" } & Omit<Binary, "bytes">)
+  | ({ type: "binary" } & Announced)
   | { type: "joined"; members?: Member[]; count: number }
   | { type: "left"; members?: number[]; count: number }
   | { type: "members"; members: Member[]; count: number }

@@ -270,6 +270,28 @@ fn a_slow_upload_is_heard_once() {
     assert_eq!(notices(&mut ada), "");
 }
 
+/// What she says is answered when the picture that was on its way to her is there.
+#[test]
+fn a_slow_student_is_not_taken_for_a_dead_line() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.opens_in_fast_time(&format!("{}/#physics", program.url("http")), 60);
+    ada.stays_a_guest();
+    ada.opens_the_wire();
+    ada.asks("(() => { const it = document.querySelector('#slow'); it.closest('details').open = true; it.value = '10000'; it.dispatchEvent(new Event('change')); })()");
+    ada.is_connected_to("physics");
+    let mut script = program.joins("physics");
+    // Six seconds, six minutes for her.
+    script.shows(&[7; 60_000]);
+    ada.shows(
+        "the announcement",
+        "document.querySelector('#frames').textContent.includes('60000')",
+    );
+    ada.says("nice");
+    ada.hears_text("nice");
+    let notices = notices(&mut ada);
+    assert!(!notices.contains("does not answer"), "{notices}");
+}
+
 #[test]
 fn an_upload_is_not_sent_twice_to_somebody_who_changes_meanwhile() {
     let (program, browser) = (Program::start_plainly(&[]), Browser::start());
