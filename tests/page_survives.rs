@@ -97,8 +97,16 @@ fn what_came_in_between_is_fetched_and_counted() {
     ada.hears_text("heard");
     ada.has_network(Network::Down);
     ada.asks("sockets = 0; 0");
-    // Chromium lets open WebSockets live on without a network: it is shut as a dead line would be.
-    ada.asks("WebSocket.prototype.send = function () { this.close(); }; 0");
+    // Chromium lets open WebSockets live on without a network, and waits for the other side's Close
+    // then: it is shut as a dead line would be.
+    ada.asks(
+        "WebSocket.prototype.send = function () {
+            const { onclose } = this;
+            this.onclose = null;
+            this.close();
+            onclose.call(this, new CloseEvent('close', { code: 1006 }));
+        }; 0",
+    );
     ada.types("#text", "x");
     ada.shows("that it is lost", "document.querySelector('#status').dataset.state !== 'open'");
     for number in 0..3 {
