@@ -6,9 +6,11 @@
 //! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]; where a
 //! [`certificate`] is shown it speaks [`tls`]. The thread `certificate` looks for a new one. A host
 //! without a certificate makes one, [`self_signed`], and keeps its key in a [`private_file`].
+//! A [`byte_budget`] bounds what is under way.
 //!
 //! It imports nothing but the options.
 
+pub mod byte_budget;
 pub mod certificate;
 pub mod connection;
 pub mod private_file;
