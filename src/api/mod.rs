@@ -10,14 +10,14 @@
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
 
-pub mod asked;
-pub mod credentials;
-pub mod files;
-pub mod health;
-pub mod invitation;
-pub mod per_address;
-pub mod reply;
-pub mod rooms;
+pub(crate) mod asked;
+pub(crate) mod credentials;
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod invitation;
+pub(crate) mod per_address;
+pub(crate) mod reply;
+pub(crate) mod rooms;
 pub mod routes;
-pub mod transcript;
-pub mod users;
+pub(crate) mod transcript;
+pub(crate) mod users;

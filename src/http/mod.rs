@@ -19,9 +19,9 @@
 //!
 //! It imports `api` and `client`, and what these import.
 
-pub mod accept;
-pub mod door;
-pub mod handshake;
+pub(crate) mod accept;
+pub(crate) mod door;
+pub(crate) mod handshake;
 pub mod proxy;
 pub mod request;
 pub mod response;

@@ -8,5 +8,5 @@
 //!
 //! It imports `store`, for the directory.
 
-pub mod auth;
+pub(crate) mod auth;
 pub mod name;

@@ -10,10 +10,10 @@
 //!
 //! It imports nothing but the options.
 
-pub mod byte_budget;
+pub(crate) mod byte_budget;
 pub mod certificate;
 pub mod connection;
-pub mod private_file;
-pub mod self_signed;
-pub mod slots;
-pub mod tls;
+pub(crate) mod private_file;
+pub(crate) mod self_signed;
+pub(crate) mod slots;
+pub(crate) mod tls;
