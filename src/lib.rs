@@ -1,9 +1,8 @@
 //! A small WebSocket broadcast server, and a map of it.
 //!
 //! ```text
-//!                                              (written, then sent)
-//!                                                    store
-//!                                                       ▲
+//!                                                   store (kept first, then sent)
+//!                                                    ▲
 //! socket ─▶ door ──┬─ upgrade ─▶ client ──Event──▶ broadcaster ──one non-blocking send──▶ every member's socket
 //!                  └─ anything else ─▶ tiny_http        │
 //!                                                       └─ only for a member whose socket is full ─▶ its queue ─▶ its writer
@@ -15,8 +14,7 @@
 //! - `broadcaster` knows who is in which room, and sends; one.
 //! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
 //!   asked for that.
-//! - `page-0` … `page-3` answer what is no WebSocket.
-//! - `line-0` … `line-3` ask them for the connections' threads, one over each line to tiny_http.
+//! - `upstream-0` … `upstream-3` carry what is no WebSocket to tiny_http, `page-0` … `page-3` answer it.
 //! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
@@ -24,41 +22,32 @@
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
 //! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's
 //!    socket. So frames never interleave.
-//! 3. The broadcaster never waits for a client, only for the disk. So one bad network hurts one
-//!    client.
+//! 3. The broadcaster never waits for a client, only for the disk, once a turn. So one bad network
+//!    hurts one client.
 //! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
-//! 6. Dependencies point one way: main → server → accept → door → client, page → inbox →
-//!    outbox → connection → tls; what keeps things (store) knows of nobody. Nothing points back.
+//! 6. Imports go one way, down this list: `server` → `http` → `api` → `client` → `relay` →
+//!    `identity` → `store` → `net` → `protocol`. `options`, `logging` and `capacity` know nobody
+//!    and may be imported by all. `tests/house.rs` keeps this true.
 //!
 //! # Reading order
-//! The modules below are declared in the order in which they are best read.
+//! The folders below are declared in the order in which they are best read, from the socket to the
+//! sockets. Each one's `mod.rs` is its map.
 
 // The documentation is for readers of the source: it is made with its private parts.
 #![allow(rustdoc::private_intra_doc_links)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod server;
 pub mod options;
 pub mod logging;
 pub mod capacity;
-pub mod server;
-pub mod accept;
-pub mod door;
-pub mod request;
-pub mod answer;
-pub mod handshake;
-pub mod net;
 pub mod protocol;
+pub mod net;
+pub mod http;
+pub(crate) mod client;
 pub mod relay;
 pub mod store;
-pub mod client;
-pub mod handover;
-pub mod reply;
-pub mod name;
-pub mod invitation;
-pub mod per_address;
-pub mod users;
-pub mod transcript;
-pub mod rooms;
-pub mod page;
+pub mod identity;
+pub mod api;

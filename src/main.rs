@@ -57,8 +57,8 @@ fn refuse(error: &clap::Error) -> String {
 fn greet(server: &Server, options: &Options) {
     let mut lines =
         String::from("wsroom is running. Open one of these pages, here and elsewhere:\n");
-    let place = server.place();
-    for page in place.pages() {
+    let base = server.base();
+    for page in base.pages() {
         lines += &format!("  {page}\n");
     }
     if let Some(own) = server.certificate().filter(|certificate| certificate.is_self_signed()) {
@@ -67,7 +67,7 @@ fn greet(server: &Server, options: &Options) {
     }
     let mut out = io::stdout();
     if out.is_terminal() && !options.no_qr {
-        lines.extend(place.code().map(|code| format!("{code}\n")));
+        lines.extend(base.code().map(|code| format!("{code}\n")));
     }
     lines += "Everyone on the page hears everyone else. Ctrl-C stops it.\n";
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());

@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// Slots of every kind at once; one more is answered 503.
+    /// Connections of every kind at once; one more is answered 503.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS", value_parser = count)]
     #[arg(default_value = "4096")]
     pub max_clients: usize,

@@ -11,29 +11,33 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::accept::Acceptor;
+use crate::api::credentials::Credentials;
+use crate::api::health::Health;
+use crate::api::invitation::BaseUrl;
+use crate::api::rooms::Rooms;
+use crate::api::routes::{Api, Routes};
+use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
-use crate::door::Door;
-use crate::handover;
-use crate::invitation::Place;
+use crate::http::accept::Acceptor;
+use crate::http::door::Door;
+use crate::http::proxy;
+use crate::identity::auth::Auth;
+use crate::identity::name::Name;
 use crate::logging::Limited;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
 use crate::options::Options;
-use crate::page::Page;
 use crate::relay::broadcaster::{Broadcaster, GOODBYE};
 use crate::relay::events;
 use crate::relay::events::{Event, Events};
 use crate::relay::history::History;
-use crate::rooms::Rooms;
 use crate::store::memory::Memory;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, MessageLog};
-use crate::users::Users;
 
-/// Slots that may wait to be accepted. A class opens the page at once.
-const BACKLOG: i32 = 4096;
+/// Connections that may wait to be accepted. A class opens the page at once.
+const LISTEN_QUEUE: i32 = 4096;
 
 /// Bytes of history in all rooms.
 const IN_MEMORY: usize = 64 << 20;
@@ -78,14 +82,14 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// A running server. It runs until [`Server::stop`].
 pub struct Server {
-    place: Place,
+    base: BaseUrl,
     certificate: Option<Arc<Certificate>>,
     stopping: Arc<AtomicBool>,
     slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
     broadcaster: JoinHandle<()>,
-    page: Page,
+    api: Api,
 }
 
 impl Server {
@@ -101,19 +105,34 @@ impl Server {
         let address = options.listen;
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
-        let (tiny_http, handover) = handover::open()?;
+        let (tiny_http, proxy) = proxy::open()?;
         let (events, inbox) = events::open();
         let history = History::open(Arc::clone(&log), options.history)
             .map_err(|error| StartError::Store(error.to_string()))?;
         let broadcaster = Broadcaster::new(events.clone(), options, history);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
-        let place = Place { scheme, address };
-        let users = Arc::new(Users::new(directory, events.clone(), options, place));
-        let (log_of_rooms, users_of_rooms) = (Arc::clone(&log), Arc::clone(&users));
-        let rooms = Rooms::new(events.clone(), log_of_rooms, users_of_rooms, options.max_rate);
-        let page = Page::start(tiny_http, &events, Arc::clone(&users), rooms, place)?;
-        handover.prove()?;
+        let base = BaseUrl { scheme, address };
+        let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
+        let credentials = Arc::new(Credentials::new(auth, base));
+        let routes = Routes {
+            users: Users::new(
+                directory,
+                events.clone(),
+                Arc::clone(&credentials),
+                options.max_new_users,
+            ),
+            rooms: Rooms::new(
+                events.clone(),
+                Arc::clone(&log),
+                Arc::clone(&credentials),
+                options.max_rate,
+            ),
+            health: Health::new(events.clone()),
+            base,
+        };
+        let api = Api::start(tiny_http, routes)?;
+        proxy.prove()?;
         let slots = Slots::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
         let door = Door {
@@ -123,8 +142,8 @@ impl Server {
                 left: Limited::default(),
             },
             log,
-            handover,
-            users,
+            proxy,
+            credentials,
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),
@@ -140,17 +159,17 @@ impl Server {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { place, certificate, stopping, slots, events, accept, broadcaster, page })
+        Ok(Self { base, certificate, stopping, slots, events, accept, broadcaster, api })
     }
 
     /// Where it listens, with the port that it got.
     pub fn address(&self) -> SocketAddr {
-        self.place.address
+        self.base.address
     }
 
     /// The same, as people come to it.
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn base(&self) -> BaseUrl {
+        self.base
     }
 
     /// What it shows to clients, where it speaks TLS.
@@ -167,7 +186,7 @@ impl Server {
     pub fn stop(self) {
         let deadline = Instant::now() + GOODBYE;
         self.stopping.store(true, Ordering::Release);
-        wake(self.place.address);
+        wake(self.base.address);
         join(self.accept);
         self.slots.end_unjoined();
         self.events.send(Event::Stopped);
@@ -177,7 +196,7 @@ impl Server {
         if !self.slots.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
             log::warn!("some connections did not end in time");
         }
-        self.page.stop();
+        self.api.stop();
     }
 }
 
@@ -188,7 +207,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_QUEUE)?;
     Ok(socket.into())
 }
 
@@ -206,7 +225,7 @@ fn open_store(options: &Options) -> Result<Store, String> {
         bytes: if file.is_some() { IN_A_FILE } else { IN_MEMORY },
         idle: (!forget_after.is_zero()).then_some(forget_after),
     };
-    let sqlite = Arc::new(Sqlite::open(file, bounds)?);
+    let sqlite = Arc::new(Sqlite::open(file, bounds, Name::folded)?);
     let directory = Arc::clone(&sqlite) as Arc<dyn Directory>;
     let log = file.map_or_else(|| Arc::new(Memory::new(bounds)) as Arc<dyn MessageLog>, |_| sqlite);
     Ok(Store { directory, log })

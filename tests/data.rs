@@ -136,7 +136,7 @@ fn an_older_file_is_brought_up_to_date() {
              CREATE TABLE messages (room INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
                  id INTEGER NOT NULL, user INTEGER, author TEXT NOT NULL, name TEXT NOT NULL,
                  media_type TEXT NOT NULL, payload ANY NOT NULL, PRIMARY KEY (room, id)) STRICT, WITHOUT ROWID;
-             INSERT INTO users VALUES (7, 'Ada', 'ada', 0, x'00');
+             INSERT INTO users VALUES (7, 'Amo', 'amo', 0, x'00'), (8, 'Arno', 'arno', 0, x'01');
              INSERT INTO rooms VALUES (1, 'a', 0), (2, 'b', 5);
              INSERT INTO messages VALUES (1, 10, 7, 'Ada', '', '', 'one'), (1, 11, NULL, 'guest', 'x', '', x'ff'),
                  (1, 12, 7, 'Ada', '', '', 'three'), (2, 13, 7, 'Ada', '', '', 'elsewhere');
@@ -156,6 +156,17 @@ fn an_older_file_is_brought_up_to_date() {
     assert_eq!(past("/ws/a?since=0"), (vec![11, 12], false));
     assert_eq!(past("/ws/a?since=11"), (vec![12], true));
     assert_eq!(past("/ws/b?since=0"), (vec![13], false));
+    // Names that look alike are one now: nobody else is taken for the first who had it.
+    let names: Vec<(String, String)> = Connection::open(&file)
+        .unwrap()
+        .prepare("SELECT name, folded FROM users ORDER BY id")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let pair = |name: &str, folded: &str| (name.to_owned(), folded.to_owned());
+    assert_eq!(names, [pair("Amo", "arno"), pair("Arno", "\u{0}8")]);
     let mut ada = joins("/ws/a");
     ada.says("four");
     let four = ada.hears("four")["id"].as_i64().unwrap();

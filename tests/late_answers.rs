@@ -8,23 +8,23 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tiny_http::{Response, Server};
-use wsroom::answer::Answer;
-use wsroom::handover;
-use wsroom::handover::{Handover, LINES};
-use wsroom::request::Request;
+use wsroom::api::routes::THREADS;
+use wsroom::http::proxy;
+use wsroom::http::proxy::Proxy;
+use wsroom::http::request::Request;
 
 /// Only passes when a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server whose lines are proven.
-fn opens() -> (Server, Arc<Handover>) {
-    let (server, handover) = handover::open().unwrap();
-    let handover = Arc::new(handover);
-    let own = Arc::clone(&handover);
+fn opens() -> (Server, Arc<Proxy>) {
+    let (server, proxy) = proxy::open().unwrap();
+    let proxy = Arc::new(proxy);
+    let own = Arc::clone(&proxy);
     let proves = thread::spawn(move || own.prove());
-    (0..LINES).for_each(|_| answers(next(&server)));
+    (0..THREADS).for_each(|_| answers(next(&server)));
     proves.join().unwrap().unwrap();
-    (server, handover)
+    (server, proxy)
 }
 
 fn next(server: &Server) -> tiny_http::Request {
@@ -38,15 +38,19 @@ fn answers(request: tiny_http::Request) {
 }
 
 /// Asks on a thread of its own, as each client does.
-fn asks(handover: &Arc<Handover>, method: &str, path: &str) -> JoinHandle<Answer> {
+fn asks(
+    proxy: &Arc<Proxy>,
+    method: &str,
+    path: &str,
+) -> JoinHandle<wsroom::http::response::Response> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 7));
-    let own = Arc::clone(handover);
+    let own = Arc::clone(proxy);
     thread::spawn(move || own.ask(&request, peer, Vec::new(), Instant::now() + PATIENCE))
 }
 
-fn is_told(answer: JoinHandle<Answer>, status: u16, text: &str) {
+fn is_told(answer: JoinHandle<wsroom::http::response::Response>, status: u16, text: &str) {
     let answer = answer.join().unwrap();
     let told = answer.sentence();
     assert_eq!(answer.status, status, "{told}");
@@ -55,15 +59,15 @@ fn is_told(answer: JoinHandle<Answer>, status: u16, text: &str) {
 
 #[test]
 fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
-    let (server, handover) = opens();
+    let (server, proxy) = opens();
     let methods = ["GET", "HEAD", "POST", "DELETE"];
-    let waiting = methods.map(|method| asks(&handover, method, "/late"));
-    let late = [(); LINES].map(|()| next(&server));
+    let waiting = methods.map(|method| asks(&proxy, method, "/late"));
+    let late = [(); THREADS].map(|()| next(&server));
     // Nobody else can be answered, and is told so at the end of their time.
     let peer = SocketAddr::from(([127, 0, 0, 1], 7));
     let (request, _) = Request::parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().unwrap();
     let soon = Instant::now() + Duration::from_millis(100);
-    let crowded = handover.ask(&request, peer, Vec::new(), soon);
+    let crowded = proxy.ask(&request, peer, Vec::new(), soon);
     let told = String::from_utf8(crowded.bytes()).unwrap();
     assert!(crowded.status == 503 && told.contains("Retry-After: "), "{told}");
     // Who waits is told in time what may have happened.
@@ -76,8 +80,8 @@ fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
     late.into_iter().for_each(answers);
     for round in 0..4 {
         let paths = [0, 1, 2, 3].map(|line| format!("/{round}/{line}"));
-        let waiting = paths.each_ref().map(|path| asks(&handover, "GET", path));
-        [(); LINES].map(|()| next(&server)).into_iter().for_each(answers);
+        let waiting = paths.each_ref().map(|path| asks(&proxy, "GET", path));
+        [(); THREADS].map(|()| next(&server)).into_iter().for_each(answers);
         for (answer, path) in waiting.into_iter().zip(&paths) {
             is_told(answer, 200, path);
         }
@@ -86,12 +90,12 @@ fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
 
 #[test]
 fn one_late_answer_leaves_the_other_lines_alone() {
-    let (server, handover) = opens();
-    let slow = asks(&handover, "POST", "/slow");
+    let (server, proxy) = opens();
+    let slow = asks(&proxy, "POST", "/slow");
     let late = next(&server);
     for number in 0..20 {
         let path = format!("/{number}");
-        let waiting = asks(&handover, "GET", &path);
+        let waiting = asks(&proxy, "GET", &path);
         answers(next(&server));
         is_told(waiting, 200, &path);
     }

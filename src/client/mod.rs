@@ -10,9 +10,9 @@
 //!
 //! It imports `relay` for the events that it sends, `net`, `protocol`, and the log's.
 
-pub mod closing;
-pub mod dispatch;
-pub mod echo;
-pub mod pace;
-pub mod reading;
-pub mod stream;
+pub(crate) mod closing;
+pub(crate) mod dispatch;
+pub(crate) mod echo;
+pub(crate) mod pace;
+pub(crate) mod reading;
+pub(crate) mod stream;

@@ -6,12 +6,14 @@
 //! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]; where a
 //! [`certificate`] is shown it speaks [`tls`]. The thread `certificate` looks for a new one. A host
 //! without a certificate makes one, [`self_signed`], and keeps its key in a [`private_file`].
+//! A [`byte_budget`] bounds what is under way.
 //!
 //! It imports nothing but the options.
 
+pub(crate) mod byte_budget;
 pub mod certificate;
 pub mod connection;
-pub mod private_file;
-pub mod self_signed;
-pub mod slots;
-pub mod tls;
+pub(crate) mod private_file;
+pub(crate) mod self_signed;
+pub(crate) mod slots;
+pub(crate) mod tls;

@@ -7,7 +7,7 @@
 //! and leaves as a [`frame`], in one of two [`dialect`]s, of which [`v1`] is the one with events.
 
 pub mod address;
-pub mod dialect;
-pub mod frame;
+pub(crate) mod dialect;
+pub(crate) mod frame;
 pub mod message;
-pub mod v1;
+pub(crate) mod v1;

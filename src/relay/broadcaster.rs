@@ -21,7 +21,6 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::encoding::Encoded;
 use super::events::{
     Counts, Draft, Event, Events, Frames, Goodbye, Joining, Newcomer, Post, PostOutcome, Receipt,
-    Share,
 };
 use super::history::History;
 use super::outbox::{Outbox, Slow};
@@ -29,6 +28,7 @@ use super::presence::{CROWD, NEWS, Presence, as_seen, author};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Item, Member, Out, Outcome, Room};
 use crate::logging::Limited;
+use crate::net::byte_budget::Share;
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;

@@ -5,12 +5,13 @@
 //! client's thread stops reading, and TCP tells the sender. Bounded in messages and in bytes.
 //! Sending here is safe on every thread but the broadcaster's own, which must never wait.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
 use crate::protocol::address::{JoinOptions, RoomName};
 use crate::protocol::dialect::Dialect;
@@ -137,13 +138,13 @@ pub struct Counts {
 #[derive(Clone)]
 pub struct Events {
     sender: Sender<Event>,
-    budget: Arc<Budget>,
+    budget: Arc<ByteBudget>,
 }
 
 /// Both ends of a new inbox.
 pub fn open() -> (Events, Receiver<Event>) {
     let (sender, inbox) = bounded(EVENTS);
-    (Events { sender, budget: Arc::default() }, inbox)
+    (Events { sender, budget: Arc::new(ByteBudget::new(BYTES)) }, inbox)
 }
 
 impl Events {
@@ -237,85 +238,5 @@ impl From<Vec<u8>> for Frames {
     /// Of the broadcaster's own making: these count nowhere.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, _share: None }
-    }
-}
-
-/// The bytes of large frames under way.
-#[derive(Default)]
-struct Budget {
-    used: Mutex<Used>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Used {
-    bytes: usize,
-    /// Who wants bytes draws a number and waits for its turn: else a large frame could wait for
-    /// ever while small ones pass it by.
-    drawn: u64,
-    /// The number whose turn it is.
-    turn: u64,
-}
-
-/// A part of the budget, given back when dropped.
-pub struct Share {
-    bytes: usize,
-    budget: Arc<Budget>,
-}
-
-impl Budget {
-    /// Blocks until `bytes` fit, or until they are the only ones.
-    fn take(self: &Arc<Self>, bytes: usize) -> Share {
-        let mut used = self.used.lock().expect("nothing panics while holding it");
-        let number = used.drawn;
-        used.drawn += 1;
-        let must_wait =
-            |used: &mut Used| number != used.turn || (used.bytes > 0 && used.bytes + bytes > BYTES);
-        let wait = self.changed.wait_while(used, must_wait);
-        let mut used = wait.expect("nothing panics while holding it");
-        used.bytes += bytes;
-        used.turn += 1;
-        self.changed.notify_all();
-        Share { bytes, budget: Arc::clone(self) }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.used.lock().expect("nothing panics while holding it").bytes -= self.bytes;
-        self.budget.changed.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::*;
-
-    /// Else it could wait for ever: there is always a small one that fits.
-    #[test]
-    fn a_large_frame_is_not_passed_by_small_ones() {
-        let budget = Arc::new(Budget::default());
-        let order = Mutex::new(Vec::new());
-        let takes = |name, bytes| {
-            let share = budget.take(bytes);
-            order.lock().unwrap().push(name);
-            drop(share);
-        };
-        let all_have_drawn = |count| {
-            while budget.used.lock().unwrap().drawn < count {
-                thread::yield_now();
-            }
-        };
-        let first = budget.take(1);
-        thread::scope(|scope| {
-            scope.spawn(|| takes("large", BYTES + 1));
-            all_have_drawn(2);
-            scope.spawn(|| takes("small", 1));
-            all_have_drawn(3);
-            drop(first);
-        });
-        assert_eq!(*order.lock().unwrap(), ["large", "small"]);
     }
 }

@@ -12,10 +12,10 @@
 //! It imports `store`, `net`, `protocol`, and the log's.
 
 pub mod broadcaster;
-pub mod encoding;
+pub(crate) mod encoding;
 pub mod events;
 pub mod history;
-pub mod outbox;
-pub mod presence;
-pub mod replay;
-pub mod room;
+pub(crate) mod outbox;
+pub(crate) mod presence;
+pub(crate) mod replay;
+pub(crate) mod room;

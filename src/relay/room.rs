@@ -249,6 +249,8 @@ impl Room {
     /// Sends what is encoded so far. Answers with those that take no more.
     fn send(&mut self, encoded: &mut Encoded, out: Out) -> Vec<Member> {
         let batches = Dialect::ALL.map(|dialect| Batch::new(encoded.of_all(dialect)));
+        let [plain, v1] = Dialect::ALL.map(|dialect| encoded.length(dialect));
+        log::trace!("{plain} and {v1} bytes to {} members", self.all.len());
         let gone = self.all.extract_if(.., |member| {
             // Whoever has not arrived yet has no part in this.
             member.arrival.is_none() && {

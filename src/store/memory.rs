@@ -13,9 +13,11 @@ use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, now};
 use crate::store::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range, Result};
 
-/// What a message takes beside its own bytes, about: its record, its author's name and two
-/// reference counts.
-const MESSAGE_ITSELF: usize = 320;
+/// What a message is counted for beside its own bytes, as in a file.
+const MESSAGE_ITSELF: usize = 64;
+
+/// What it takes in memory beside that, about: its record and two reference counts.
+const RECORD: usize = 256;
 
 /// What a room takes beside its messages, about: its name, twice, and its place in two maps.
 const ROOM_ITSELF: usize = 512;
@@ -38,7 +40,7 @@ struct Rooms {
 #[derive(Default)]
 struct Room {
     messages: VecDeque<Arc<Message>>,
-    /// Bytes that the messages take.
+    /// Bytes of the messages.
     bytes: usize,
     /// What was said before this id is not known: the room is made with its first message, and
     /// may have been here and forgotten before.
@@ -113,18 +115,18 @@ impl Rooms {
         });
         self.by_last.remove(&room.last());
         self.by_last.insert(message.id, message.room.clone());
-        let before = room.bytes;
+        let before = room.taken();
         room.add(message, most);
-        self.bytes = self.bytes + room.bytes - before;
+        self.bytes = self.bytes + room.taken() - before;
     }
 
     /// Lets go of one message; `false` if there is none.
     fn let_go_of_the_longest_silent(&mut self) -> bool {
         let Some((&last, name)) = self.by_last.first_key_value() else { return false };
         let room = self.by_name.get_mut(name).expect("both maps hold the same rooms");
-        let before = room.bytes;
+        let before = room.taken();
         room.let_go();
-        self.bytes -= before - room.bytes;
+        self.bytes -= before - room.taken();
         if room.messages.is_empty() {
             self.forget(last);
         }
@@ -144,7 +146,7 @@ impl Rooms {
     /// Forgets the room with this newest message.
     fn forget(&mut self, last: MessageId) {
         let room = self.by_last.remove(&last).and_then(|name| self.by_name.remove(&name));
-        self.bytes -= room.map_or(0, |room| room.bytes + ROOM_ITSELF);
+        self.bytes -= room.map_or(0, |room| room.taken() + ROOM_ITSELF);
     }
 }
 
@@ -153,10 +155,15 @@ impl Room {
         self.messages.back().map_or(0, |message| message.id)
     }
 
+    /// Bytes that the messages take in memory.
+    fn taken(&self) -> usize {
+        self.bytes + self.messages.len() * RECORD
+    }
+
     /// Adds a message, and lets go of those that it pushes out.
     fn add(&mut self, message: &Arc<Message>, most: usize) {
         self.messages.push_back(Arc::clone(message));
-        self.bytes += taken(message);
+        self.bytes += counted(message);
         let too_much = |room: &Self| room.messages.len() > most || room.bytes > ROOM_BYTES;
         while self.messages.len() > 1 && too_much(self) {
             self.let_go();
@@ -166,7 +173,7 @@ impl Room {
     fn let_go(&mut self) {
         let Some(oldest) = self.messages.pop_front() else { return };
         self.gone = oldest.id;
-        self.bytes -= taken(&oldest);
+        self.bytes -= counted(&oldest);
     }
 
     fn page(&self, range: Range) -> HistoryPage {
@@ -176,7 +183,7 @@ impl Room {
         let (all, mut bytes) = (found.len(), 0);
         let fits = |message: &&Arc<Message>| {
             let first = bytes == 0;
-            bytes += taken(message);
+            bytes += counted(message);
             first || bytes <= range.bytes
         };
         let messages: Vec<_> = found.take(range.messages).take_while(fits).cloned().collect();
@@ -193,6 +200,6 @@ impl Room {
     }
 }
 
-fn taken(message: &Message) -> usize {
+fn counted(message: &Message) -> usize {
     message.size() + MESSAGE_ITSELF
 }

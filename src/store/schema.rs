@@ -76,6 +76,12 @@ const MIGRATIONS: [&str; 2] = [
     ",
 ];
 
+/// What names are compared by; how that is made has changed between versions of the schema.
+pub type Fold = fn(&str) -> String;
+
+/// The first version in which names are folded as they are now.
+const FOLDED: usize = 2;
+
 /// A database that is this program's alone.
 pub struct Database {
     /// For writing, and for everything in memory.
@@ -91,22 +97,21 @@ pub struct Database {
 ///
 /// # Errors
 /// A sentence with the file and the remedy.
-pub fn open(file: Option<&Path>, readers: usize) -> Result<Database, String> {
+pub fn open(file: Option<&Path>, readers: usize, fold: Fold) -> Result<Database, String> {
     match file {
-        None => memory().map_err(|error| format!("memory for users: {error}")),
-        Some(file) => {
-            own(file, readers).map_err(|trouble| format!("--data {}: {trouble}", file.display()))
-        }
+        None => memory(fold).map_err(|error| format!("memory for users: {error}")),
+        Some(file) => own(file, readers, fold)
+            .map_err(|trouble| format!("--data {}: {trouble}", file.display())),
     }
 }
 
-fn memory() -> rusqlite::Result<Database> {
+fn memory(fold: Fold) -> rusqlite::Result<Database> {
     let mut writer = Connection::open_in_memory()?;
-    migrate(&mut writer)?;
+    migrate(&mut writer, fold)?;
     Ok(Database { writer, readers: Vec::new(), lock: None })
 }
 
-fn own(file: &Path, readers: usize) -> Result<Database, Trouble> {
+fn own(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble> {
     // SQLite's own files beside it get the same permissions.
     private_file::open(file)?;
     let lock = lock(file)?;
@@ -116,7 +121,7 @@ fn own(file: &Path, readers: usize) -> Result<Database, Trouble> {
     check(&writer)?;
     writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     writer.pragma_update(None, "synchronous", "NORMAL")?;
-    migrate(&mut writer)?;
+    migrate(&mut writer, fold)?;
     let reader = || Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let readers = (0..readers).map(|_| reader()).collect::<rusqlite::Result<_>>()?;
     Ok(Database { writer, readers, lock: Some(lock) })
@@ -182,14 +187,34 @@ fn check(connection: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+fn migrate(connection: &mut Connection, fold: Fold) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     let version: usize = connection.query_one("PRAGMA user_version", [], |row| row.get(0))?;
     let change = connection.transaction()?;
     for migration in MIGRATIONS.iter().skip(version) {
         change.execute_batch(migration)?;
     }
+    if version < FOLDED {
+        fold_names(&change, fold)?;
+    }
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", MIGRATIONS.len())?;
     change.commit()
+}
+
+/// Of two users whose names are one by now, the older keeps it: nobody else can take it. The other
+/// keeps what is shown.
+fn fold_names(change: &Connection, fold: Fold) -> rusqlite::Result<()> {
+    let users: Vec<(i64, String)> = change
+        .prepare("SELECT id, name FROM users ORDER BY id")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    // First out of each other's way: a new value may be another user's old one. No name folds to
+    // these.
+    change.execute("UPDATE users SET folded = char(0) || id", [])?;
+    let mut update = change.prepare("UPDATE OR IGNORE users SET folded = ?2 WHERE id = ?1")?;
+    for (id, name) in users {
+        update.execute((id, fold(&name)))?;
+    }
+    Ok(())
 }

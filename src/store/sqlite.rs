@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, UserId, now};
-use crate::store::schema;
+use crate::store::schema::{self, Fold};
 use crate::store::sqlite_log;
 use crate::store::sqlite_log::Appender;
 use crate::store::{
@@ -26,7 +26,7 @@ use crate::store::{
 /// Users that there may be.
 const USERS: i64 = 100_000;
 
-/// Slots that read. A page of history takes less than a millisecond of one.
+/// Connections that read. A page of history takes less than a millisecond of one.
 const READERS: usize = 4;
 
 /// Statements that each connection keeps prepared.
@@ -53,12 +53,17 @@ struct Writer {
 }
 
 impl Sqlite {
-    /// Opens `file`, or memory. Brings an older schema up to date.
+    /// Opens `file`, or memory. Brings an older schema up to date; `fold` is what names are compared by.
     ///
     /// # Errors
     /// A sentence with the file and the remedy.
-    pub fn open(file: Option<&Path>, bounds: Bounds) -> std::result::Result<Self, String> {
-        let schema::Database { writer: connection, readers, lock } = schema::open(file, READERS)?;
+    pub fn open(
+        file: Option<&Path>,
+        bounds: Bounds,
+        fold: Fold,
+    ) -> std::result::Result<Self, String> {
+        let schema::Database { writer: connection, readers, lock } =
+            schema::open(file, READERS, fold)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let writer = Writer { connection, appender: Appender::new(bounds), written: 0 };
         let most = i64::try_from(bounds.messages).unwrap_or(i64::MAX);

@@ -6,12 +6,12 @@
 use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
 
-use crate::answer::Answer;
+use super::request::Request;
+use super::response::Response;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1;
 use crate::relay::events::Joining;
-use crate::request::Request;
 
 /// What is agreed on with a request that becomes a WebSocket at `target`. Whose key it carries, and
 /// what was said last, others have to add.
@@ -22,35 +22,35 @@ pub fn accept(
     request: &Request,
     target: &Target,
     allow_origin: &[String],
-) -> Result<Joining, Answer> {
+) -> Result<Joining, Response> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Err(Answer::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
+        return Err(Response::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
     }
     // "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request"
     // (RFC 9110 §7.8).
     let asks = request.method == "GET" && request.is_http11 && asks_for_websocket(request);
     if !asks {
-        return Err(Answer::upgrade_required(
+        return Err(Response::upgrade_required(
             "This address is for WebSocket clients: open the page at / instead, \
             or connect with ws:// (wss:// behind TLS).",
         ));
     }
     if request.value("Sec-WebSocket-Version") != Some("13") {
-        return Err(Answer::upgrade_required("This server speaks WebSocket version 13.")
+        return Err(Response::upgrade_required("This server speaks WebSocket version 13.")
             .with("Sec-WebSocket-Version", "13"));
     }
     if request.body_length > 0 {
-        return Err(Answer::refusal(400, "A WebSocket handshake has no body."));
+        return Err(Response::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
     let options = JoinOptions::parse(request.query.as_deref().unwrap_or_default())
-        .map_err(|sentence| Answer::refusal(400, sentence))?;
+        .map_err(|sentence| Response::refusal(400, sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
     let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key");
     match key.and_then(|key| switching_protocols(key, dialect)) {
         Some(response_101) => Ok(Joining { response_101, dialect, options, user: None, last: 0 }),
-        None => Err(Answer::refusal(
+        None => Err(Response::refusal(
             400,
             "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
         )),
@@ -85,7 +85,7 @@ fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// The answer to a page that may not.
-pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Answer> {
+pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Response> {
     if request.values("Origin").next().is_none() {
         return Ok(());
     }
@@ -94,7 +94,7 @@ pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Answer>
     if listed || is_same_host(&origin, &request.host) {
         return Ok(());
     }
-    Err(Answer::refusal(
+    Err(Response::refusal(
         403,
         "A page of another origin may not connect here: allow it with --allow-origin, \
          or let the proxy pass the Host field on.",

@@ -9,22 +9,23 @@ use qrcode::render::{svg, unicode};
 use qrcode::{QrCode, types::QrError};
 use serde_json::json;
 
+use super::asked::parameter;
+use super::reply::{Reply, json, problem};
 use crate::protocol::address::RoomName;
-use crate::reply::{Reply, json, parameter, problem};
 
 /// The longest address that is made into a code, in bytes: what a camera still reads well.
 const LONGEST: usize = 300;
 
-/// Where the server listens.
+/// Where the server is: the beginning of all of its addresses.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct BaseUrl {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// With the port that it got.
     pub address: SocketAddr,
 }
 
-impl Place {
+impl BaseUrl {
     /// The pages under which it can be reached, the likeliest for others first.
     pub fn pages(&self) -> Vec<String> {
         let scheme = self.scheme;
@@ -49,11 +50,14 @@ impl Place {
     /// `GET /invitation?page=&room=`: how to come to a room. `page` is where the asking page is, not
     /// percent-encoded: only it knows what is in front of the server. If that is on this very host,
     /// the address for others takes its place.
-    pub fn invite(&self, url: &str) -> Reply {
+    pub fn invite(&self, url: &str) -> Result<Reply, Reply> {
         let page = parameter(url, "page").unwrap_or_default();
         let room = parameter(url, "room").and_then(RoomName::parse);
         let (true, Some(room)) = (is_page(page), room) else {
-            return problem(400, "page is the address of this page, and room the name of a room.");
+            return Err(problem(
+                400,
+                "page is the address of this page, and room the name of a room.",
+            ));
         };
         let page = match self.page_for_others() {
             Some(other) if is_local(page) => other,
@@ -63,9 +67,9 @@ impl Place {
         let also: Vec<_> =
             self.pages().into_iter().filter(|other| *other != page && !is_local(other)).collect();
         match svg(&url) {
-            Ok(svg) => json(200, &json!({"url": url, "also": also, "svg": svg})),
+            Ok(svg) => Ok(json(200, &json!({"url": url, "also": also, "svg": svg}))),
             Err(error) => {
-                problem(400, &format!("This address cannot be made into a code: {error}."))
+                Err(problem(400, &format!("This address cannot be made into a code: {error}.")))
             }
         }
     }

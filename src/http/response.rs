@@ -5,9 +5,9 @@
 //! which a plain request is sent on; its grammar was checked (`request`).
 
 use std::fmt::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
+
+use crate::net::byte_budget::Share;
 
 /// Carried by every answer. The policy lets a page of ours load its own files and open its own
 /// WebSocket (`'self'` covers ws and wss), show pictures that it received, and nothing else.
@@ -20,7 +20,7 @@ const ALWAYS: &str = "\
 
 /// Status, fields and body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code (RFC 9110 §15).
     pub status: u16,
     /// One request per connection, so it closes behind every answer.
@@ -31,7 +31,7 @@ pub struct Answer {
     _share: Option<Share>,
 }
 
-impl Answer {
+impl Response {
     /// An answer without a body.
     pub fn new(status: u16) -> Self {
         let (connection, fields, body) = ("close", String::new(), Vec::new());
@@ -106,59 +106,5 @@ impl Answer {
     /// All bytes of a short answer.
     pub fn bytes(&self) -> Vec<u8> {
         [&self.head(), self.body()].concat()
-    }
-}
-
-/// Bytes that several answers may take together.
-#[derive(Debug)]
-pub struct Budget {
-    most: usize,
-    taken: AtomicUsize,
-}
-
-impl Budget {
-    /// Room for `most` bytes.
-    pub fn new(most: usize) -> Self {
-        Self { most, taken: AtomicUsize::new(0) }
-    }
-
-    /// A share of so many bytes, if there is room for them. One that is larger than everything is
-    /// given alone.
-    pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
-        let fits = |taken| (taken == 0 || taken + bytes <= self.most).then_some(taken + bytes);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
-        Some(Share { bytes, budget: Arc::clone(self) })
-    }
-}
-
-/// A part of a [`Budget`], given back when dropped.
-#[derive(Debug)]
-pub struct Share {
-    bytes: usize,
-    budget: Arc<Budget>,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_never_overdrawn_but_by_one_alone() {
-        let budget = Arc::new(Budget::new(100));
-        let (one, two) = (budget.take(60).unwrap(), budget.take(40).unwrap());
-        assert!(budget.take(1).is_none());
-        drop(one);
-        assert!(budget.take(61).is_none());
-        drop(two);
-        let alone = budget.take(1000).unwrap();
-        assert!(budget.take(1).is_none());
-        drop(alone);
-        assert!(budget.take(100).is_some());
     }
 }

@@ -5,10 +5,10 @@
 //! itself, over connections that are all made, and used once, at the start. After that its
 //! listener has no name any more: nobody can reach it, and it has nothing left to accept.
 //!
-//! Each line has a thread of its own, `line-0` and on, which is there from the start: it takes a
-//! question, asks, and gives back the answer. Whoever asked waits only so long; the line's thread
-//! waits as long as it takes, drops an answer for which nobody waits any more, and takes the next
-//! question. So a disk that stalls costs no line, and nothing need be started at a bad moment.
+//! Each of them is an *upstream* with a thread of its own, `upstream-0` and on, which is there from the start: it takes a
+//! exchange, asks, and gives back the answer. Whoever asked waits only so long; the upstream's
+//! thread waits as long as it takes, drops an answer for which nobody waits any more, and takes the next
+//! exchange. So a disk that stalls costs no upstream, and nothing need be started at a bad moment.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -19,29 +19,25 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use httparse::{EMPTY_HEADER, Status};
 
-use crate::answer::{Answer, Budget};
+use super::request::Request;
+use super::response::Response;
+use crate::api::asked::PEER;
+use crate::api::routes::THREADS;
 use crate::logging::escaped;
-use crate::request::Request;
-
-/// Slots to tiny_http, one each for the threads that it always has (its pool starts with
-/// four), so it never has to start another.
-pub const LINES: usize = 4;
+use crate::net::byte_budget::ByteBudget;
 
 /// How long an answer is waited for. tiny_http is in this process and its handlers do not wait for
 /// clients, but the disk may keep them.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of all long answers together that have left tiny_http and are not yet sent.
-const ANSWERS: usize = 16 << 20;
+const RESPONSES: usize = 16 << 20;
 
-/// Up to here an answer is short: a client may have one without a share of [`ANSWERS`].
+/// Up to here an answer is short: a client may have one without a share of [`RESPONSES`].
 const SHORT: usize = 64 << 10;
 
 /// Fields of a request that the page may see, beside its cookies.
 const ASKED: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
-
-/// The field in which the page is told who asks. No client's own field of that name passes.
-pub const PEER: &str = "Peer";
 
 /// Fields of its answer that reach the client. Length, connection and date are the door's own.
 const ANSWERED: [&str; 9] = [
@@ -62,49 +58,49 @@ type Socket = std::os::unix::net::UnixStream;
 type Socket = std::net::TcpStream;
 
 /// Where the door asks.
-pub struct Handover {
-    /// Without room: a question is taken by a free line, or not at all.
-    questions: Sender<Question>,
-    /// Each line's first answer.
+pub struct Proxy {
+    /// Without room: a exchange is taken by a free upstream, or not at all.
+    exchanges: Sender<Exchange>,
+    /// Each upstream's first answer.
     proofs: Receiver<io::Result<()>>,
 }
 
 /// A request, and who waits for the answer to it.
-struct Question {
+struct Exchange {
     head: Vec<u8>,
     body: Vec<u8>,
     is_head: bool,
-    answer: Sender<Answer>,
+    answer: Sender<Response>,
 }
 
-/// Starts tiny_http behind lines of its own.
+/// Starts tiny_http behind upstreams of its own.
 ///
 /// # Errors
 /// No socket could be made in the system's temporary directory, or no thread started.
-pub fn open() -> io::Result<(tiny_http::Server, Handover)> {
-    let (listener, lines) = connect()?;
+pub fn open() -> io::Result<(tiny_http::Server, Proxy)> {
+    let (listener, upstreams) = connect()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let (questions, asked) = bounded(0);
-    let (proven, proofs) = bounded(LINES);
-    let budget = Arc::new(Budget::new(ANSWERS));
-    for (number, socket) in lines.into_iter().enumerate() {
-        let line = Line { socket, budget: Arc::clone(&budget) };
+    let (exchanges, asked) = bounded(0);
+    let (proven, proofs) = bounded(THREADS);
+    let budget = Arc::new(ByteBudget::new(RESPONSES));
+    for (number, socket) in upstreams.into_iter().enumerate() {
+        let upstream = Upstream { socket, budget: Arc::clone(&budget) };
         let (asked, proven) = (asked.clone(), proven.clone());
-        let thread = thread::Builder::new().name(format!("line-{number}"));
-        thread.spawn(move || line.run(&asked, &proven))?;
+        let thread = thread::Builder::new().name(format!("upstream-{number}"));
+        thread.spawn(move || upstream.run(&asked, &proven))?;
     }
-    Ok((server, Handover { questions, proofs }))
+    Ok((server, Proxy { exchanges, proofs }))
 }
 
 /// The socket's name lives in a directory that only this user may enter, and only until the last
-/// line is connected.
+/// upstream is connected.
 #[cfg(unix)]
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let directory = tempfile::tempdir()?;
     let name = directory.path().join("page");
     let listener = std::os::unix::net::UnixListener::bind(&name)?;
-    let lines = (0..LINES).map(|_| Socket::connect(&name)).collect::<io::Result<_>>()?;
-    Ok((listener.into(), lines))
+    let upstreams = (0..THREADS).map(|_| Socket::connect(&name)).collect::<io::Result<_>>()?;
+    Ok((listener.into(), upstreams))
 }
 
 /// Where there are no such sockets, loopback: other programs on this host could reach it.
@@ -112,23 +108,23 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let name = listener.local_addr()?;
-    let lines = (0..LINES).map(|_| Socket::connect(name)).collect::<io::Result<_>>()?;
-    Ok((listener.into(), lines))
+    let upstreams = (0..THREADS).map(|_| Socket::connect(name)).collect::<io::Result<_>>()?;
+    Ok((listener.into(), upstreams))
 }
 
-impl Handover {
-    /// Waits until each line has carried an answer, so that tiny_http has accepted all of them:
+impl Proxy {
+    /// Waits until each upstream has carried an answer, so that tiny_http has accepted all of them:
     /// later there may be no descriptors left for that, and it would never accept again.
     ///
     /// # Errors
     /// tiny_http did not answer.
     pub fn prove(&self) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        (0..LINES)
+        let deadline = Instant::now() + TIMEOUT;
+        (0..THREADS)
             .try_for_each(|_| self.proofs.recv_deadline(deadline).map_err(io::Error::other)?)
     }
 
-    /// Asks tiny_http, once a line is free before `deadline`; blocks until its whole answer is
+    /// Asks tiny_http, once a upstream is free before `deadline`; blocks until its whole answer is
     /// here, but not for ever.
     pub fn ask(
         &self,
@@ -136,30 +132,32 @@ impl Handover {
         peer: SocketAddr,
         body: Vec<u8>,
         deadline: Instant,
-    ) -> Answer {
+    ) -> Response {
         let (answer, answered) = bounded(1);
         let head = written_anew(request, peer, body.len());
         let is_head = request.method == "HEAD";
-        let question = Question { head, body, is_head, answer };
-        if self.questions.send_deadline(question, deadline).is_err() {
+        let exchange = Exchange { head, body, is_head, answer };
+        if self.exchanges.send_deadline(exchange, deadline).is_err() {
             return crowded("Too many pages are being asked for: try again soon.");
         }
-        match answered.recv_timeout(PATIENCE) {
+        match answered.recv_timeout(TIMEOUT) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => late(&request.method),
-            Err(RecvTimeoutError::Disconnected) => Answer::refusal(500, "The page did not answer."),
+            Err(RecvTimeoutError::Disconnected) => {
+                Response::refusal(500, "The page did not answer.")
+            }
         }
     }
 }
 
-fn crowded(sentence: &str) -> Answer {
-    Answer::refusal(503, sentence).with("Retry-After", "2")
+fn crowded(sentence: &str) -> Response {
+    Response::refusal(503, sentence).with("Retry-After", "2")
 }
 
 /// Nobody knows what becomes of a request whose answer is late.
-fn late(method: &str) -> Answer {
+fn late(method: &str) -> Response {
     log::warn!("an answer to {} is late: is the disk slow?", escaped(method.as_bytes()));
-    Answer::refusal(
+    Response::refusal(
         504,
         match method {
             "GET" | "HEAD" => "The answer takes too long: try again soon.",
@@ -172,44 +170,44 @@ fn late(method: &str) -> Answer {
 }
 
 /// A connection to tiny_http, used by its own thread alone.
-struct Line {
+struct Upstream {
     socket: Socket,
-    budget: Arc<Budget>,
+    budget: Arc<ByteBudget>,
 }
 
-impl Line {
-    /// The line's thread, until the door is no more. It takes questions only when tiny_http has
+impl Upstream {
+    /// The upstream's thread, until the door is no more. It takes exchanges only when tiny_http has
     /// answered once.
-    fn run(mut self, questions: &Receiver<Question>, proven: &Sender<io::Result<()>>) {
+    fn run(mut self, exchanges: &Receiver<Exchange>, proven: &Sender<io::Result<()>>) {
         let proof = self.ask(b"HEAD / HTTP/1.1\r\nHost: wsroom\r\n\r\n", b"", true).map(drop);
         let sound = proof.is_ok();
         let _ = proven.send(proof);
         if sound {
-            self.serve(questions);
+            self.serve(exchanges);
         }
     }
 
-    /// A line that breaks is not made anew: for that tiny_http's listener would have to keep a name
+    /// A upstream that breaks is not made anew: for that tiny_http's listener would have to keep a name
     /// by which others could reach it. No request is known that breaks one, for tiny_http reads
     /// nothing but what is written here, and answers even when a handler panics. If one does
     /// break, the others go on.
-    fn serve(&mut self, questions: &Receiver<Question>) {
-        for Question { head, body, is_head, answer } in questions {
+    fn serve(&mut self, exchanges: &Receiver<Exchange>) {
+        for Exchange { head, body, is_head, answer } in exchanges {
             match self.ask(&head, &body, is_head) {
                 // Nobody waits for it any more if it is late.
                 Ok(told) => drop(answer.send(told)),
-                Err(error) => return log::error!("a line to the page broke for good: {error}"),
+                Err(error) => return log::error!("a upstream to the page broke for good: {error}"),
             }
         }
     }
 
-    fn ask(&mut self, head: &[u8], body: &[u8], is_head: bool) -> io::Result<Answer> {
+    fn ask(&mut self, head: &[u8], body: &[u8], is_head: bool) -> io::Result<Response> {
         self.socket.write_all(head)?;
         self.socket.write_all(body)?;
         self.read_answer(is_head)
     }
 
-    fn read_answer(&mut self, is_head: bool) -> io::Result<Answer> {
+    fn read_answer(&mut self, is_head: bool) -> io::Result<Response> {
         let mut bytes = Vec::new();
         let mut piece = [0; 4096];
         loop {
@@ -230,13 +228,13 @@ impl Line {
     }
 
     /// A long body is read only if it gets a share of what all may take, and else dropped as it
-    /// comes: the line never waits for a client.
-    fn read_body(&mut self, answer: Answer, here: &[u8], length: usize) -> io::Result<Answer> {
+    /// comes: the upstream never waits for a client.
+    fn read_body(&mut self, answer: Response, here: &[u8], length: usize) -> io::Result<Response> {
         let mut rest = (&mut self.socket).take((length - here.len()) as u64);
         if length <= SHORT {
             return Ok(answer.with_body(whole(here, length, &mut rest)?));
         }
-        match self.budget.take(length) {
+        match self.budget.try_take(length) {
             Some(share) => Ok(answer.with_body(whole(here, length, &mut rest)?).with_share(share)),
             None => {
                 io::copy(&mut rest, &mut io::sink())?;
@@ -279,13 +277,13 @@ fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<
 }
 
 /// The answer without its body, the length of that, and where it begins.
-fn parse_head(bytes: &[u8]) -> io::Result<Option<(Answer, usize, usize)>> {
+fn parse_head(bytes: &[u8]) -> io::Result<Option<(Response, usize, usize)>> {
     let mut fields = [EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut fields);
     let Status::Complete(start) = head.parse(bytes).map_err(io::Error::other)? else {
         return Ok(None);
     };
-    let mut answer = Answer::new(head.code.unwrap_or(500));
+    let mut answer = Response::new(head.code.unwrap_or(500));
     let mut length = 0;
     for field in head.headers.iter() {
         let value = str::from_utf8(field.value).map_err(io::Error::other)?;

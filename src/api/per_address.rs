@@ -9,10 +9,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tiny_http::Request;
-
-use crate::handover::PEER;
-
 /// Networks that are counted at a time: about half a megabyte.
 const NETWORKS: usize = 10_000;
 
@@ -56,13 +52,6 @@ impl PerAddress {
         }
         Err(self.window.saturating_sub(since.elapsed()).as_secs() + 1)
     }
-}
-
-/// Who asks, as the door tells it.
-pub fn peer(request: &Request) -> IpAddr {
-    let field = request.headers().iter().find(|header| header.field.equiv(PEER));
-    let address = field.and_then(|header| header.value.as_str().parse().ok());
-    address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 
 /// One household has a /64 of IPv6 addresses, and takes a new one whenever it likes.

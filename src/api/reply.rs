@@ -1,13 +1,13 @@
 //! What the page's threads answer, as tiny_http takes it: files, JSON, and why not.
 //!
-//! Not here: what is asked for (`page`, `rooms`, `users`), and the security headers (`answer`).
+//! Not here: what is asked for (`routes`), and the security headers (`http`).
 
 use std::io::Cursor;
 
 use serde_json::{Value, json};
 use tiny_http::{Header, Response};
 
-/// A whole answer.
+/// A whole answer. A route answers with a [`Result`] of two of them, the second one a refusal.
 pub type Reply = Response<Cursor<Vec<u8>>>;
 
 /// One sentence for people, on a page that programs do not ask for.
@@ -47,10 +47,4 @@ pub fn whole(status: u16, media_type: &str, body: Vec<u8>) -> Reply {
 /// A header field of our own making.
 pub fn field(name: &str, value: &str) -> Header {
     Header::from_bytes(name, value).expect("our own fields are ASCII")
-}
-
-/// The value of a parameter in a query, as it stands there.
-pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
-    let (_, query) = url.split_once('?')?;
-    query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }

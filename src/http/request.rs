@@ -6,7 +6,7 @@
 
 use httparse::{EMPTY_HEADER, Error, Status};
 
-use crate::answer::Answer;
+use super::response::Response;
 
 /// The longest head, in bytes.
 pub const MAX_HEAD: usize = 16 << 10;
@@ -37,13 +37,13 @@ impl Request {
     /// request and the length of its head. ///
     /// # Errors
     /// The answer to a head that is refused.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Answer> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Response> {
         let mut fields = [EMPTY_HEADER; MAX_FIELDS];
         let mut head = httparse::Request::new(&mut fields);
         let length = match head.parse(bytes) {
             Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
             Ok(Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
-            Ok(_) => return Err(Answer::refusal(431, "The request head is over 16 KiB.")),
+            Ok(_) => return Err(Response::refusal(431, "The request head is over 16 KiB.")),
             Err(error) => return Err(malformed(error, bytes)),
         };
         let complete = "complete, so every part is there";
@@ -99,10 +99,10 @@ impl Request {
 
     /// Splits the target into path and query. Answers with the authority of an absolute form,
     /// which a server must accept (RFC 9112 §3.2.2).
-    fn split_target(&mut self) -> Result<Option<String>, Answer> {
+    fn split_target(&mut self) -> Result<Option<String>, Response> {
         let target = std::mem::take(&mut self.path);
         if !target.bytes().all(|c| c.is_ascii_graphic()) {
-            return Err(Answer::refusal(400, "The request target is not visible ASCII."));
+            return Err(Response::refusal(400, "The request target is not visible ASCII."));
         }
         let absolute = target.split_once("://").filter(|(scheme, _)| {
             scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
@@ -116,7 +116,7 @@ impl Request {
             }
         };
         if !origin_form.starts_with('/') {
-            return Err(Answer::refusal(400, "The request target is not a path."));
+            return Err(Response::refusal(400, "The request target is not a path."));
         }
         let (path, query) = match origin_form.split_once('?') {
             None => (origin_form.as_str(), None),
@@ -129,33 +129,39 @@ impl Request {
 
     /// "A server MUST respond with a 400 to any HTTP/1.1 request message that lacks a Host header
     /// field and to any that contains more than one or an invalid value" (RFC 9112 §3.2).
-    fn find_host(&self, authority: Option<String>) -> Result<String, Answer> {
+    fn find_host(&self, authority: Option<String>) -> Result<String, Response> {
         let given = self.values("Host").count();
         if given > 1 || (given == 0 && self.is_http11) {
-            return Err(Answer::refusal(400, "There must be exactly one Host field."));
+            return Err(Response::refusal(400, "There must be exactly one Host field."));
         }
         let host = if given == 0 { Some("") } else { self.value("Host") };
         let sound = |host: &&str| {
             host.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&c))
         };
         match host.filter(sound) {
-            None => Err(Answer::refusal(400, "The Host field is not a host and a port.")),
+            None => Err(Response::refusal(400, "The Host field is not a host and a port.")),
             // The absolute form's authority counts, whatever Host says (RFC 9112 §3.2.2).
             Some(host) => Ok(authority.unwrap_or_else(|| host.to_owned())),
         }
     }
 
     /// The length of the body: only one plain Content-Length counts (RFC 9112 §6.3).
-    fn find_body_length(&self) -> Result<usize, Answer> {
+    fn find_body_length(&self) -> Result<usize, Response> {
         let lengths: Vec<&[u8]> = self.values("Content-Length").collect();
         let mut codings = self.values("Transfer-Encoding");
         if let Some(coding) = codings.next() {
             let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
             return Err(
                 if chunked && codings.next().is_none() && lengths.is_empty() && self.is_http11 {
-                    Answer::refusal(411, "A chunked body is not taken here: send a Content-Length.")
+                    Response::refusal(
+                        411,
+                        "A chunked body is not taken here: send a Content-Length.",
+                    )
                 } else {
-                    Answer::refusal(400, "This Transfer-Encoding leaves open where the body ends.")
+                    Response::refusal(
+                        400,
+                        "This Transfer-Encoding leaves open where the body ends.",
+                    )
                 },
             );
         }
@@ -163,24 +169,24 @@ impl Request {
             [] => Ok(0),
             [digits] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
                 let length = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
-                length.ok_or_else(|| Answer::refusal(413, "The body is larger than anything."))
+                length.ok_or_else(|| Response::refusal(413, "The body is larger than anything."))
             }
-            _ => Err(Answer::refusal(400, "There must be one Content-Length of digits only.")),
+            _ => Err(Response::refusal(400, "There must be one Content-Length of digits only.")),
         }
     }
 }
 
-fn malformed(error: Error, bytes: &[u8]) -> Answer {
+fn malformed(error: Error, bytes: &[u8]) -> Response {
     match error {
-        Error::TooManyHeaders => Answer::refusal(431, "There are over 100 header fields."),
+        Error::TooManyHeaders => Response::refusal(431, "There are over 100 header fields."),
         Error::Version if names_other_version(bytes) => {
-            Answer::refusal(505, "This server speaks HTTP/1.1 (and 1.0).")
+            Response::refusal(505, "This server speaks HTTP/1.1 (and 1.0).")
         }
         Error::Version | Error::Token | Error::NewLine | Error::Status => {
-            Answer::refusal(400, "This is not an HTTP request line.")
+            Response::refusal(400, "This is not an HTTP request line.")
         }
         Error::HeaderName | Error::HeaderValue => {
-            Answer::refusal(400, "A header field is malformed (folded lines are not taken).")
+            Response::refusal(400, "A header field is malformed (folded upstreams are not taken).")
         }
     }
 }

@@ -4,14 +4,13 @@
 //! it turns away. Not here: what is said on the connection (`door`).
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::answer::Answer;
-use crate::door::Door;
+use super::door::Door;
 use crate::logging::Limited;
 use crate::net::connection::Connection;
 use crate::net::slots::{Slot, Slots};
@@ -21,7 +20,7 @@ use crate::net::slots::{Slot, Slots};
 /// that asks for at least a quarter of it, and an idle client would keep them (16 KiB, not 8).
 const DOOR_STACK: usize = 1 << 20;
 
-/// Slots that are being turned away at once; further ones are told in passing.
+/// Connections that are being turned away at once; further ones are told in passing.
 const TURNED_AWAY: usize = 16;
 
 /// Pause after an `accept` that failed. Out of descriptors it fails at once and for ever, and
@@ -34,7 +33,7 @@ pub struct Acceptor {
     pub listener: TcpListener,
     /// Set before a last connection of our own wakes `accept`.
     pub stopping: Arc<AtomicBool>,
-    /// The clients' places.
+    /// How many connections there may be.
     pub slots: Arc<Slots>,
     /// What each new connection is given to.
     pub door: Arc<Door>,
@@ -51,7 +50,7 @@ struct Troubles {
 impl Acceptor {
     /// The accept thread, until `stopping`.
     pub fn run(self) {
-        let lobby = Slots::new(TURNED_AWAY);
+        let turned_away = Slots::new(TURNED_AWAY);
         let troubles = Troubles::default();
         loop {
             let accepted = self.listener.accept();
@@ -61,7 +60,7 @@ impl Acceptor {
             match accepted {
                 Ok((socket, peer)) => match self.slots.admit() {
                     Some(slot) => self.receive(socket, peer, slot, &troubles),
-                    None => turn_away(socket, peer, &lobby, &self.door, &troubles),
+                    None => turn_away(socket, peer, &turned_away, &self.door, &troubles),
                 },
                 // It was reset while it waited to be accepted: no trouble of ours.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -83,7 +82,7 @@ impl Acceptor {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
-            tell_in_passing(&self.door, &connection);
+            self.door.turn_away_in_passing(&connection);
         }
     }
 }
@@ -98,44 +97,18 @@ fn start(connection: &Connection, work: impl FnOnce() + Send + 'static) -> io::R
 fn turn_away(
     socket: TcpStream,
     peer: SocketAddr,
-    lobby: &Arc<Slots>,
+    turned_away: &Arc<Slots>,
     door: &Arc<Door>,
     troubles: &Troubles,
 ) {
     troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
-    let (slot, careful) = match lobby.admit() {
+    let (slot, careful) = match turned_away.admit() {
         Some(slot) => (slot, true),
         None => (Slots::new(1).admit().expect("a house of its own has room"), false),
     };
     let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
     let (own, guest) = (Arc::clone(door), Arc::clone(&connection));
-    if !careful || start(&connection, move || tell_with_care(&own, &guest)).is_err() {
-        tell_in_passing(door, &connection);
+    if !careful || start(&connection, move || own.turn_away(&guest)).is_err() {
+        door.turn_away_in_passing(&connection);
     }
-}
-
-fn full() -> Vec<u8> {
-    Answer::refusal(503, "This server is full: try again soon.").with("Retry-After", "5").bytes()
-}
-
-/// Reads what the client asks before answering, so that the answer is not lost in a reset.
-fn tell_with_care(door: &Door, connection: &Connection) {
-    let deadline = Instant::now() + Duration::from_secs(1);
-    if door.greet(connection, deadline).is_err() && door.certificate.is_some() {
-        return;
-    }
-    let _ = connection.read_before(deadline, &mut [0; 4096]);
-    if connection.send_all(&full()).is_ok() {
-        connection.finish();
-        connection.linger();
-    }
-}
-
-/// Without waiting for anything. The answer may be lost if the client has sent much already.
-fn tell_in_passing(door: &Door, connection: &Connection) {
-    // Over TLS nothing can be said before the handshake, and for that somebody would have to wait.
-    if door.certificate.is_none() {
-        let _ = connection.send_now(&full());
-    }
-    connection.shutdown(Shutdown::Both);
 }

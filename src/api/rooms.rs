@@ -1,8 +1,8 @@
 //! `/rooms`: who is where, what was said, and a way to say something without a WebSocket.
 //!
-//! Runs on the page's threads. What was said is read from the store, for it is kept before it is
-//! sent; who is where, only the broadcaster knows. Not here: the history of a client that comes
-//! back (`broadcaster`).
+//! Runs on the page's threads. What was said is read from the log, for it is kept before it is sent;
+//! who is where, only the broadcaster knows. Not here: the past of a client that comes back
+//! (`relay`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use bytes::Bytes;
 use serde_json::json;
 use tiny_http::Request;
 
-use crate::per_address;
-use crate::per_address::PerAddress;
+use super::asked::{self, parameter};
+use super::credentials::Credentials;
+use super::per_address::PerAddress;
+use super::reply::{Reply, field, json, problem, too_many, whole};
+use super::transcript;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, MessageId};
 use crate::relay::events::Events;
-use crate::reply::{Reply, field, json, parameter, problem, too_many, whole};
 use crate::store::{MessageLog, Range, StoreError};
-use crate::transcript;
-use crate::users::Users;
 
 /// How long the broadcaster may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Messages, and rooms, in one answer.
 const LIMIT: usize = 100;
@@ -36,28 +36,29 @@ const ANSWER_BYTES: usize = 1 << 20;
 pub struct Rooms {
     events: Events,
     log: Arc<dyn MessageLog>,
-    users: Arc<Users>,
+    credentials: Arc<Credentials>,
     /// Messages, as many as `--max-rate`.
     said: PerAddress,
 }
 
 impl Rooms {
     /// Everything that is asked goes to these; `rate` is `--max-rate`.
-    pub fn new(events: Events, log: Arc<dyn MessageLog>, users: Arc<Users>, rate: u32) -> Self {
+    pub fn new(
+        events: Events,
+        log: Arc<dyn MessageLog>,
+        credentials: Arc<Credentials>,
+        rate: u32,
+    ) -> Self {
         let said = PerAddress::new(rate, Duration::from_secs(1));
-        Self { events, log, users, said }
+        Self { events, log, credentials, said }
     }
 
     /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
-    pub fn list(&self, url: &str) -> Reply {
-        self.listed(url).unwrap_or_else(|refusal| refusal)
-    }
-
-    fn listed(&self, url: &str) -> Result<Reply, Reply> {
-        let limit = limit(url)?;
+    pub fn list(&self, url: &str) -> Result<Reply, Reply> {
+        let limit = asked::limit(url, LIMIT, LARGEST_LIMIT)?;
         let after = parameter(url, "after").unwrap_or_default();
         let kept = self.log.rooms(after, limit + 1).map_err(|error| failed(&error))?;
-        let live = self.events.list(PATIENCE).ok_or_else(busy)?;
+        let live = self.events.list(TIMEOUT).ok_or_else(busy)?;
         let mut rooms: BTreeMap<String, (usize, MessageId)> = BTreeMap::new();
         for (name, last) in kept {
             rooms.insert(name.as_str().to_owned(), (0, last));
@@ -76,17 +77,13 @@ impl Rooms {
     }
 
     /// `GET /rooms/ROOM/messages?since=&limit=`: what is kept, in order.
-    pub fn messages(&self, room: &str, url: &str) -> Reply {
-        self.read(room, url).unwrap_or_else(|refusal| refusal)
-    }
-
-    fn read(&self, room: &str, url: &str) -> Result<Reply, Reply> {
+    pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
         let since = match parameter(url, "since") {
             None => 0,
             Some(digits) => parse_id(digits)?,
         };
-        let limit = limit(url)?;
+        let limit = asked::limit(url, LIMIT, LARGEST_LIMIT)?;
         let range = Range { messages: limit, bytes: ANSWER_BYTES, ..Range::behind(since) };
         let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
         let body = transcript::encode(&room, &found, ANSWER_BYTES);
@@ -95,11 +92,7 @@ impl Rooms {
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
-    pub fn message(&self, room: &str, id: &str) -> Reply {
-        self.raw(room, id).unwrap_or_else(|refusal| refusal)
-    }
-
-    fn raw(&self, room: &str, id: &str) -> Result<Reply, Reply> {
+    pub fn message(&self, room: &str, id: &str) -> Result<Reply, Reply> {
         let found = self.log.message(&parse_room(room)?, parse_id(id)?);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
             return Err(problem(404, "No such message is kept in this room."));
@@ -114,36 +107,19 @@ impl Rooms {
     }
 
     /// `POST /rooms/ROOM`: the body, to everyone in the room. Text types as text, else binary.
-    pub fn post(&self, room: &str, request: &mut Request) -> Reply {
-        self.posted(room, request).unwrap_or_else(|refusal| refusal)
-    }
-
-    fn posted(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
+    pub fn post(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
-        self.said.count(per_address::peer(request)).map_err(|wait| {
+        self.said.count(asked::peer(request)).map_err(|wait| {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
-        let user = self.users.speaker(request)?;
-        let media_type = media_type(request);
-        let mut body = Vec::new();
-        request
-            .as_reader()
-            .read_to_end(&mut body)
-            .map_err(|error| problem(400, &error.to_string()))?;
-        let content = content(&media_type, body)?;
-        match self.events.post(room, user, content, PATIENCE) {
+        let user = self.credentials.speaker(request)?;
+        let content = content(&asked::media_type(request), asked::body(request)?)?;
+        match self.events.post(room, user, content, TIMEOUT) {
             Some(Ok(receipt)) => Ok(json(202, &json!({"id": receipt.id, "heard": receipt.heard}))),
             Some(Err(detail)) => Err(problem(503, &detail)),
             None => Err(busy()),
         }
     }
-}
-
-/// In lower case, without parameters.
-fn media_type(request: &Request) -> String {
-    let field = request.headers().iter().find(|header| header.field.equiv("Content-Type"));
-    let value = field.map_or("", |header| header.value.as_str());
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// What curl sends for `-d` if it is told nothing else is text too.
@@ -173,13 +149,6 @@ fn parse_room(name: &str) -> Result<RoomName, Reply> {
 fn parse_id(digits: &str) -> Result<MessageId, Reply> {
     let id = digits.parse().ok().filter(|&id| id >= 0);
     id.ok_or_else(|| problem(400, "The id of a message is a whole number."))
-}
-
-fn limit(url: &str) -> Result<usize, Reply> {
-    let limit = parameter(url, "limit").map_or(Some(LIMIT), |digits| digits.parse().ok());
-    limit
-        .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
-        .ok_or_else(|| problem(400, "limit is a whole number from 1 to 1000."))
 }
 
 fn failed(error: &StoreError) -> Reply {

@@ -1,0 +1,75 @@
+//! The page's files, inside the program.
+//!
+//! Not here: what is in them (`static/`). Runs on the page's threads.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tiny_http::{Request, Response};
+
+use super::asked::header;
+use super::reply::{Reply, field, whole};
+
+/// A file of the page.
+pub struct File {
+    path: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! file {
+    ($path:literal, $name:literal, $media_type:literal) => {
+        File {
+            path: $path,
+            media_type: $media_type,
+            bytes: include_bytes!(concat!("../../static/", $name)),
+        }
+    };
+}
+
+/// All there is: no path leads to anything else.
+const FILES: [File; 14] = [
+    file!("/", "index.html", "text/html; charset=utf-8"),
+    file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
+    file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
+    file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
+    file!("/log.js", "log.js", "text/javascript; charset=utf-8"),
+    file!("/panels.css", "panels.css", "text/css; charset=utf-8"),
+    file!("/panels.html", "panels.html", "text/html; charset=utf-8"),
+    file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
+    file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
+    file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
+    file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
+    file!("/wire.js", "wire.js", "text/javascript; charset=utf-8"),
+    file!("/style.css", "style.css", "text/css; charset=utf-8"),
+    file!("/favicon.svg", "favicon.svg", "image/svg+xml"),
+];
+
+/// The file at a path.
+pub fn find(path: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.path == path)
+}
+
+impl File {
+    /// 200, or 304 to a client that has these very bytes (RFC 9110 §13.1.2).
+    pub fn answer(&self, request: &Request) -> Reply {
+        let tag = self.entity_tag();
+        let known = header(request, "If-None-Match").is_some_and(|tags| {
+            let mut tags = tags.split(',').map(str::trim);
+            tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        });
+        let answer = if known {
+            Response::from_data(Vec::new()).with_status_code(304)
+        } else {
+            whole(200, self.media_type, self.bytes.to_vec())
+        };
+        // Asked again each time, answered mostly by a 304: a new version shows at once.
+        answer.with_header(field("ETag", &tag)).with_header(field("Cache-Control", "no-cache"))
+    }
+
+    /// Changes when the bytes do; it need not withstand an attacker.
+    fn entity_tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.bytes.hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
+    }
+}

@@ -1,0 +1,23 @@
+//! The page and the small REST API: what each address answers.
+//!
+//! The threads `page-0` to `page-3` run all of this, for the door alone. They may wait for the disk
+//! and for the broadcaster, never for a client.
+//!
+//! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
+//! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
+//! requests with [`asked`] and answer with a [`reply`]; [`credentials`] find the key that a request
+//! carries; [`per_address`] counts what may not be done too often.
+//!
+//! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
+
+pub(crate) mod asked;
+pub(crate) mod credentials;
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod invitation;
+pub(crate) mod per_address;
+pub(crate) mod reply;
+pub(crate) mod rooms;
+pub mod routes;
+pub(crate) mod transcript;
+pub(crate) mod users;
