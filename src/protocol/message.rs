@@ -40,6 +40,17 @@ pub enum Content {
     },
 }
 
+/// A message that is about to be kept: it gets its place in the order of all messages with that.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Where it is said.
+    pub room: RoomName,
+    /// By whom.
+    pub author: Author,
+    /// What.
+    pub content: Content,
+}
+
 /// A message that was said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {

@@ -20,7 +20,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::encoding::Encoded;
 use super::events::{
-    Counts, Draft, Event, Events, Frames, Goodbye, Joining, Newcomer, Post, PostOutcome, Receipt,
+    Counts, Event, Events, Frames, Goodbye, Joining, Newcomer, Post, PostOutcome, Receipt,
+    Submission,
 };
 use super::history::History;
 use super::outbox::{Outbox, Slow};
@@ -34,7 +35,7 @@ use crate::options::Options;
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::message::{Author, Message, MessageId, UserId};
+use crate::protocol::message::{Author, Draft, Message, MessageId, UserId};
 use crate::protocol::v1;
 use crate::protocol::v1::ServerEvent;
 use crate::store::User;
@@ -104,11 +105,11 @@ struct Turn {
     /// Rooms in which something has happened.
     rooms: Vec<RoomName>,
     /// What was said, in order. It is kept first, then sent.
-    messages: Vec<Arc<Message>>,
+    drafts: Vec<Draft>,
     /// Bytes gathered so far.
     bytes: usize,
-    /// Messages of those who are no clients, and wait for a receipt.
-    posts: Vec<(MessageId, RoomName, Sender<PostOutcome>)>,
+    /// Which of these come from no client: somebody waits for a receipt.
+    posts: Vec<(usize, Sender<PostOutcome>)>,
     /// What the messages take of the way to the broadcaster, until they are sent.
     shares: Vec<Share>,
 }
@@ -190,7 +191,7 @@ impl Broadcaster {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Said(id, draft) => self.say(id, *draft),
+            Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
@@ -211,39 +212,36 @@ impl Broadcaster {
         }
     }
 
-    fn say(&mut self, sender: ClientId, draft: Draft) {
+    fn say(&mut self, sender: ClientId, submission: Submission) {
         // A sender that was cut off in this turn is nowhere, and what it said goes nowhere.
         let Some(Client::Member(room, _, user)) = self.clients.get(&sender) else { return };
         let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
-        self.relay(room, author, draft, Some(sender));
+        self.relay(room, author, submission, Some(sender));
     }
 
     fn post(&mut self, post: Post) {
-        let Post { room, user, draft, decided, reply } = post;
+        let Post { room, user, submission, decided, reply } = post;
         // Whoever sent it has lost patience, and was told that it is not said.
         if decided.swap(true, Ordering::AcqRel) {
             return;
         }
-        let id = self.relay(room.clone(), author(None, user.as_ref()), draft, None);
-        self.turn.posts.push((id, room, reply));
+        self.turn.posts.push((self.turn.drafts.len(), reply));
+        self.relay(room, author(None, user.as_ref()), submission, None);
     }
 
-    /// Numbers a message, and adds it to the turn.
+    /// Adds a message to the turn.
     fn relay(
         &mut self,
         room: RoomName,
         author: Author,
-        draft: Draft,
+        submission: Submission,
         sender: Option<ClientId>,
-    ) -> MessageId {
-        let Draft { content, reference, share } = draft;
-        let id = self.history.number();
+    ) {
+        let Submission { content, reference, share } = submission;
         self.turn.bytes += content.size() + EVENT_ITSELF;
         self.turn.shares.extend(share);
-        let item = Item::Message(self.turn.messages.len(), sender, reference);
-        self.take_down(&room, item);
-        self.turn.messages.push(Arc::new(Message { id, room, author, content }));
-        id
+        self.take_down(&room, Item::Message(self.turn.drafts.len(), sender, reference));
+        self.turn.drafts.push(Draft { room, author, content });
     }
 
     /// Takes down what happens in a room, if there is anyone to hear of it.
@@ -265,24 +263,30 @@ impl Broadcaster {
 
     /// Keeps what was said in this turn; then sends it, and lets go of those who take no more.
     fn end_turn(&mut self) {
-        let turn = std::mem::take(&mut self.turn);
-        let outcome = self.history.keep(&turn.messages).map_err(|error| {
+        let Turn { rooms, drafts, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
+        let before = self.history.last();
+        let kept = self.history.append(drafts).map_err(|error| {
             self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
             format!("your message was not kept, and nobody has heard it: {error}")
         });
-        let outcome = outcome.as_ref().map(|()| turn.messages.as_slice()).map_err(String::as_str);
-        for room in &turn.rooms {
-            self.deliver(room, outcome);
+        let outcome = kept.as_deref().map_err(String::as_str);
+        for room in &rooms {
+            self.deliver(room, outcome, before);
         }
-        for (id, room, reply) in turn.posts {
-            let heard = self.rooms.get(&room).map_or(0, Room::count);
-            let receipt = outcome.map(|_| Receipt { id, heard }).map_err(str::to_owned);
-            drop(reply.try_send(receipt));
+        for (index, reply) in posts {
+            let receipt = outcome.map(|messages| self.receipt(&messages[index]));
+            drop(reply.try_send(receipt.map_err(str::to_owned)));
         }
     }
 
-    fn deliver(&mut self, room: &RoomName, outcome: Outcome) {
-        let out = Out { max_backlog: self.max_backlog, events: &self.events };
+    fn receipt(&self, message: &Message) -> Receipt {
+        let heard = self.rooms.get(&message.room).map_or(0, Room::count);
+        Receipt { id: message.id, heard }
+    }
+
+    /// Sends a room what has happened in it; `before` is the last id before this turn.
+    fn deliver(&mut self, room: &RoomName, outcome: Outcome, before: MessageId) {
+        let out = Out { max_backlog: self.max_backlog, events: &self.events, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcome, &mut self.encoded, out) {
             self.clients.remove(&member.id);
@@ -341,9 +345,9 @@ impl Broadcaster {
             return Arrival { first, replay: None };
         };
         let log = Arc::clone(self.history.log());
-        let (room, upto) = (room.clone(), self.history.last());
-        let replay = Some(Box::new(Replay { log, room, since, upto, welcome }));
-        Arrival { first, replay }
+        // How far it goes is known when the newcomer's place in the turn is.
+        let replay = Replay { log, room: room.clone(), since, upto: since, welcome };
+        Arrival { first, replay: Some(Box::new(replay)) }
     }
 
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {

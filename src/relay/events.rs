@@ -36,7 +36,7 @@ pub enum Event {
     /// goodbye to it.
     EchoJoined(ClientId, Goodbye),
     /// A message for everyone in the sender's room.
-    Said(ClientId, Box<Draft>),
+    Said(ClientId, Box<Submission>),
     /// A message for a room, from somebody who is in none.
     Posted(Box<Post>),
     /// The client's user is writing.
@@ -89,7 +89,7 @@ pub struct Newcomer {
 }
 
 /// A message on its way to the broadcaster.
-pub struct Draft {
+pub struct Submission {
     /// What is said.
     pub content: Content,
     /// The sender's own mark, to be given back to it.
@@ -105,7 +105,7 @@ pub struct Post {
     /// By whom; `None`: a guest.
     pub user: Option<User>,
     /// What.
-    pub draft: Draft,
+    pub submission: Submission,
     /// Set by whoever comes first: the broadcaster, which then says it, or the one who waits for
     /// the receipt and has lost patience; then it is not said, and may be said again.
     pub decided: Arc<AtomicBool>,
@@ -164,7 +164,7 @@ impl Events {
     /// Hands over a message; blocks while too much waits.
     pub fn say(&self, client: ClientId, content: Content, reference: Option<String>) {
         let share = self.share(content.size());
-        self.send(Event::Said(client, Box::new(Draft { content, reference, share })));
+        self.send(Event::Said(client, Box::new(Submission { content, reference, share })));
     }
 
     /// Hands over a message from no client, and waits until it is kept and sent; `None` if the
@@ -179,8 +179,9 @@ impl Events {
     ) -> Option<PostOutcome> {
         let (reply, receipt) = bounded(1);
         let share = self.share(content.size());
-        let (draft, decided) = (Draft { content, reference: None, share }, Arc::default());
-        let post = Post { room, user, draft, decided: Arc::clone(&decided), reply };
+        let (submission, decided) =
+            (Submission { content, reference: None, share }, Arc::default());
+        let post = Post { room, user, submission, decided: Arc::clone(&decided), reply };
         self.sender.send_timeout(Event::Posted(Box::new(post)), patience).ok()?;
         if let Ok(outcome) = receipt.recv_timeout(patience) {
             return Some(outcome);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::protocol::message::{Message, MessageId, now};
+use crate::protocol::message::{Draft, Message, MessageId, now};
 use crate::store::{MessageLog, Result};
 
 /// What was said, in the order in which everyone hears it.
@@ -37,21 +37,24 @@ impl History {
         self.last
     }
 
-    /// A number for the next message: the time in microseconds, but always more than the last,
-    /// even if the clock was set back.
-    pub fn number(&mut self) -> MessageId {
-        self.last = now().max(self.last + 1);
-        self.last
-    }
-
-    /// Keeps what was said in a turn.
+    /// Gives messages their place in the order, and keeps them; answers with them as they are now
+    /// said.
     ///
     /// # Errors
-    /// None of it is kept, and nobody may be sent it.
-    pub fn keep(&self, messages: &[Arc<Message>]) -> Result<()> {
-        if self.most == 0 || messages.is_empty() {
-            return Ok(());
+    /// None of them is kept, and nobody may be sent them.
+    pub fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Arc<Message>>> {
+        let messages: Vec<_> = drafts.into_iter().map(|draft| self.number(draft)).collect();
+        if self.most > 0 && !messages.is_empty() {
+            self.log.append(&messages)?;
         }
-        self.log.append(messages)
+        Ok(messages)
+    }
+
+    /// An id is the time in microseconds, but always more than the last, even if the clock was set
+    /// back.
+    fn number(&mut self, draft: Draft) -> Arc<Message> {
+        self.last = now().max(self.last + 1);
+        let Draft { room, author, content } = draft;
+        Arc::new(Message { id: self.last, room, author, content })
     }
 }

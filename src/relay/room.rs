@@ -237,7 +237,9 @@ impl Room {
         let Arrival { first, replay } = arrival;
         let first = match replay {
             None => first,
-            Some(replay) => {
+            Some(mut replay) => {
+                // What was said in this room before: in this turn, or else before it.
+                replay.upto = self.last.max(out.before);
                 // If it takes nothing, its own thread has been woken and reports that it is gone.
                 let _ = member.outbox.begin(first, replay, out.events);
                 Vec::new()
@@ -306,4 +308,6 @@ pub struct Out<'a> {
     pub max_backlog: usize,
     /// For the writer threads, which tell when they have caught up.
     pub events: &'a Events,
+    /// The last id before this turn.
+    pub before: MessageId,
 }
