@@ -22,20 +22,27 @@ const SLOWEST = 4;
 /** Between two looks whether the line lives. */
 const LOOK = 1_000;
 
-/** @import { Frame, Owner } from "./types.js" */
+/** @import { Frame, Owner, Seen } from "./types.js" */
 
-/** What there is to see of every connection. The functions are the wire panel's, once it has been opened. */
-export const witness = {
-  /** @type {WebSocket | null} */ socket: null,
-  lastClose: "", // of a connection that was open
-  why: "", // there is no connection
-  frame: (/** @type {"↓" | "↑"} */ sign, /** @type {Frame} */ frame) => {},
-  opened: () => {},
-  closed: (/** @type {number} */ code, /** @type {string} */ words) => {},
-  failed: () => {},
-  /** What waits on the server for a slow student, and how much may, in bytes. */
-  behind: (/** @type {number} */ waiting, /** @type {number} */ limit) => {},
-};
+/** Tells whoever listens what there is to see of every connection; the wire panel does, once it is opened. */
+class Witness extends EventTarget {
+  /** @type {WebSocket | null} */
+  socket = null;
+  lastClose = ""; // of a connection that was open
+  why = ""; // there is no connection
+
+  /** @template {keyof Seen} K @param {K} type @param {Seen[K]} detail */
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @template {keyof Seen} K @param {K} type @param {(detail: Seen[K]) => void} listener */
+  on(type, listener) {
+    this.addEventListener(type, (event) => event instanceof CustomEvent && listener(event.detail));
+  }
+}
+
+export const witness = new Witness();
 
 export class Connection {
   #owner;
@@ -77,7 +84,7 @@ export class Connection {
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(frame);
-    witness.frame("↑", frame);
+    witness.tell("frame", { sign: "↑", frame });
     if (this.#timer === undefined) this.#startTimer(LOOK, () => this.#watch());
     return true;
   }
@@ -114,7 +121,7 @@ export class Connection {
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = ({ data }) => {
       this.#silence = 0;
-      witness.frame("↓", data);
+      witness.tell("frame", { sign: "↓", frame: data });
       this.#owner.hear(data);
     };
     socket.onclose = (event) => this.#closed(event);
@@ -128,7 +135,7 @@ export class Connection {
     this.#openSince = Date.now();
     witness.socket = socket;
     witness.why = "";
-    witness.opened();
+    witness.tell("opened", null);
     this.#owner.report("open");
   }
 
@@ -151,7 +158,7 @@ export class Connection {
     if (this.#openSince > 0) {
       const words = inWords(event);
       witness.lastClose = `Last closed with ${event.code}: ${words}`;
-      witness.closed(event.code, words);
+      witness.tell("closed", { code: event.code, words });
       return this.#lost(words);
     }
     this.#lost(UNREACHABLE);
@@ -161,7 +168,7 @@ export class Connection {
     if (this.#attempt || this.#ending.signal.aborted) return;
     this.#why = witness.why = why;
     this.#wait();
-    witness.failed();
+    witness.tell("failed", null);
   }
 
   /** @param {string} why */

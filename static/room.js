@@ -240,7 +240,7 @@ export class Room {
       case "typing":
         return people.showTyping(event.from.name);
       case "behind":
-        return witness.behind(event.waiting, event.limit);
+        return witness.tell("behind", event);
       case "error":
         return this.#fail(event);
       default: // of a newer server, and nothing to worry about

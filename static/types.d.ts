@@ -16,6 +16,16 @@ export interface Owner {
   hear(frame: Frame): void;
 }
 
+/** What there is to see of a connection, by the name of its event. */
+export interface Seen {
+  frame: { sign: "↓" | "↑"; frame: Frame };
+  opened: null;
+  closed: { code: number; words: string };
+  failed: null;
+  /** What waits on the server for a slow student, and how much may, in bytes. */
+  behind: { waiting: number; limit: number };
+}
+
 /** Somebody in a room. */
 export interface Member {
   id: number;

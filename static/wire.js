@@ -45,7 +45,7 @@ let scrolling = 0;
 /** Since the panel was opened for the first time: frames and bytes. */
 const passed = { "↓": [0, 0], "↑": [0, 0] };
 
-witness.frame = (sign, frame) => {
+witness.on("frame", ({ sign, frame }) => {
   const kind = typeof frame === "string" ? "text" : "binary";
   const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
   const [frames = 0, sum = 0] = passed[sign];
@@ -53,7 +53,7 @@ witness.frame = (sign, frame) => {
   if (panel.hidden || isPaused) return;
   showTotals();
   add(sign, `${kind}, ${size(bytes)}`, payload(frame), kind);
-};
+});
 
 function showTotals() {
   const words = (/** @type {"↓" | "↑"} */ sign, /** @type {string} */ way) =>
@@ -108,7 +108,7 @@ function matches(item) {
 }
 
 /** The handshake of this connection, line by line. */
-witness.opened = () => {
+function showHandshake() {
   proxyHelp.hidden = true;
   if (!witness.socket) return;
   const { url, protocol, extensions } = witness.socket;
@@ -133,15 +133,21 @@ witness.opened = () => {
 ← Sec-WebSocket-Protocol: ${protocol || "(none)"}
 ← Sec-WebSocket-Extensions: ${extensions || "(none: nothing is compressed)"}
       from here on both sides send frames, whenever they like`;
-};
+}
 
-witness.closed = (code, words) => {
+witness.on("opened", showHandshake);
+
+witness.on("closed", ({ code, words }) => {
   lastClose.textContent = witness.lastClose;
   showQueue(0, 0); // the server has let go of it
   add("×", `closed, ${code}`, words, "text");
-};
+});
 
-witness.failed = () => (proxyHelp.hidden = witness.why !== NO_UPGRADE);
+function offerHelp() {
+  proxyHelp.hidden = witness.why !== NO_UPGRADE;
+}
+
+witness.on("failed", offerHelp);
 
 filter.addEventListener("input", () => {
   for (const item of list.children) if (item instanceof HTMLElement) item.hidden = !matches(item);
@@ -188,8 +194,8 @@ export function show(shown, slowDown) {
     slowDown(slow.value);
   };
   showTotals();
-  witness.opened();
-  witness.failed();
+  showHandshake();
+  offerHelp();
   lastClose.textContent = witness.lastClose;
   if (shown) openEcho();
   else closeEcho();
@@ -260,7 +266,7 @@ function bytesOf(hex) {
 
 // ---------------------------------------------------------------- a slow student
 
-witness.behind = showQueue;
+witness.on("behind", ({ waiting, limit }) => showQueue(waiting, limit));
 
 /**
  * As the server tells it, about once a second.

@@ -168,7 +168,7 @@ fn the_page_is_light_and_asks_nobody_else() {
     assert!(loaded.len() >= 9, "{loaded:?}");
     assert!(loaded.iter().all(|(url, _)| url.starts_with(&program.url("http"))), "{loaded:?}");
     let sum: u64 = loaded.iter().map(|(_, bytes)| bytes).sum();
-    assert!(sum < 60 << 10, "the page has {sum} bytes");
+    assert!(sum < 64 << 10, "the page has {sum} bytes");
     let policy: Value =
         ada.awaits("fetch('/').then((it) => it.headers.get('Content-Security-Policy'))");
     assert!(!policy.as_str().unwrap().contains("unsafe"), "{policy}");
