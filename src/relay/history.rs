@@ -1,33 +1,35 @@
-//! Numbers messages and keeps them: written, then sent.
+//! The history: messages get their numbers here, and are kept before they are sent.
 //!
-//! The broadcaster's own. What is said in one turn is one transaction, and only when that is done
-//! are the members sent anything: so what anyone has seen is still there after a `kill -9`. Not
-//! here: how it is stored (`store`), and reading it again (`replay`).
+//! Used by the broadcaster alone. The messages of a turn are one transaction. Members are sent
+//! nothing before it is complete, so a message that anyone has seen is still there after a
+//! `kill -9`. Not here: how messages are stored (`store`), and reading them again (`replay`).
 
 use std::sync::Arc;
 
 use crate::protocol::message::{Message, MessageId, now};
 use crate::store::{MessageLog, Result};
 
-/// What was said, in the order in which everyone hears it.
+/// The order of all messages, and the log that keeps them.
 pub struct History {
     log: Arc<dyn MessageLog>,
-    /// `--history`; 0: messages are numbered, and that is all.
-    most: usize,
+    /// `--history`, in messages; 0: messages are numbered but not kept.
+    max_messages: usize,
+    /// The newest id that was given out.
     last: MessageId,
 }
 
 impl History {
-    /// Goes on behind the last message of the log.
+    /// Opens a history that continues after the last message of the log and keeps at most
+    /// `max_messages` in each room.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn open(log: Arc<dyn MessageLog>, most: usize) -> Result<Self> {
+    pub fn open(log: Arc<dyn MessageLog>, max_messages: usize) -> Result<Self> {
         let last = log.last_id()?;
-        Ok(Self { log, most, last })
+        Ok(Self { log, max_messages, last })
     }
 
-    /// Where it can be read.
+    /// The log, for reading.
     pub fn log(&self) -> &Arc<dyn MessageLog> {
         &self.log
     }
@@ -37,19 +39,19 @@ impl History {
         self.last
     }
 
-    /// A number for the next message: the time in microseconds, but always more than the last,
-    /// even if the clock was set back.
-    pub fn number(&mut self) -> MessageId {
+    /// The id for the next message: the time in microseconds, but always more than the last id, even
+    /// if the clock was set back.
+    pub fn next_id(&mut self) -> MessageId {
         self.last = now().max(self.last + 1);
         self.last
     }
 
-    /// Keeps what was said in a turn.
+    /// Keeps the messages of a turn.
     ///
     /// # Errors
-    /// None of it is kept, and nobody may be sent it.
+    /// None of them is kept, and no member may be sent any of them.
     pub fn keep(&self, messages: &[Arc<Message>]) -> Result<()> {
-        if self.most == 0 || messages.is_empty() {
+        if self.max_messages == 0 || messages.is_empty() {
             return Ok(());
         }
         self.log.append(messages)
