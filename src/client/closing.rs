@@ -1,6 +1,6 @@
-//! Why a client left: in words for the log, and as a Close for the client.
+//! The reason why a client left: in words for the log, and as a Close for the client.
 //!
-//! Not here: sending that Close (`reading`), and cutting off a client that takes nothing (`relay`).
+//! Not here: sending that Close (`reading`), and cutting off a client that reads nothing (`relay`).
 //! Pure functions, on the client's own thread.
 
 use std::io::ErrorKind;
@@ -11,8 +11,9 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::net::connection::timed_out;
 
-/// Why a client left, in words, and the Close to send if it has not been sent one yet: of its
-/// own accord tungstenite sends none when a read fails (RFC 6455 §7.1.7, §7.4.1).
+/// Explains in words why a client left, and gives the Close to send, if one is still due.
+/// tungstenite itself sends no Close when a read fails (RFC 6455 §7.1.7, §7.4.1). `silent`: the
+/// client has not answered a Ping.
 pub fn explain(error: &Error, silent: bool) -> (String, Option<(CloseCode, &'static str)>) {
     let close = match error {
         Error::ConnectionClosed | Error::AlreadyClosed => return ("closed".into(), None),
@@ -36,7 +37,7 @@ pub fn explain(error: &Error, silent: bool) -> (String, Option<(CloseCode, &'sta
     (format!("Close {}: {}", u16::from(close.0), close.1), Some(close))
 }
 
-/// What a client did wrong, in the words of RFC 6455.
+/// Names the rule of RFC 6455 that a client has broken.
 fn violation(error: &ProtocolError) -> &'static str {
     match error {
         ProtocolError::NonZeroReservedBits => "a reserved bit is set (RFC 6455 section 5.2)",

@@ -1,6 +1,6 @@
-//! What each message of a client leads to: an echo, or an event for the broadcaster.
+//! Dispatch: each message of a client becomes an echo, or an event for the broadcaster.
 //!
-//! Not here: bytes (`stream`), what a payload means (`protocol`), and what the room makes of it
+//! Not here: bytes (`stream`), the meaning of a payload (`protocol`), and delivery to the room
 //! (`relay`). Runs on the client's own thread.
 
 use std::io;
@@ -18,45 +18,47 @@ use crate::protocol::frame;
 use crate::protocol::v1::{Action, Announced, ServerEvent};
 use crate::relay::events::{Event, Events};
 
-/// A client is told to be writing this often at most, until it has said something. One that tells
-/// more would cost all the others more than it costs itself.
-const TYPING: Duration = Duration::from_secs(2);
+/// The shortest time between two "is writing" events of one client, until it says something. More
+/// of them would cost the other members more than they cost the client.
+const TYPING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Where this client's frames leave.
+/// The destination of a client's messages, and of the frames that answer it.
 pub enum Output {
-    /// Its messages and its own frames go to the broadcaster.
+    /// Both go to the broadcaster, as events.
     Room(Events, Dialect),
     /// Both go back to the client.
     Echo(Arc<EchoOutbox>),
 }
 
-/// What one client has said so far that matters for what it says next.
+/// The state that one message of a client leaves for its next messages.
 pub struct Dispatcher {
     client: ClientId,
-    /// What `wsroom.v1` has announced: the next message is binary. Boxed: it is rarely there.
+    /// The announcement of a binary message (`wsroom.v1`), which must come next. Boxed, because it is
+    /// rarely there.
     announced: Option<Box<Announced>>,
-    /// When the others were last told that this client's user is writing.
-    typed: Option<Instant>,
+    /// The time at which the others were last told that this client's user is writing; `None` after
+    /// a message.
+    typing_sent: Option<Instant>,
 }
 
 impl Dispatcher {
-    /// For a client that has said nothing yet.
+    /// A dispatcher for a client that has said nothing yet.
     pub fn new(client: ClientId) -> Self {
-        Self { client, announced: None, typed: None }
+        Self { client, announced: None, typing_sent: None }
     }
 
     /// Relays a message, or takes note of a control frame.
     ///
     /// # Errors
-    /// The echo's client takes nothing any more.
-    #[inline(never)] // Its stack is not needed while the client waits.
-    pub fn take(&mut self, message: Message, stream: &mut ClientStream) -> io::Result<()> {
+    /// An echo could not be sent: the client reads nothing, or is gone.
+    #[inline(never)] // Else the waiting thread would keep the stack for it.
+    pub fn dispatch(&mut self, message: Message, stream: &mut ClientStream) -> io::Result<()> {
         match message {
             Message::Text(text) => self.relay(Data::Text, text.as_bytes(), stream),
             Message::Binary(payload) => self.relay(Data::Binary, &payload, stream),
-            // tungstenite has written the pong.
+            // tungstenite has already written the pong into the stream.
             Message::Ping(payload) | Message::Pong(payload) => {
-                stream.forgives(payload.len());
+                stream.discount_control_frame(payload.len());
                 Ok(())
             }
             Message::Close(_) | Message::Frame(_) => Ok(()),
@@ -64,11 +66,11 @@ impl Dispatcher {
     }
 
     fn relay(&mut self, kind: Data, payload: &[u8], stream: &mut ClientStream) -> io::Result<()> {
-        stream.ends_message();
+        stream.message_ended();
         if let Output::Echo(_) = stream.output() {
             return frame::write(stream, kind, payload);
         }
-        // A pong to a ping from before this message goes out before it.
+        // A pong to an earlier ping leaves before this message does.
         stream.deliver()?;
         let Output::Room(events, dialect) = stream.output() else { return Ok(()) };
         let announced = self.announced.take().map(|announced| *announced);
@@ -84,13 +86,14 @@ impl Dispatcher {
     fn act(&mut self, action: Action, events: &Events) {
         match action {
             Action::Say(content, reference) => {
-                self.typed = None;
+                self.typing_sent = None;
                 events.say(self.client, content, reference);
             }
             Action::Announce(announced) => self.announced = Some(Box::new(announced)),
-            Action::Type if self.typed.is_some_and(|typed| typed.elapsed() < TYPING) => {}
+            Action::Type
+                if self.typing_sent.is_some_and(|sent| sent.elapsed() < TYPING_INTERVAL) => {}
             Action::Type => {
-                self.typed = Some(Instant::now());
+                self.typing_sent = Some(Instant::now());
                 events.send(Event::Typing(self.client));
             }
         }

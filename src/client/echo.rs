@@ -1,4 +1,5 @@
-//! The way out of a client of the echo: its own thread writes, for nobody waits but itself.
+//! The outbox of a client of the echo. The client's own thread writes, and may block: only this
+//! client waits for it.
 //!
 //! Not here: members of a room, to whom only the broadcaster writes (`relay`).
 
@@ -7,36 +8,36 @@ use std::sync::{Arc, Mutex};
 
 use crate::net::connection::{Connection, Sent};
 
-/// Straight to the socket, and blocking. The lock is there for one moment only: when the server
-/// stops, the broadcaster says goodbye, between two of the client's own writes.
+/// Writes straight to the socket, and blocks. The lock is needed at one moment only: when the server
+/// stops, the broadcaster sends a Close between two writes of the client's own thread.
 pub struct EchoOutbox {
     connection: Arc<Connection>,
-    /// A Close frame has left, and nothing may follow it (RFC 6455 §5.5.1); or half a frame has,
-    /// and nothing can.
+    /// Nothing may be sent any more: a Close frame has left (RFC 6455 §5.5.1), or a part of a frame
+    /// has, which the next frame would corrupt.
     closed: Mutex<bool>,
 }
 
 impl EchoOutbox {
-    /// A way out for a new client of the echo.
+    /// An outbox for a new client of the echo.
     pub fn new(connection: Arc<Connection>) -> Self {
         Self { connection, closed: Mutex::new(false) }
     }
 
-    /// Sends whole frames; called by the client's own thread.
+    /// Sends whole frames. Called by the client's own thread.
     ///
     /// # Errors
-    /// The client took nothing for [`crate::net::connection::STALLED`], or is gone. Some of the bytes may
-    /// have left, so nothing can be sent behind them.
+    /// The client took no byte for [`crate::net::connection::STALLED`], or is gone. A part of a frame
+    /// may have left, so nothing can be sent after it.
     pub fn send(&self, frames: &[u8]) -> io::Result<()> {
-        let mut closed = self.closed.lock().expect("nothing panics while holding it");
+        let mut closed = self.closed.lock().expect("nothing panics while it holds the lock");
         if *closed {
             return Ok(());
         }
         self.connection.send_all(frames).inspect_err(|_| *closed = true)
     }
 
-    /// Sends a Close frame without waiting; called by the broadcaster. A client that is just
-    /// being written to gets none: if it does not read on, it is cut off with the rest.
+    /// Sends a Close frame without waiting. Called by the broadcaster. While the client's own thread
+    /// writes, no Close is sent: the client is cut off with the others if it does not leave.
     pub fn close(&self, frame: &[u8]) {
         if let Ok(mut closed) = self.closed.try_lock() {
             *closed = self.connection.send_now(frame).is_ok_and(|sent| sent != Sent::Part(0));

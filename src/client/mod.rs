@@ -3,12 +3,13 @@
 //! The thread `client-7` runs all of this, in blocking reads, from the end of the handshake until
 //! the client leaves.
 //!
-//! The walk: [`reading`] joins, reads and leaves. tungstenite reads from a [`stream`] that only
-//! collects what it writes; each message goes through [`dispatch`], a little later if the client is
-//! faster than its [`pace`]. The echo has a way out of its own ([`echo`]); a member of a room is
-//! written to by the broadcaster alone. Why it ended is said in [`closing`].
+//! The walk: [`reading`] joins, reads and leaves. tungstenite reads from a [`stream`], which
+//! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that
+//! is faster than its [`pace`] is then read more slowly. A client of the echo has an outbox of its
+//! own ([`echo`]); only the broadcaster writes to a member of a room. [`closing`] explains why a
+//! client left.
 //!
-//! It imports `relay` for the events that it sends, `net`, `protocol`, and the log's.
+//! It imports `relay` (for the events that it sends), `net`, `protocol` and `logging`.
 
 pub(crate) mod closing;
 pub(crate) mod dispatch;

@@ -1,32 +1,101 @@
-//! `--max-rate`: how fast a client may say things.
+//! `--max-rate`: how many messages a second a client may send.
 //!
-//! Not here: whoever is too fast is read more slowly (`reading`). Used by the client's own thread.
+//! [`Pace`] only computes the pause. Not here: the pause itself, in which the client is not read
+//! (`reading`). Used by the client's own thread.
 
 use std::time::{Duration, Instant};
 
-/// Who was silent may say so much of its rate at once.
+/// A client that was silent may send this much time's worth of messages at once.
 const BURST: Duration = Duration::from_secs(1);
 
-/// The time between two messages, but for a [`BURST`].
+/// The pace of one client: the time between two messages, apart from a [`BURST`].
 pub struct Pace {
+    /// `None`: no limit.
     interval: Option<Duration>,
-    /// When the next message is due at the allowed rate.
+    /// The time at which the next message is due at the allowed rate.
     due: Instant,
 }
 
 impl Pace {
-    /// `rate` is messages a second; 0 is no limit.
-    pub fn new(rate: u32) -> Self {
+    /// A pace of `rate` messages a second for a client that joins at `now`; 0 is no limit.
+    pub fn new(rate: u32, now: Instant) -> Self {
         let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
-        let now = Instant::now();
-        Self { interval, due: now.checked_sub(BURST).unwrap_or(now) }
+        Self { interval, due: earliest(now) }
     }
 
-    /// Counts one message. `Some`: the client is too fast by so much; its next read is held back,
-    /// and with it, through TCP, the client.
-    pub fn pause(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        self.due = self.due.max(now.checked_sub(BURST).unwrap_or(now)) + self.interval?;
+    /// Counts a message that was read at `now`. `Some`: the client is too fast, and its next message
+    /// must not be read before this time has passed. Then TCP holds the client back.
+    pub fn pause(&mut self, now: Instant) -> Option<Duration> {
+        self.due = self.due.max(earliest(now)) + self.interval?;
         Some(self.due.saturating_duration_since(now)).filter(|pause| !pause.is_zero())
+    }
+}
+
+/// The earliest time at which a message may count as due: silence saves up one [`BURST`], no more.
+/// (A clock that began less than that ago has no such time.)
+fn earliest(now: Instant) -> Instant {
+    now.checked_sub(BURST).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Well after the clock began, so that a burst before it can be computed.
+    fn start() -> Instant {
+        Instant::now() + 10 * BURST
+    }
+
+    /// Messages that pass at `now` without a pause; the next one has a pause.
+    fn passes_at_once(pace: &mut Pace, now: Instant) -> usize {
+        (0..1000).take_while(|_| pace.pause(now).is_none()).count()
+    }
+
+    #[test]
+    fn a_burst_is_one_second_of_the_rate() {
+        for rate in [1, 2, 20, 500] {
+            let now = start();
+            let mut pace = Pace::new(rate, now);
+            assert_eq!(passes_at_once(&mut pace, now), rate as usize, "{rate} a second");
+        }
+    }
+
+    #[test]
+    fn behind_a_burst_each_message_waits_one_interval_longer() {
+        let now = start();
+        let mut pace = Pace::new(4, now);
+        assert_eq!([(); 4].map(|()| pace.pause(now)), [None; 4]);
+        for quarters in 1..=8 {
+            assert_eq!(pace.pause(now), Some(quarters * BURST / 4));
+        }
+    }
+
+    #[test]
+    fn a_client_that_keeps_its_rate_never_waits() {
+        let start = start();
+        let mut pace = Pace::new(10, start);
+        passes_at_once(&mut pace, start);
+        for tenths in 2..100 {
+            assert_eq!(pace.pause(start + tenths * BURST / 10), None, "after {tenths} tenths");
+        }
+        let too_soon = start + 100 * BURST / 10 - BURST / 20;
+        assert_eq!(pace.pause(too_soon), Some(BURST / 20));
+    }
+
+    #[test]
+    fn silence_saves_up_one_burst_and_no_more() {
+        let start = start();
+        let mut pace = Pace::new(10, start);
+        passes_at_once(&mut pace, start);
+        for (seconds, messages) in [(60, 10), (3600, 10)] {
+            let later = start + Duration::from_secs(seconds);
+            assert_eq!(passes_at_once(&mut pace, later), messages, "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        let now = start();
+        assert_eq!(passes_at_once(&mut Pace::new(0, now), now), 1000);
     }
 }

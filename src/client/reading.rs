@@ -1,12 +1,12 @@
 //! Reading one WebSocket client's messages until it leaves.
 //!
-//! Runs on the client's own thread, `client-7`, in blocking reads. Not here: the handshake (it is
-//! over), and sending to a room (only the broadcaster does that).
+//! Runs on the client's own thread, `client-7`, in blocking reads. Not here: the handshake, which is
+//! over by now (`http`), and sending to a room, which only the broadcaster does (`relay`).
 
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
@@ -22,33 +22,34 @@ use crate::protocol::address::Target;
 use crate::protocol::frame;
 use crate::relay::events::{Event, Events, Joining, Newcomer};
 
-/// What a client may do.
+/// The limits of every client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// `--max-message-size`, in bytes.
     pub message_size: usize,
     /// `--max-rate`, in messages a second; 0 is no limit.
     pub rate: u32,
-    /// `--idle-timeout`.
+    /// `--idle-timeout`: a client that is silent for this long is gone.
     pub idle: Duration,
 }
 
-/// tungstenite's read buffer, in bytes, for each client for as long as it lives. [the stream] has
-/// larger ones when they are needed. With glibc this one costs nothing: starting a thread leaves
-/// it a freed piece of 152 bytes that nothing else would use.
+/// The size of tungstenite's read buffer, in bytes. Each client holds one for its whole life, so it
+/// is small: [`ClientStream`] has larger buffers when they are needed. With glibc this one costs
+/// nothing: the start of a thread leaves a freed piece of 152 bytes that nothing else would use.
 const READ_BUFFER: usize = 144;
 
-/// What all clients share.
+/// The values that all clients share.
 pub struct Clients {
-    /// What each of them may do.
+    /// The limits of each client.
     pub limits: Limits,
-    /// The way to the broadcaster.
+    /// The broadcaster's inbox.
     pub events: Events,
-    /// Clients that have left.
+    /// The log lines about clients that have left, limited in number.
     pub left: Limited,
 }
 
-/// Reads the client's messages until it leaves. `tail` is what came right behind its handshake.
+/// Reads the client's messages until it leaves. `tail` is the bytes that came right behind its
+/// handshake.
 pub fn run(
     connection: &Arc<Connection>,
     target: &Target,
@@ -59,7 +60,7 @@ pub fn run(
     let Clients { limits, events, .. } = clients;
     connection.becomes_client();
     let output = join(connection, target, joining, events);
-    // Leaves also when this thread panics, so that no dead client stays in a room.
+    // This value leaves also when the thread panics, so that no dead client stays in a room.
     let mut membership = Membership { connection, events, last_frames: Vec::new() };
     let stream =
         ClientStream::new(Arc::clone(connection), output, limits.idle, limits.message_size);
@@ -67,8 +68,9 @@ pub fn run(
     drop(membership);
 }
 
-/// Makes the client known; answers with its way out. Not inlined, as all that is not done while the
-/// client waits: the stack that it took would stay in memory for as long as it does.
+/// Tells the broadcaster about the client, and returns the client's output. Not inlined, like all
+/// code that does not run while the thread waits: the stack that it used would stay in memory for
+/// as long as the client is connected.
 #[inline(never)]
 fn join(
     connection: &Arc<Connection>,
@@ -85,42 +87,43 @@ fn join(
         }
         Target::Echo => {
             let outbox = Arc::new(EchoOutbox::new(Arc::clone(connection)));
-            // A socket that does not even take this fails at the first read too.
+            // If this fails, the first read fails too, and ends the client.
             let _ = outbox.send(&joining.response_101);
-            let own = Arc::clone(&outbox);
-            let goodbye = Box::new(move |close: &[u8]| own.close(close));
+            let shared = Arc::clone(&outbox);
+            let goodbye = Box::new(move |close: &[u8]| shared.close(close));
             events.send(Event::EchoJoined(connection.id(), goodbye));
             Output::Echo(outbox)
         }
     }
 }
 
-/// A client that the broadcaster knows of, until it is dropped.
+/// The broadcaster knows the client while this value lives. Its drop tells the broadcaster that the
+/// client has left.
 struct Membership<'a> {
     connection: &'a Connection,
     events: &'a Events,
-    /// The last that the client is sent.
+    /// The last frames for the client.
     last_frames: Vec<u8>,
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
         let last_frames = std::mem::take(&mut self.last_frames);
-        let told = !last_frames.is_empty();
+        let is_owed_frames = !last_frames.is_empty();
         self.events.leave(self.connection.id(), last_frames);
         if thread::panicking() {
             self.connection.shutdown(Shutdown::Both);
-        } else if told {
+        } else if is_owed_frames {
             self.connection.linger();
         }
-        // Else the client has ended its side, perhaps only that: what it is still owed goes out
-        // first, and whoever sends the last of it shuts ours.
+        // Else the client has ended its side, but may still read: the frames that wait for it are
+        // sent first, and the thread that sends the last of them shuts our side.
     }
 }
 
-/// Reads to the end of the connection. Answers with the last frames for a room to send; the echo
-/// sends its own. Not inlined either: else `join` would be called on top of all that this keeps on
-/// the stack.
+/// Reads to the end of the connection. Returns the last frames for the broadcaster to send; the echo
+/// has sent its own. Not inlined: else this function's large frame would be on the stack already
+/// when `join` runs.
 #[inline(never)]
 fn read_all(
     stream: ClientStream,
@@ -133,17 +136,17 @@ fn read_all(
     let mut socket =
         WebSocket::from_partially_read(stream, tail, Role::Server, Some(config(limits)));
     let mut dispatcher = Dispatcher::new(connection.id());
-    let mut pace = Pace::new(limits.rate);
+    let mut pace = Pace::new(limits.rate, Instant::now());
     let ending = loop {
         match socket.read() {
             Ok(message) => {
-                let counts = message.is_text() || message.is_binary();
+                let is_counted = message.is_text() || message.is_binary();
                 let stream = socket.get_mut();
-                if let Err(error) = dispatcher.take(message, stream) {
+                if let Err(error) = dispatcher.dispatch(message, stream) {
                     break Error::Io(error);
                 }
-                if counts && let Some(pause) = pace.pause() {
-                    // What the client is owed does not wait with it.
+                if is_counted && let Some(pause) = pace.pause(Instant::now()) {
+                    // Frames for the client leave before the pause.
                     if let Err(error) = stream.deliver() {
                         break Error::Io(error);
                     }
@@ -160,15 +163,16 @@ fn read_all(
     clients.left.line(|more| {
         log::info!("{} {} left {target}: {why}{more}", connection.id(), connection.peer());
     });
-    stream.last_words(&close)
+    stream.finish(&close)
 }
 
 fn config(limits: Limits) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        // Nothing is buffered inside: writes only go to the stream.
+        // tungstenite buffers nothing: the stream collects its writes.
         .write_buffer_size(0)
         .max_message_size(Some(limits.message_size))
-        // Not smaller: tungstenite would wait for the rest of an oversized control frame.
+        // At least 125: with a smaller limit tungstenite waits for the rest of an oversized control
+        // frame, instead of refusing it.
         .max_frame_size(Some(limits.message_size.max(125)))
 }

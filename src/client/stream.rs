@@ -1,12 +1,14 @@
-//! The stream under tungstenite: reads the socket, and only collects what is written.
+//! The stream under tungstenite: it reads from the socket, and only collects the bytes that
+//! tungstenite writes.
 //!
 //! A blocking tungstenite `WebSocket` cannot be split, and its `read()` also *writes*: pongs, and
-//! the answer to a Close. What was collected leaves just before the next blocking read: for the
-//! echo straight to the socket, so that pipelined echoes share one write; for a member of a room
-//! as an event to the broadcaster, the only one that writes to a member's socket.
+//! the answer to a Close. The collected bytes leave just before the next blocking read. For the
+//! echo they go straight to the socket, so that pipelined echoes share one write. For a member of a
+//! room they go as an event to the broadcaster, because only the broadcaster writes to a member's
+//! socket.
 //!
-//! The keepalive is here too, for its clock is the read's own timeout. Not here: what messages
-//! (`dispatch`) and errors (`closing`) mean. Runs on the client's own thread.
+//! The keepalive is here too, because its clock is the timeout of the read. Not here: the meaning of
+//! messages (`dispatch`) and of errors (`closing`). Runs on the client's own thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -16,39 +18,40 @@ use super::dispatch::Output;
 use crate::net::connection::{Connection, timed_out};
 use crate::protocol::frame;
 
-/// What a client is waited for with, in bytes, on the stack.
-const QUIET: usize = 1 << 10;
+/// The buffer for the read that waits for a client, in bytes. It is on the stack.
+const IDLE_BUFFER: usize = 1 << 10;
 
-/// What is read of a client that has filled these, in bytes, without waiting. It is let go again
-/// before the next wait: an idle client holds no buffer, whatever it has sent before.
-const BUSY: usize = 32 << 10;
+/// The larger buffer for a client that has filled the first one, in bytes. It is read without
+/// waiting, and freed before the next wait: an idle client holds no buffer, however much it has sent.
+const BUSY_BUFFER: usize = 32 << 10;
 
-/// Fragments that one message may come in. Empty ones would otherwise never end.
-const FRAGMENTS: usize = 65_536;
+/// The most fragments of one message. Without this limit a client could send empty ones for ever.
+const MAX_FRAGMENTS: usize = 65_536;
 
-/// The least that a frame from a client takes: two bytes of header, four of mask.
-const FRAME_HEADER: usize = 6;
+/// The shortest header of a client's frame, in bytes: two, and four for the mask.
+const MIN_FRAME_HEADER: usize = 6;
 
-/// One client's stream, for reading in and for its own frames out.
+/// One client's stream: bytes in, and the frames that tungstenite writes out.
 pub struct ClientStream {
     connection: Arc<Connection>,
     output: Output,
     /// Bytes read from the socket ahead of tungstenite.
     ahead: Vec<u8>,
-    /// How many of them tungstenite has had.
-    taken: usize,
+    /// The number of these bytes that tungstenite has read.
+    consumed: usize,
     /// Frames for this client alone that have not left yet.
     collected: Vec<u8>,
     /// `--idle-timeout`.
     idle: Duration,
-    /// One tick without a byte has passed, and a Ping was sent.
+    /// A tick has passed without a byte, and a Ping was sent.
     silent: bool,
-    /// The socket's timeout as it is set now: setting it costs a system call.
+    /// The read timeout that the socket has now. It is remembered because setting it costs a system
+    /// call.
     timeout: Option<Duration>,
-    /// The most bytes that one message may take on the wire.
-    allowance: usize,
-    /// Bytes read since the last message.
-    spent: usize,
+    /// The most bytes of one message on the wire, with the headers of its fragments.
+    max_message_bytes: usize,
+    /// Bytes read since the last message ended.
+    message_bytes: usize,
 }
 
 impl ClientStream {
@@ -63,69 +66,70 @@ impl ClientStream {
             connection,
             output,
             ahead: Vec::new(),
-            taken: 0,
+            consumed: 0,
             collected: Vec::new(),
             idle,
             silent: false,
             timeout: None,
-            allowance: message_size + FRAGMENTS * FRAME_HEADER,
-            spent: 0,
+            max_message_bytes: message_size + MAX_FRAGMENTS * MIN_FRAME_HEADER,
+            message_bytes: 0,
         }
     }
 
-    /// Whether the last read ended because nothing was heard, not even an answer to a Ping.
+    /// Whether the client has sent nothing since a Ping.
     pub fn is_silent(&self) -> bool {
         self.silent
     }
 
-    /// Where this client's frames leave.
+    /// The destination of this client's frames.
     pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// A message is whole: its fragments are no longer counted.
-    pub fn ends_message(&mut self) {
-        self.spent = 0;
+    /// Call this when a message is complete: its bytes are no longer counted.
+    pub fn message_ended(&mut self) {
+        self.message_bytes = 0;
     }
 
-    /// A control frame may come inside a fragmented message, so its own bytes are not counted, and
-    /// only these.
-    pub fn forgives(&mut self, payload: usize) {
-        self.spent = self.spent.saturating_sub(payload + FRAME_HEADER);
+    /// Call this after a control frame with a payload of so many bytes. It may come between the
+    /// fragments of a message, so its bytes are taken off the count, but no others are.
+    pub fn discount_control_frame(&mut self, payload: usize) {
+        self.message_bytes = self.message_bytes.saturating_sub(payload + MIN_FRAME_HEADER);
     }
 
-    /// Reads what the socket has. tungstenite alone would keep a large buffer for each idle client
-    /// or take a system call for every few messages of a busy one.
+    /// Reads the bytes that the socket has. tungstenite alone would hold a large buffer for each idle
+    /// client, or make a system call for every few messages of a busy one.
     fn read_ahead(&mut self) -> io::Result<()> {
         self.deliver()?;
-        if self.spent > self.allowance {
+        if self.message_bytes > self.max_message_bytes {
             return Err(ErrorKind::InvalidData.into());
         }
-        self.taken = 0;
-        // An idle client waits here with no buffer but this, on stack that it has anyway.
+        self.consumed = 0;
+        // An idle client waits here. It has no buffer on the heap, and the stack is there anyway.
         self.ahead = Vec::new();
-        let mut piece = [0; QUIET];
+        let mut piece = [0; IDLE_BUFFER];
         let count = self.wait_for_bytes(&mut piece)?;
-        self.ahead = if count < QUIET { piece[..count].to_vec() } else { self.read_more(&piece)? };
+        self.ahead =
+            if count < IDLE_BUFFER { piece[..count].to_vec() } else { self.read_more(&piece)? };
         Ok(())
     }
 
-    /// What has filled a `piece` goes on, most likely.
-    #[inline(never)] // Its stack is not needed while the client waits.
+    /// Reads on without waiting: a client that has filled a `piece` has probably sent more.
+    #[inline(never)] // Else the waiting thread would keep the stack for it.
     fn read_more(&self, piece: &[u8]) -> io::Result<Vec<u8>> {
-        let mut ahead = Vec::with_capacity(BUSY);
+        let mut ahead = Vec::with_capacity(BUSY_BUFFER);
         ahead.extend_from_slice(piece);
-        ahead.resize(BUSY, 0);
-        // A failure is found again by the next read, which waits.
+        ahead.resize(BUSY_BUFFER, 0);
+        // The next blocking read meets the same error, and reports it.
         let more = self.connection.read_now(&mut ahead[piece.len()..]).unwrap_or_default();
         ahead.truncate(piece.len() + more);
         Ok(ahead)
     }
 
-    /// Lets go of what was collected.
+    /// Sends the collected frames to the client's output.
     ///
     /// # Errors
-    /// The echo's client takes nothing any more.
+    /// An echo could not be sent: the client reads nothing, or is gone.
     pub fn deliver(&mut self) -> io::Result<()> {
         if self.collected.is_empty() {
             return Ok(());
@@ -138,15 +142,15 @@ impl ClientStream {
             Output::Echo(outbox) => {
                 outbox.send(&self.collected)?;
                 self.collected.clear();
-                self.collected.shrink_to(QUIET);
+                self.collected.shrink_to(IDLE_BUFFER);
             }
         }
         Ok(())
     }
 
-    /// What was collected, and `close` behind it, as the last that this client is sent: a room's
-    /// member is sent it by the broadcaster, the echo's client here and now.
-    pub fn last_words(&mut self, close: &[u8]) -> Vec<u8> {
+    /// Ends the stream: returns the collected frames and `close` behind them, for the broadcaster to
+    /// send to a member of a room. A client of the echo is sent them here.
+    pub fn finish(&mut self, close: &[u8]) -> Vec<u8> {
         self.collected.extend_from_slice(close);
         if let Output::Echo(outbox) = &self.output {
             let _ = outbox.send(&self.collected);
@@ -155,8 +159,9 @@ impl ClientStream {
         std::mem::take(&mut self.collected)
     }
 
-    /// The keepalive without a timer: the read's own timeout is the tick. After 5/12 of the idle
-    /// timeout without a byte a Ping goes out; after the other 7/12 the client is gone.
+    /// Waits for bytes. This is also the keepalive, without a timer: the read's timeout is the tick.
+    /// After 5/12 of the idle timeout without a byte a Ping is sent; after the other 7/12 the read
+    /// fails, and the client is gone.
     fn wait_for_bytes(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let tick = self.idle * 5 / 12;
         loop {
@@ -184,14 +189,14 @@ impl ClientStream {
 
 impl Read for ClientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.ahead.len() {
+        if self.consumed == self.ahead.len() {
             self.read_ahead()?;
         }
-        let rest = &self.ahead[self.taken..];
+        let rest = &self.ahead[self.consumed..];
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
-        self.taken += count;
-        self.spent += count;
+        self.consumed += count;
+        self.message_bytes += count;
         Ok(count)
     }
 }

@@ -1,6 +1,6 @@
-//! Names of rooms, where a WebSocket may go (a room or the echo), and what it may wish for there.
+//! The address of a WebSocket: a room's name or the echo, and the options in its query.
 //!
-//! Not here: who is in a room (see `broadcaster`).
+//! Not here: who is in a room (`relay`).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,36 +9,47 @@ use std::sync::Arc;
 
 use crate::protocol::message::MessageId;
 
-/// How slow a client may wish to be: not so slow that it would never be done.
+/// The rates that `slow=` accepts, in bytes a second. A lower rate would never finish a message.
 const SLOW: RangeInclusive<u32> = 100..=1_000_000;
 
-/// A name that is known to be good: 1–64 of `A–Z a–z 0–9 . _ ~ -`, the characters that stand
-/// for themselves in every part of an address (RFC 3986 §2.3), so no room has two spellings. Not
-/// `.` and `..`: browsers resolve them as folders before they connect (§5.2.4).
+/// The valid name of a room: 1–64 of the characters `A–Z a–z 0–9 . _ ~ -`.
+///
+/// These characters need no escape in any part of an address (RFC 3986 §2.3), so each room has one
+/// spelling only. `.` and `..` are refused: browsers resolve them as folders before they connect
+/// (§5.2.4).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// The room of those who name none.
+    /// The room for a client that names none.
     pub fn lobby() -> Self {
         Self("lobby".into())
     }
 
-    /// `None` if `text` is no room name.
+    /// Reads a name; `None` if `text` is not a valid one.
+    ///
+    /// ```
+    /// use wsroom::protocol::address::RoomName;
+    ///
+    /// let physics = RoomName::parse("physics-101").expect("a valid name");
+    /// assert_eq!(physics.as_str(), "physics-101");
+    /// assert_eq!(RoomName::parse("two words"), None);
+    /// assert_eq!(RoomName::parse(".."), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
-        let sound = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
-        let good = (1..=64).contains(&text.len()) && text.bytes().all(sound);
-        let good = good && !matches!(text, "." | "..");
-        good.then(|| Self(text.into()))
+        let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
+        let is_valid = is_valid && !matches!(text, "." | "..");
+        is_valid.then(|| Self(text.into()))
     }
 
-    /// As it stands in addresses.
+    /// The name as an address spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Rooms in order of their names can be looked for by a text that is no room's name.
+/// A map ordered by room names can be searched from any text, even one that is not a valid name.
 impl Borrow<str> for RoomName {
     fn borrow(&self) -> &str {
         &self.0
@@ -51,7 +62,7 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// What a WebSocket address leads to.
+/// The place that a WebSocket address names.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
     /// Every message comes back to its sender alone.
@@ -60,20 +71,20 @@ pub enum Target {
     Room(RoomName),
 }
 
-/// What a client of a room asks for, in the query of its address.
+/// The options that a client of a room gives in the query of its address.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct JoinOptions {
-    /// `since=ID`: it wants what was said behind that first.
+    /// `since=ID`: the client first wants the messages after this one.
     pub since: Option<MessageId>,
-    /// `slow=N`: it is sent no more than so many bytes a second, as over a bad network.
+    /// `slow=N`: the client is sent at most this many bytes a second, as over a bad network.
     pub slow: Option<u32>,
 }
 
 impl JoinOptions {
-    /// Reads a query. What it does not know it leaves alone.
+    /// Reads a query. Unknown options are ignored.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// A value is not valid; the error is a sentence for the client.
     pub fn parse(query: &str) -> Result<Self, &'static str> {
         let mut options = Self::default();
         for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
@@ -93,15 +104,15 @@ impl JoinOptions {
     }
 }
 
-/// `/ws/…` with something that is no room name.
+/// The address is `/ws/…`, but the rest is not a valid room name.
 #[derive(Debug, Eq, PartialEq)]
 pub struct BadRoomName;
 
 impl Target {
-    /// What `path` leads to; `None` if it is no WebSocket address.
+    /// The target that `path` names; `None` if it is not a WebSocket address.
     ///
     /// # Errors
-    /// It is one, but its room name is not good.
+    /// It is a WebSocket address, but its room name is not valid.
     pub fn of(path: &str) -> Option<Result<Self, BadRoomName>> {
         match path {
             "/echo" => Some(Ok(Self::Echo)),
@@ -138,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_whole_numbers() {
+    fn join_options_are_whole_numbers() {
         let options = JoinOptions { since: Some(7), slow: Some(1000) };
         assert_eq!(JoinOptions::parse("since=7&x=y&slow=1000"), Ok(options));
         assert_eq!(JoinOptions::parse(""), Ok(JoinOptions::default()));

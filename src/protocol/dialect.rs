@@ -1,7 +1,7 @@
 //! The two ways to talk in a room: bare payloads, or `wsroom.v1`.
 //!
-//! Here stands what both have in common, so that nobody else asks which one it is: what a client's
-//! payload means, and how a message is written for it. Not here: the events of `wsroom.v1` (`v1`).
+//! [`Dialect`] reads a client's payload and writes a message in either dialect, so other code
+//! rarely has to ask which one a client speaks. Not here: the events of `wsroom.v1` (`v1`).
 //! Pure functions, on any thread.
 
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use super::frame;
 use super::message::{Content, Message};
 use super::v1::{self, Action, Announced, Complaint};
 
-/// What a client speaks.
+/// The dialect that a client speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dialect {
     /// Bare payloads, as any WebSocket client does.
@@ -23,16 +23,17 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// In the order of their numbers.
+    /// All dialects, each at the index that is its number.
     pub const ALL: [Self; 2] = [Self::Plain, Self::V1];
 
-    /// How many there are.
+    /// The number of dialects.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// What a client wants with a payload; `announced` is what it has said just before.
+    /// Reads the payload of a client's message; `announced` is the announcement just before it, if
+    /// there was one.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The payload has no meaning in this dialect; the complaint is for the client.
     pub fn read(
         self,
         kind: Data,
@@ -45,11 +46,11 @@ impl Dialect {
         }
     }
 
-    /// Writes a message: to plain clients its payload alone. `reference` is the sender's own mark,
+    /// Writes a message; a plain client gets its payload alone. `reference` is the sender's `ref`,
     /// which only `wsroom.v1` has.
     ///
     /// # Errors
-    /// As `out` has them; a vector has none.
+    /// `out` cannot be written to. A vector always can.
     pub fn write_message(
         self,
         out: &mut impl Write,
@@ -64,8 +65,9 @@ impl Dialect {
     }
 }
 
-/// Each message of a plain client is for everyone. The payload is copied, here and in `v1`: it is a
-/// part of tungstenite's buffer, and keeping it would keep all of that.
+/// Every message of a plain client is for the whole room. The payload is copied, here and in `v1`:
+/// it is a part of tungstenite's read buffer, and a message that shared it would hold all of that
+/// buffer in memory.
 fn plain_content(kind: Data, payload: &[u8]) -> Content {
     let bytes = Bytes::copy_from_slice(payload);
     match kind {

@@ -1,6 +1,7 @@
-//! A message: what is said, by whom, where and when.
+//! A message: its id, its room, its author and its content.
 //!
-//! Not here: how it looks on the wire (`dialect`), and where it is kept (`store`).
+//! Not here: how a message looks on the wire (`dialect`), and where it is kept (`store`). Values
+//! and pure functions, on any thread.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,64 +9,64 @@ use bytes::Bytes;
 
 use super::address::RoomName;
 
-/// Microseconds since 1970, made strictly increasing: never handed out twice, and an exact number
-/// in JavaScript until the year 2255. 0 is before the first.
+/// The id of a message: microseconds since 1970, made strictly increasing. No id is given out twice,
+/// and each is an exact number in JavaScript until the year 2255. 0 comes before all messages.
 pub type MessageId = i64;
 
-/// The number of a user; never given to another one.
+/// The number of a user. It is never given to another user.
 pub type UserId = i64;
 
-/// Who said something. The name stays as it was then.
+/// The author of a message. The name stays as it was when the message was said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Author {
     /// `None`: a guest.
     pub user: Option<UserId>,
-    /// Shown beside the message.
+    /// The name that is shown beside the message.
     pub name: String,
 }
 
-/// What was said.
+/// The content of a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// UTF-8.
+    /// A text, in UTF-8.
     Text(Bytes),
-    /// Anything else, with what the sender told of it.
+    /// Bytes of any kind, as the sender described them.
     Binary {
-        /// A file's name, or empty.
+        /// The name of a file, or empty.
         name: String,
-        /// Such as `image/png`, or empty.
+        /// The media type, such as `image/png`, or empty.
         media_type: String,
-        /// The bytes themselves.
+        /// The payload.
         bytes: Bytes,
     },
 }
 
-/// A message that is about to be kept: it gets its place in the order of all messages with that.
+/// A message without a place in the order: it gets that when it is kept.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Where it is said.
+    /// The room that it is for.
     pub room: RoomName,
-    /// By whom.
+    /// The one who says it.
     pub author: Author,
-    /// What.
+    /// The text or the bytes.
     pub content: Content,
 }
 
-/// A message that was said.
+/// A message with its place in the order of all messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
-    /// Where it stands among all messages.
+    /// Its place in the order of all messages.
     pub id: MessageId,
-    /// Where it was said.
+    /// The room that it was said in.
     pub room: RoomName,
-    /// By whom.
+    /// The one who said it.
     pub author: Author,
-    /// What.
+    /// The text or the bytes.
     pub content: Content,
 }
 
 impl Content {
-    /// Bytes of it, with its names.
+    /// Bytes of the payload, the file name and the media type.
     pub fn size(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -75,19 +76,20 @@ impl Content {
 }
 
 impl Message {
-    /// Bytes that it has from its author: its content and all names.
+    /// Bytes of the content and of the author's name.
     pub fn size(&self) -> usize {
         self.content.size() + self.author.name.len()
     }
 }
 
-/// Microseconds since 1970.
+/// The time now, in microseconds since 1970.
 pub fn now() -> MessageId {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     MessageId::try_from(since.as_micros()).unwrap_or(MessageId::MAX)
 }
 
-/// When a message was said: its id counts the microseconds.
+/// The time at which a message was said (RFC 3339, with milliseconds). Its id is that time in
+/// microseconds.
 pub fn time(id: MessageId) -> String {
     let since = Duration::from_micros(u64::try_from(id).unwrap_or_default());
     humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()

@@ -1,10 +1,10 @@
-//! What is said, and how it looks on the wire.
+//! The protocol: messages, and how they look on the wire.
 //!
-//! Values and pure functions: no thread runs here, no socket is touched, and nothing is kept. All
-//! others speak in these words, so this folder imports none of them.
+//! This folder has values and pure functions only. No thread runs here, no socket is used, and
+//! nothing is stored. All other folders use these types, so this one imports no other folder.
 //!
-//! The walk: a WebSocket goes to an [`address`]; what its client says is a [`message`]; it arrives
-//! and leaves as a [`frame`], in one of two [`dialect`]s, of which [`v1`] is the one with events.
+//! The walk: a WebSocket connects to an [`address`]. Its client says a [`message`]. The message
+//! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events.
 
 pub mod address;
 pub(crate) mod dialect;

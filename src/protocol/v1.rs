@@ -1,8 +1,8 @@
-//! `wsroom.v1`: what the clients that offer this subprotocol say and hear, as JSON.
+//! `wsroom.v1`: the JSON events that clients of this subprotocol send and receive.
 //!
-//! The grammar alone, and the frames it goes in. Not here: who hears what (`broadcaster`) and
-//! when an announced binary frame comes (`feed`). Pure functions: a client's own thread reads,
-//! the broadcaster writes.
+//! Only the grammar of the events, and the frames that carry them. Not here: which client gets
+//! which event (`relay`), and the wait for a binary frame that was announced (`client`). Pure
+//! functions: a client's own thread reads, the broadcaster writes.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -14,29 +14,31 @@ use tungstenite::protocol::frame::coding::Data;
 use super::frame;
 use super::message::{self, Content, Message, MessageId, UserId};
 
-/// As it is offered and chosen in the handshake (`Sec-WebSocket-Protocol`).
+/// The name of the subprotocol in the handshake (`Sec-WebSocket-Protocol`).
 pub const NAME: &str = "wsroom.v1";
 
-/// The longest name and media type of a binary message, and the longest `ref`, in bytes.
-const LONGEST: usize = 255;
+/// The longest `name`, `media_type` and `ref` of an event, in bytes.
+const MAX_FIELD_BYTES: usize = 255;
 
-/// What a client does with one message.
+/// The action that a client takes with one WebSocket message.
+#[derive(Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Says this to everyone, with a mark of its own.
+    /// The client says this to everyone, with a `ref` if it gave one.
     Say(Content, Option<String>),
-    /// Announces a binary message.
+    /// The client announces a binary message.
     Announce(Announced),
-    /// Is writing.
+    /// The client's user is writing.
     Type,
 }
 
-/// What a client of `wsroom.v1` does; `announced` is what it event just before.
+/// Reads one WebSocket message of a client; `announced` is the announcement just before it, if
+/// there was one.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The message is not a valid event; the complaint is for the client.
 pub fn read(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<Action, Complaint> {
     if kind != Data::Text {
-        // Without an announcement it is binary all the same: it has no name, that is all.
+        // A binary message without an announcement is allowed. It has no name.
         let Announced { name, media_type, reference } = announced.unwrap_or_default();
         let bytes = Bytes::copy_from_slice(payload);
         return Ok(Action::Say(Content::Binary { name, media_type, bytes }, reference));
@@ -45,12 +47,13 @@ pub fn read(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<
         let detail = "a binary message was announced, and the next one was a text".to_owned();
         return Err(Complaint::new("no-binary", detail));
     }
-    let text = str::from_utf8(payload).expect("tungstenite takes no other text");
+    let text = str::from_utf8(payload).expect("tungstenite refuses a text that is not UTF-8");
     Action::parse(text)
 }
 
-/// What a client says: every field that any event has, so that what is not known here is skipped
-/// as it streams by. (By its tag, serde would first build a tree of the whole, many times as large.)
+/// An event from a client, with the fields of all event types in one struct. So serde skips unknown
+/// fields while it reads. (As a tagged enum, serde would first build a tree of the whole event, many
+/// times as large as its text.)
 #[derive(Deserialize)]
 struct ClientEvent<'a> {
     #[serde(rename = "type", borrow)]
@@ -62,25 +65,25 @@ struct ClientEvent<'a> {
     reference: Option<String>,
 }
 
-/// What is told of a binary message before it comes.
+/// The announcement of a binary message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Announced {
-    /// A file's name.
+    /// The name of a file, or empty.
     pub name: String,
-    /// Such as `image/png`.
+    /// The media type, such as `image/png`, or empty.
     pub media_type: String,
-    /// The mark of the message, as in a text.
+    /// The sender's `ref` for the message.
     pub reference: Option<String>,
 }
 
-/// Why something was not done; it is no reason to disconnect.
-#[derive(Clone, Debug, Serialize)]
+/// The reason why a client's message had no effect. The client stays connected.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Complaint {
-    /// For programs: `bad-json`, `bad-event`, `no-binary`, `not-message`.
+    /// For programs: `bad-json`, `bad-event`, `no-binary` or `not-kept`.
     pub code: &'static str,
-    /// For people.
+    /// For people, in words.
     pub detail: String,
-    /// The mark of the message that it is about, if it had one and is known.
+    /// The `ref` of the message that was not kept, if it had one.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
@@ -100,8 +103,8 @@ impl Action {
         let bad = |detail: String| Err(Complaint::new("bad-event", detail));
         let ClientEvent { kind, text, name, media_type, reference } = event;
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        if [&name, &media_type, &reference].into_iter().any(|text| length(text) > LONGEST) {
-            return bad(format!("ref, name and media_type take {LONGEST} bytes at most"));
+        if [&name, &media_type, &reference].into_iter().any(|text| length(text) > MAX_FIELD_BYTES) {
+            return bad(format!("ref, name and media_type take {MAX_FIELD_BYTES} bytes at most"));
         }
         let (name, media_type) = (name.unwrap_or_default(), media_type.unwrap_or_default());
         match (&*kind, text) {
@@ -114,139 +117,139 @@ impl Action {
     }
 }
 
-/// Somebody in a room, as the others see them.
+/// A member of a room, as the other members see it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct MemberInfo {
     /// The number of the connection.
     pub id: u64,
-    /// Their number in the directory; guests have none.
+    /// The number of its user in the directory; guests have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// Shown to people.
+    /// The name that people see.
     pub name: String,
 }
 
-/// What a client hears.
+/// An event from the server to a client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ServerEvent<'a> {
-    /// The first of all.
+    /// The first event of all.
     Welcome {
         /// The client itself.
         you: &'a MemberInfo,
-        /// Where it is.
+        /// The room that it has joined.
         room: &'a str,
-        /// Everyone there, the client itself too; missing where only their number is told.
+        /// All members, the client too; missing in a crowd, where only `count` is sent.
         #[serde(skip_serializing_if = "Option::is_none")]
         members: Option<&'a [MemberInfo]>,
-        /// How many there are.
+        /// The number of members.
         count: usize,
         /// The newest message of the room, 0 if there is none.
         last: MessageId,
-        /// Nothing is missing behind `since`, as far as is known before the past is read.
+        /// No message after `since` is missing, as far as is known before the replay.
         complete: bool,
-        /// Bytes that a message may have (`--max-message-size`).
+        /// The largest message that the server takes, in bytes (`--max-message-size`).
         limit: usize,
     },
-    /// The past ends here. It is there even if there was none.
+    /// The replay ends here. This event is sent even if there was no replay.
     Live {
-        /// The newest message of the past.
+        /// The newest message of the room when the replay began.
         last: MessageId,
-        /// Nothing is missing behind `since`.
+        /// No message after `since` is missing.
         complete: bool,
     },
-    /// Everyone who is there: what was told before does not hold any more.
+    /// The complete list of members. It replaces every list before it.
     Members {
-        /// All of them.
+        /// All members.
         members: &'a [MemberInfo],
-        /// How many there are.
+        /// The number of members.
         count: usize,
     },
-    /// Came since the last such event.
+    /// Members that have joined since the last such event.
     Joined {
-        /// Who; missing where only their number is told.
+        /// The new members; missing in a crowd.
         #[serde(skip_serializing_if = "Option::is_none")]
         members: Option<&'a [MemberInfo]>,
-        /// How many there are now.
+        /// The number of members now.
         count: usize,
     },
-    /// Went since the last such event.
+    /// Members that have left since the last such event.
     Left {
-        /// The numbers of their connections.
+        /// The numbers of their connections; missing in a crowd.
         #[serde(skip_serializing_if = "Option::is_none")]
         members: Option<&'a [u64]>,
-        /// How many there are now.
+        /// The number of members now.
         count: usize,
     },
-    /// Are called otherwise from now on.
+    /// Members that have a new name.
     Renamed {
-        /// With their new names.
+        /// These members, with their new names.
         members: &'a [MemberInfo],
     },
-    /// A text.
+    /// A text message.
     Message {
         /// Its place in the order of all messages.
         id: MessageId,
-        /// Who event it.
+        /// Its author.
         from: From<'a>,
         /// When, RFC 3339.
         at: String,
         /// The text.
         text: &'a str,
-        /// The sender's own mark, in its own copy alone.
+        /// The sender's `ref`, in the sender's own copy alone.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
-    /// The next frame is binary, and this is about it.
+    /// A binary message. Its bytes are the next frame.
     Binary {
         /// Its place in the order of all messages.
         id: MessageId,
-        /// Who showed it.
+        /// Its author.
         from: From<'a>,
         /// When, RFC 3339.
         at: String,
-        /// A file's name, or empty.
+        /// The name of a file, or empty.
         name: &'a str,
-        /// Such as `image/png`, or empty.
+        /// The media type, such as `image/png`, or empty.
         media_type: &'a str,
-        /// Bytes in the frame.
+        /// The number of bytes in that frame.
         size: usize,
-        /// The sender's own mark, in its own copy alone.
+        /// The sender's `ref`, in the sender's own copy alone.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
-    /// Somebody is writing.
+    /// A member is writing.
     Typing {
-        /// Who.
+        /// That member.
         from: &'a MemberInfo,
     },
-    /// This client has wished to be slow, and so much waits for it.
+    /// The client has asked to be slow (`slow=`), and bytes wait for it.
     Behind {
-        /// Bytes.
+        /// Bytes that wait.
         waiting: usize,
-        /// Beyond so many it is let go.
+        /// Bytes that may wait. With more, the client is cut off.
         limit: usize,
     },
-    /// Something that this client asked for was not done.
+    /// A message of this client had no effect.
     Error(&'a Complaint),
 }
 
-/// Who event a message, as they were called then.
+/// The author of a message, with the name that they had then.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct From<'a> {
     /// Their number in the directory; guests have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// Shown to people.
+    /// The name that people see.
     pub name: &'a str,
 }
 
 impl ServerEvent<'_> {
-    /// Writes it as one text frame. It is encoded twice, the first time only to be measured, so
-    /// that no second copy of a long text is made.
+    /// Writes the event as one text frame. The event is encoded twice: the first time only counts
+    /// the bytes for the header, so that a long text is never copied a second time.
     ///
     /// # Errors
-    /// As `out` has them; a vector has none.
+    /// `out` cannot be written to. A vector always can.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut length = Length(0);
         serde_json::to_writer(&mut length, self)?;
@@ -255,15 +258,15 @@ impl ServerEvent<'_> {
         Ok(())
     }
 
-    /// It as one text frame.
+    /// The event as one text frame.
     pub fn frame(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.write(&mut bytes).expect("a vector takes everything");
+        self.write(&mut bytes).expect("writing to a vector cannot fail");
         bytes
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes that are written to it.
 struct Length(usize);
 
 impl Write for Length {
@@ -277,10 +280,11 @@ impl Write for Length {
     }
 }
 
-/// Writes a message: one frame, or two for a binary message. `reference` is the sender's own mark.
+/// Writes a message: one frame for a text, two for a binary message. `reference` is the sender's
+/// `ref`.
 ///
 /// # Errors
-/// As `out` has them; a vector has none.
+/// `out` cannot be written to. A vector always can.
 pub fn write_message(
     out: &mut impl Write,
     message: &Message,
@@ -290,7 +294,7 @@ pub fn write_message(
     let (id, at) = (message.id, message::time(message.id));
     match &message.content {
         Content::Text(text) => {
-            let text = str::from_utf8(text).expect("tungstenite takes no other text");
+            let text = str::from_utf8(text).expect("the content of a text is UTF-8");
             ServerEvent::Message { id, from, at, text, reference }.write(out)
         }
         Content::Binary { name, media_type, bytes } => {

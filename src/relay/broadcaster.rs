@@ -1,13 +1,13 @@
-//! The broadcaster: who is in which room, and the relay of each message to all of them.
+//! The broadcaster: it knows who is in which room, and relays each message to all of them.
 //!
 //! One thread, `broadcaster`, owns all of this, so there is no lock on the client list. It never
-//! waits for a client: it sends without blocking, and a client that takes nothing waits for itself
-//! (see `outbox`). It does wait for the disk. Not here: reading from clients, frames' insides (they
-//! come ready to send, or from `v1`), and what a room is sent in a turn (`members`).
+//! waits for a client: it sends without blocking, and frames that a client does not take wait in
+//! that client's own queue (`outbox`). It does wait for the disk. Not here: reading from clients
+//! (`client`), the grammar of frames (`protocol`), and the items of one room's turn (`room`).
 //!
-//! It works in *turns*: it takes every event that is waiting, joins the frames of each room into
-//! one buffer, keeps all that was said, and then does one send per member for the whole turn. The
-//! busier it is, the more a single send carries, and the more one transaction.
+//! It works in *turns*: it handles every event that is waiting, keeps the messages among them, joins
+//! the frames of each room into one buffer, and then does one send per member for the whole turn.
+//! The busier it is, the more a single send carries, and the more a single transaction keeps.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use super::events::{
 };
 use super::history::History;
 use super::outbox::{Outbox, Slow};
-use super::presence::{CROWD, NEWS, Presence, as_seen, author};
+use super::presence::{self, CROWD, NEWS_DELAY, Presence, author};
 use super::replay::{Replay, Welcome};
-use super::room::{Arrival, Item, Member, Out, Outcome, Room};
+use super::room::{Arrival, Item, Member, Outcome, Room, Sending};
 use crate::logging::Limited;
 use crate::net::byte_budget::Share;
 use crate::net::connection::ClientId;
@@ -40,86 +40,86 @@ use crate::protocol::v1;
 use crate::protocol::v1::ServerEvent;
 use crate::store::User;
 
-/// Bytes of messages after which a turn ends, so that those of the first reader do not wait for
-/// ever. One message may exceed it.
+/// A turn ends after this many bytes, so that its first message does not wait too long. One message
+/// may exceed it.
 const TURN_BYTES: usize = 256 << 10;
 
-/// Events after which a turn ends.
+/// A turn ends after this many events.
 const TURN_EVENTS: usize = 4096;
 
-/// How long a turn waits for more, if the last one had more than one message: those who talk at
-/// once (a game's tick, a chorus) wake one thread after the other, and one send can carry them
-/// all. A lone message never waits.
-const GATHER: Duration = Duration::from_micros(200);
+/// A turn waits this long for more events, if the turn before it had several. Clients that talk at
+/// the same moment (a game's tick, a chorus) wake their threads one after the other, and one send
+/// can carry all of their messages. A lone message never waits.
+const GATHERING_TIME: Duration = Duration::from_micros(200);
 
-/// Events with which a turn is worth its sends without waiting.
-const ENOUGH: usize = 64;
+/// With this many events in the inbox, a turn does not wait for more.
+const ENOUGH_EVENTS: usize = 64;
 
-/// How long clients may take to answer the last Close.
+/// The time that clients have to answer the last Close, when the server stops.
 pub const GOODBYE: Duration = Duration::from_secs(5);
 
-/// How long a change of a user is remembered, for clients of theirs that were looked up before it
-/// and join after it. A handshake does not take longer.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// The time for which a change of a user is remembered. A client of theirs may be looked up in the
+/// directory before the change, and join after it. No handshake takes longer than this.
+const CHANGES_REMEMBERED: Duration = Duration::from_secs(60);
 
-/// What an event takes in a turn beside its bytes, about.
-const EVENT_ITSELF: usize = 64;
+/// The bytes that an event counts in a turn besides its frames, about the memory that it takes.
+const EVENT_OVERHEAD: usize = 64;
 
-/// All that the broadcaster knows.
+/// The state of the broadcaster.
 pub struct Broadcaster {
-    /// For the writer threads, which tell when they have caught up.
+    /// For the writer threads, which report that they have caught up.
     events: Events,
     /// `--max-backlog`, in bytes.
     max_backlog: usize,
-    /// `--max-message-size`, in bytes, for clients to know; it is not this thread that sees to it.
+    /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
     max_message_size: usize,
-    /// A room is here while it has members, and only this thread adds or removes: joining and
-    /// leaving cannot race.
+    /// The rooms that have members. Only this thread adds and removes rooms, so joining and leaving
+    /// cannot race.
     rooms: HashMap<RoomName, Room>,
-    /// Everyone past the handshake and not yet gone.
+    /// All clients that have completed the handshake and have not left.
     clients: HashMap<ClientId, Client>,
-    /// What was said, and is kept before it is sent.
+    /// Numbers messages, and keeps them before they are sent.
     history: History,
     turn: Turn,
-    /// What a room is sent; the buffers are used for one room after the other.
+    /// The buffers for a room's frames, used for one room after the other.
     encoded: Encoded,
-    /// Rooms with news of their members, and when these are to be told; in that order.
+    /// Rooms with news of their members, and the times at which the news are due, in that order.
     news: VecDeque<(Instant, RoomName)>,
-    /// Users that were renamed, or removed (`None`), lately.
+    /// Users that were renamed or removed (`None`) lately, and when.
     changed: HashMap<UserId, (Instant, Option<User>)>,
-    /// Turns that could not be kept.
+    /// The log lines about turns that could not be kept, limited in number.
     unkept: Limited,
-    /// Set when the server stops: until then clients may answer the Close.
+    /// Set when the server stops: the time until which clients may answer the Close.
     stopping: Option<Instant>,
 }
 
 enum Client {
-    /// What they speak there, and whoever they are in the directory.
+    /// The client's room, its dialect, and its user (`None`: a guest).
     Member(RoomName, Dialect, Option<Box<User>>),
     Echo(Goodbye),
 }
 
-/// What a turn has gathered, beside what has happened in its rooms.
+/// The turn that is being gathered, apart from the items, which the rooms record.
 #[derive(Default)]
 struct Turn {
-    /// Rooms in which something has happened.
+    /// Rooms that have recorded items.
     rooms: Vec<RoomName>,
-    /// What was said, in order. It is kept first, then sent.
+    /// The messages, in order. They are kept first, then sent.
     drafts: Vec<Draft>,
     /// Bytes gathered so far.
     bytes: usize,
-    /// Which of these come from no client: somebody waits for a receipt.
+    /// The indices of posted messages, whose senders wait for a receipt.
     posts: Vec<(usize, Sender<PostOutcome>)>,
-    /// What the messages take of the way to the broadcaster, until they are sent.
+    /// The messages' shares of the inbox, which are freed when the messages are sent.
     shares: Vec<Share>,
 }
 
-/// What the broadcaster woke up for.
+/// The reason why the broadcaster woke up.
 enum Woken {
     Event(Event),
     /// News are due.
     News,
-    /// The server stops: everyone has gone, or had the time to.
+    /// The server has stopped: all clients have left, or the time for that is over.
     End,
 }
 
@@ -142,22 +142,22 @@ impl Broadcaster {
         }
     }
 
-    /// The broadcaster's thread, until the server has stopped.
+    /// Runs the broadcaster's thread, until the server has stopped.
     pub fn run(mut self, inbox: &Receiver<Event>) {
         let mut in_chorus = false;
         loop {
             match self.next(inbox) {
-                Woken::Event(event) => self.take(event),
+                Woken::Event(event) => self.handle(event),
                 Woken::News => {}
                 Woken::End => return,
             }
-            if in_chorus && inbox.len() < ENOUGH {
-                thread::sleep(GATHER);
+            if in_chorus && inbox.len() < ENOUGH_EVENTS {
+                thread::sleep(GATHERING_TIME);
             }
             in_chorus = false;
             for event in inbox.try_iter().take(TURN_EVENTS) {
                 in_chorus = true;
-                self.take(event);
+                self.handle(event);
                 if self.turn.bytes >= TURN_BYTES.min(self.max_backlog) {
                     break;
                 }
@@ -171,7 +171,7 @@ impl Broadcaster {
     fn next(&self, inbox: &Receiver<Event>) -> Woken {
         let news = self.news.front().map(|(due, _)| *due);
         let until = match self.stopping {
-            // Looked at first: while clients talk on, there is always an event to receive.
+            // This is checked first: while clients still talk, there is always an event to receive.
             Some(deadline) if self.clients.is_empty() || Instant::now() >= deadline => {
                 return Woken::End;
             }
@@ -189,7 +189,7 @@ impl Broadcaster {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
@@ -205,7 +205,7 @@ impl Broadcaster {
             }
             Event::Renamed(user) => self.rename(user.id, Some(user)),
             Event::Removed(user) => self.rename(user, None),
-            // Nobody may be waiting for these any more, and that is fine.
+            // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
             Event::Stopped => self.stop(),
@@ -213,7 +213,7 @@ impl Broadcaster {
     }
 
     fn say(&mut self, sender: ClientId, submission: Submission) {
-        // A sender that was cut off in this turn is nowhere, and what it said goes nowhere.
+        // A sender that was cut off in this turn is in no room, so its message is dropped.
         let Some(Client::Member(room, _, user)) = self.clients.get(&sender) else { return };
         let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
         self.relay(room, author, submission, Some(sender));
@@ -221,7 +221,7 @@ impl Broadcaster {
 
     fn post(&mut self, post: Post) {
         let Post { room, user, submission, decided, reply } = post;
-        // Whoever sent it has lost patience, and was told that it is not said.
+        // The sender has given up waiting, and was told that the message is not relayed.
         if decided.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -238,30 +238,30 @@ impl Broadcaster {
         sender: Option<ClientId>,
     ) {
         let Submission { content, reference, share } = submission;
-        self.turn.bytes += content.size() + EVENT_ITSELF;
+        self.turn.bytes += content.size() + EVENT_OVERHEAD;
         self.turn.shares.extend(share);
-        self.take_down(&room, Item::Message(self.turn.drafts.len(), sender, reference));
+        self.record(&room, Item::Message(self.turn.drafts.len(), sender, reference));
         self.turn.drafts.push(Draft { room, author, content });
     }
 
-    /// Takes down what happens in a room, if there is anyone to hear of it.
-    fn take_down(&mut self, room: &RoomName, item: Item) {
+    /// Records an item in a room, if the room has members.
+    fn record(&mut self, room: &RoomName, item: Item) {
         if let Some(members) = self.rooms.get_mut(room) {
             self.turn.begin(members, room);
-            members.take_down(item);
+            members.record(item);
         }
     }
 
     fn tell_typing(&mut self, id: ClientId) {
         let Some(Client::Member(room, _, user)) = self.clients.get(&id) else { return };
-        let from = as_seen(id, user.as_deref());
+        let from = presence::member_info(id, user.as_deref());
         if let Some(members) = self.rooms.get_mut(room) {
             self.turn.begin(members, room);
             members.tell_typing(&from, id);
         }
     }
 
-    /// Keeps what was said in this turn; then sends it, and lets go of those who take no more.
+    /// Keeps the messages of this turn, then delivers the turn to its rooms.
     fn end_turn(&mut self) {
         let Turn { rooms, drafts, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
         let before = self.history.last();
@@ -284,13 +284,14 @@ impl Broadcaster {
         Receipt { id: message.id, heard }
     }
 
-    /// Sends a room what has happened in it; `before` is the last id before this turn.
+    /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
+    /// the last id before this turn.
     fn deliver(&mut self, room: &RoomName, outcome: Outcome, before: MessageId) {
-        let out = Out { max_backlog: self.max_backlog, events: &self.events, before };
+        let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
-        for member in members.deliver(outcome, &mut self.encoded, out) {
+        for member in members.deliver(outcome, &mut self.encoded, sending) {
             self.clients.remove(&member.id);
-            self.note(room, |presence| presence.went(member.id.number()));
+            self.note_news(room, |presence| presence.went(member.id.number()));
         }
         if self.rooms.get(room).is_some_and(Room::is_empty) {
             self.rooms.remove(room);
@@ -300,24 +301,27 @@ impl Broadcaster {
     fn answer(&mut self, id: ClientId, frames: Frames) {
         let Some(Client::Member(room, dialect, _)) = self.clients.get(&id) else { return };
         let (room, item) = (room.clone(), Item::Alone(id, *dialect, frames));
-        self.turn.bytes += EVENT_ITSELF + item.bytes();
-        self.take_down(&room, item);
+        self.turn.bytes += EVENT_OVERHEAD + item.bytes();
+        self.record(&room, item);
     }
 
     fn add(&mut self, newcomer: Newcomer) {
         let Newcomer { connection, room, joining } = newcomer;
         let Joining { response_101, dialect, options, user, last } = joining;
         let id = connection.id();
-        let outbox = Outbox::new(connection, options.slow.map(|pace| Slow { pace, dialect }));
+        let outbox = Outbox::new(
+            connection,
+            options.slow.map(|rate| Slow { bytes_per_second: rate, dialect }),
+        );
         let user = self.as_of_now(user).map(Box::new);
         self.clients.insert(id, Client::Member(room.clone(), dialect, user));
         if self.stopping.is_some() {
             return outbox.end(&[response_101, going_away()].concat(), &self.events);
         }
         self.rooms.entry(room.clone()).or_default();
-        let seen = self.seen(id);
-        self.note(&room, |presence| presence.came(seen));
-        let members = self.rooms.get_mut(&room).expect("it is there for this client at least");
+        let info = self.member_info(id);
+        self.note_news(&room, |presence| presence.came(info));
+        let members = self.rooms.get_mut(&room).expect("the room was added above");
         self.turn.begin(members, &room);
         members.add(Member { id, dialect, outbox, arrival: None });
         let last = last.max(members.last());
@@ -325,7 +329,7 @@ impl Broadcaster {
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
-    /// What a newcomer is sent first: all of it now, or the past later, by its own writer.
+    /// The first frames of a newcomer. With `since`, its own writer sends the past behind them.
     fn arrival(
         &self,
         id: ClientId,
@@ -339,7 +343,7 @@ impl Broadcaster {
         let mut first = response_101;
         let Some(since) = since else {
             if let Some(welcome) = welcome {
-                welcome.write(last, true, &mut first).expect("a vector takes everything");
+                welcome.write(last, true, &mut first).expect("writing to a vector cannot fail");
                 first.extend(ServerEvent::Live { last, complete: true }.frame());
             }
             return Arrival { first, replay: None };
@@ -353,12 +357,12 @@ impl Broadcaster {
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
         let members = &self.rooms[room];
         let count = members.count();
-        let list = (count <= CROWD).then(|| members.ids().map(|id| self.seen(id)).collect());
-        let (you, limit) = (self.seen(id), self.max_message_size);
+        let list = (count <= CROWD).then(|| members.ids().map(|id| self.member_info(id)).collect());
+        let (you, limit) = (self.member_info(id), self.max_message_size);
         Welcome { you, room: room.clone(), members: list, count, limit }
     }
 
-    /// A user that was looked up a moment ago, as they are called now.
+    /// Brings a user that was looked up a moment ago up to date; `None`: a guest.
     fn as_of_now(&self, user: Option<User>) -> Option<User> {
         let user = user?;
         match self.changed.get(&user.id) {
@@ -376,58 +380,58 @@ impl Broadcaster {
 
     fn remove(&mut self, id: ClientId, last_frames: Frames) {
         let Some(Client::Member(room, ..)) = self.clients.remove(&id) else { return };
-        // No room: it was told to go when the server stopped.
+        // The rooms are gone if the server is stopping: the client was already sent a Close.
         let Some(members) = self.rooms.get_mut(&room) else { return };
         self.turn.begin(members, &room);
-        self.turn.bytes += EVENT_ITSELF + last_frames.bytes.len();
+        self.turn.bytes += EVENT_OVERHEAD + last_frames.bytes.len();
         if members.remove(id, last_frames) {
-            self.note(&room, |presence| presence.went(id.number()));
+            self.note_news(&room, |presence| presence.went(id.number()));
         }
     }
 
-    /// Calls the clients of a user as they are called now; `None`: as guests.
+    /// Gives the clients of a user the new name; `None`: they are guests from now on.
     fn rename(&mut self, id: UserId, user: Option<User>) {
         let mut renamed = Vec::new();
-        for (id_of_client, client) in &mut self.clients {
+        for (client_id, client) in &mut self.clients {
             if let Client::Member(room, _, who) = client
                 && who.as_ref().is_some_and(|who| who.id == id)
             {
                 *who = user.clone().map(Box::new);
-                renamed.push((room.clone(), as_seen(*id_of_client, who.as_deref())));
+                renamed.push((room.clone(), presence::member_info(*client_id, who.as_deref())));
             }
         }
-        for (room, seen) in renamed {
-            self.note(&room, |presence| presence.renamed(seen));
+        for (room, info) in renamed {
+            self.note_news(&room, |presence| presence.renamed(info));
         }
-        self.changed.retain(|_, (changed, _)| changed.elapsed() < REMEMBERED);
+        self.changed.retain(|_, (changed, _)| changed.elapsed() < CHANGES_REMEMBERED);
         self.changed.insert(id, (Instant::now(), user));
     }
 
-    /// Takes note of news in a room, and of when they are to be told.
-    fn note(&mut self, room: &RoomName, news: impl FnOnce(&mut Presence) -> bool) {
+    /// Notes news in a room, and the time at which they are due.
+    fn note_news(&mut self, room: &RoomName, news: impl FnOnce(&mut Presence) -> bool) {
         let presence = self.rooms.get_mut(room).and_then(Room::presence);
         if presence.is_some_and(news) {
-            self.news.push_back((Instant::now() + NEWS, room.clone()));
+            self.news.push_back((Instant::now() + NEWS_DELAY, room.clone()));
         }
     }
 
     /// Adds news that are due to this turn.
     fn tell_news(&mut self) {
         while self.news.front().is_some_and(|(due, _)| *due <= Instant::now()) {
-            let (_, room) = self.news.pop_front().expect("it has a front");
+            let (_, room) = self.news.pop_front().expect("the queue is not empty");
             let Some(members) = self.rooms.get_mut(&room) else { continue };
             self.turn.begin(members, &room);
             let clients = &self.clients;
-            members.tell_news(|id| seen(clients, id));
+            members.tell_news(|id| member_info(clients, id));
         }
     }
 
-    /// Tells everyone that the server goes away, behind all that was said before.
+    /// Ends the turn, and then sends a Close to every client, behind all messages.
     fn stop(&mut self) {
         self.end_turn();
         self.stopping = Some(Instant::now() + GOODBYE);
         let close = going_away();
-        for member in self.rooms.drain().flat_map(|(_, members)| members.into_all()) {
+        for member in self.rooms.drain().flat_map(|(_, members)| members.into_members()) {
             member.outbox.end(&close, &self.events);
         }
         for client in self.clients.values() {
@@ -445,7 +449,7 @@ impl Broadcaster {
         self.occupied().map(|(room, members)| (room.clone(), members.count())).collect()
     }
 
-    /// Without those whose last members leave in this turn.
+    /// The rooms that have members. (A room whose last members leave in this turn is still in the map.)
     fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
         self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
@@ -455,20 +459,22 @@ impl Broadcaster {
         self.rooms.get_mut(room)?.find(id)
     }
 
-    fn seen(&self, id: ClientId) -> v1::MemberInfo {
-        seen(&self.clients, id)
+    fn member_info(&self, id: ClientId) -> v1::MemberInfo {
+        member_info(&self.clients, id)
     }
 }
 
-fn seen(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo {
+/// Describes a client as the others see it. A separate function, so that it can be called while a
+/// room is borrowed.
+fn member_info(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo {
     match clients.get(&id) {
-        Some(Client::Member(_, _, user)) => as_seen(id, user.as_deref()),
-        _ => as_seen(id, None),
+        Some(Client::Member(_, _, user)) => presence::member_info(id, user.as_deref()),
+        _ => presence::member_info(id, None),
     }
 }
 
 impl Turn {
-    /// Takes note that something is about to happen in a room.
+    /// Call this before a room records an item, so that the turn includes the room.
     fn begin(&mut self, members: &Room, room: &RoomName) {
         if !members.has_turn() {
             self.rooms.push(room.clone());

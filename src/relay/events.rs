@@ -1,9 +1,9 @@
-//! What the broadcaster receives, and how it is sent there.
+//! The events that the broadcaster receives, and the channel that carries them.
 //!
-//! Everyone else holds an [`Events`], the sending end; the broadcaster holds the other one, its
-//! inbox. The channel is the backpressure: when the broadcaster is behind, `send` blocks, the
-//! client's thread stops reading, and TCP tells the sender. Bounded in messages and in bytes.
-//! Sending here is safe on every thread but the broadcaster's own, which must never wait.
+//! Other threads hold an [`Events`], the sending end; the broadcaster holds its inbox, the receiving
+//! end. The channel is the backpressure: when the broadcaster cannot keep up, `send` blocks, the
+//! client's thread stops reading, and TCP slows down the sender. The channel is bounded in events
+//! and in bytes. Every thread may send, except the broadcaster: it must never wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,123 +18,124 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Content, MessageId, UserId};
 use crate::store::User;
 
-/// Events that may wait.
-const EVENTS: usize = 1024;
+/// The most events that wait.
+const MAX_EVENTS: usize = 1024;
 
-/// Bytes of large frames that may wait. A frame larger than that waits alone.
-const BYTES: usize = 8 << 20;
+/// The most bytes of large frames that wait. A frame larger than that waits alone.
+const MAX_BYTES: usize = 8 << 20;
 
-/// Frames up to this size are bounded well enough by [`EVENTS`]: 4 MiB in all. They need not
-/// touch a lock.
-const SMALL: usize = 4096;
+/// Frames up to this size, in bytes, are bounded by [`MAX_EVENTS`] alone (4 MiB in all), and so need
+/// no lock.
+const SMALL_BYTES: usize = 4096;
 
-/// Everything that can happen, as the broadcaster sees it.
+/// Everything that the broadcaster reacts to.
 pub enum Event {
-    /// A client's handshake is good.
+    /// A client has completed its handshake.
     Joined(Box<Newcomer>),
-    /// A client of the echo. It writes its own answers; the broadcaster only counts it and says
-    /// goodbye to it.
+    /// A client of the echo has connected. It writes its own answers. The broadcaster only counts it,
+    /// and sends it a Close when the server stops.
     EchoJoined(ClientId, Goodbye),
-    /// A message for everyone in the sender's room.
+    /// A client has said something to its room.
     Said(ClientId, Box<Submission>),
-    /// A message for a room, from somebody who is in none.
+    /// Somebody who is not a client has said something to a room, over HTTP.
     Posted(Box<Post>),
-    /// The client's user is writing.
+    /// The client's user is writing a message.
     Typing(ClientId),
-    /// Bytes for this client alone, in their place in its stream: pongs, pings, complaints.
+    /// Frames for this client alone, at this place in its stream: pongs, pings, complaints.
     Answered(ClientId, Frames),
-    /// The client's thread has stopped reading. `last` goes out behind all that waits: a Close
-    /// frame, or nothing if the client is gone.
+    /// The client's thread has stopped reading. These last frames are sent behind all others: a Close,
+    /// or nothing if the client is gone.
     Left(ClientId, Frames),
-    /// All that waited for a client that was behind is with the kernel.
+    /// The writer of a client that was behind has sent everything.
     CaughtUp(ClientId),
-    /// A user is called otherwise from now on.
+    /// A user has a new name.
     Renamed(User),
-    /// A user is in the directory no more: their clients are guests.
+    /// A user was removed from the directory: their clients are now guests.
     Removed(UserId),
-    /// Somebody wants to know how many there are.
+    /// Somebody asks how many clients and rooms there are.
     Asked(Sender<Counts>),
-    /// Somebody wants to know which rooms there are, and how many are in each.
+    /// Somebody asks which rooms have members, and how many.
     Listed(Sender<Vec<(RoomName, usize)>>),
-    /// The server stops: Close 1001 to everyone.
+    /// The server stops: every client gets Close 1001.
     Stopped,
 }
 
 /// Sends a Close frame to a client of the echo, without waiting.
 pub type Goodbye = Box<dyn Fn(&[u8]) + Send>;
 
-/// What a handshake has settled about a client, on its way to the broadcaster.
+/// The result of a client's handshake, for the broadcaster.
 pub struct Joining {
-    /// The bytes of the 101 answer, which the broadcaster sends as the client's first bytes:
-    /// whoever has read it misses nothing from then on.
+    /// The bytes of the 101 answer. The broadcaster sends them as the client's first bytes, so a
+    /// client that has read them misses no later message.
     pub response_101: Vec<u8>,
-    /// What it speaks.
+    /// The dialect of the client.
     pub dialect: Dialect,
-    /// What it asks for in its address.
+    /// The options in its address.
     pub options: JoinOptions,
-    /// Who it is; `None`: a guest.
+    /// Its user; `None`: a guest.
     pub user: Option<User>,
-    /// The newest message of the room when the client came to the door.
+    /// The newest message of the room during the handshake.
     pub last: MessageId,
 }
 
 /// A client that joins a room.
 pub struct Newcomer {
-    /// What the broadcaster sends to.
+    /// The connection that the broadcaster sends to.
     pub connection: Arc<Connection>,
-    /// The room it is in until it leaves.
+    /// The room that the client is in until it leaves.
     pub room: RoomName,
-    /// What its handshake has settled.
+    /// The result of its handshake.
     pub joining: Joining,
 }
 
-/// A message on its way to the broadcaster.
+/// A client's message on its way to the broadcaster.
 pub struct Submission {
-    /// What is said.
+    /// The text or the bytes.
     pub content: Content,
-    /// The sender's own mark, to be given back to it.
+    /// The sender's `ref`, which goes back to the sender.
     pub reference: Option<String>,
-    /// Given back when the broadcaster has sent the message.
+    /// The share of the channel's bytes, freed when the broadcaster has sent the message.
     pub share: Option<Share>,
 }
 
-/// A message from somebody who is no client.
+/// A message from somebody who is not a client.
 pub struct Post {
-    /// Where it is said.
+    /// The room that it is for.
     pub room: RoomName,
-    /// By whom; `None`: a guest.
+    /// Its author; `None`: a guest.
     pub user: Option<User>,
-    /// What.
+    /// The message.
     pub submission: Submission,
-    /// Set by whoever comes first: the broadcaster, which then says it, or the one who waits for
-    /// the receipt and has lost patience; then it is not said, and may be said again.
+    /// Set by the first of two threads. If that is the broadcaster, it relays the message. If that is
+    /// the thread that waits for the receipt, because its time is over, the message is withdrawn: it
+    /// is never relayed, and may be posted again.
     pub decided: Arc<AtomicBool>,
-    /// Told when it was kept and sent, or why not.
+    /// Receives the outcome when the message was kept and sent, or was not.
     pub reply: Sender<PostOutcome>,
 }
 
-/// What became of a message from no client; an error says why it was not kept.
+/// The outcome of a [`Post`]; an error says why the message was not kept.
 pub type PostOutcome = Result<Receipt, String>;
 
-/// What became of a message.
+/// The receipt for a message that was kept and sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Receipt {
-    /// Its number.
+    /// Its id.
     pub id: MessageId,
-    /// To how many clients it was sent.
+    /// The number of clients that it was sent to.
     pub heard: usize,
 }
 
-/// How many there are.
+/// The numbers of clients and rooms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Counts {
-    /// WebSockets past their handshake.
+    /// WebSocket clients that have completed their handshake.
     pub clients: usize,
-    /// Rooms with someone in them.
+    /// Rooms that have members.
     pub rooms: usize,
 }
 
-/// The sending end: where events go.
+/// The sending end of the broadcaster's inbox.
 #[derive(Clone)]
 pub struct Events {
     sender: Sender<Event>,
@@ -143,76 +144,79 @@ pub struct Events {
 
 /// Both ends of a new inbox.
 pub fn open() -> (Events, Receiver<Event>) {
-    let (sender, inbox) = bounded(EVENTS);
-    (Events { sender, budget: Arc::new(ByteBudget::new(BYTES)) }, inbox)
+    let (sender, inbox) = bounded(MAX_EVENTS);
+    (Events { sender, budget: Arc::new(ByteBudget::new(MAX_BYTES)) }, inbox)
 }
 
 impl Events {
-    /// Hands over an event; blocks while the inbox is full. When the broadcaster has ended, so
-    /// has the server, and what is said then is said to nobody.
+    /// Sends an event; blocks while the inbox is full. After the broadcaster has ended, the server has
+    /// stopped, and the event is dropped.
     pub fn send(&self, event: Event) {
         let _ = self.sender.send(event);
     }
 
-    /// Asks how many there are; `None` if the broadcaster does not answer within `patience`.
-    pub fn ask(&self, patience: Duration) -> Option<Counts> {
+    /// Asks how many clients and rooms there are; `None` if the broadcaster does not answer within
+    /// `timeout`.
+    pub fn ask(&self, timeout: Duration) -> Option<Counts> {
         let (reply, counts) = bounded(1);
-        self.sender.send_timeout(Event::Asked(reply), patience).ok()?;
-        counts.recv_timeout(patience).ok()
+        self.sender.send_timeout(Event::Asked(reply), timeout).ok()?;
+        counts.recv_timeout(timeout).ok()
     }
 
-    /// Hands over a message; blocks while too much waits.
+    /// Sends a client's message; blocks while too much waits.
     pub fn say(&self, client: ClientId, content: Content, reference: Option<String>) {
         let share = self.share(content.size());
         self.send(Event::Said(client, Box::new(Submission { content, reference, share })));
     }
 
-    /// Hands over a message from no client, and waits until it is kept and sent; `None` if the
-    /// broadcaster has not begun to do so within `patience`, and then it never will. Once it has
-    /// begun, nobody can say that it was not said, and this waits for as long as the disk does.
+    /// Sends a message from somebody who is not a client, and waits until it is kept and sent. `None`
+    /// if the broadcaster has not begun to relay it within `timeout`; then it never will. Once the
+    /// broadcaster has begun, the message can no longer be withdrawn, so this waits as long as the
+    /// disk takes.
     pub fn post(
         &self,
         room: RoomName,
         user: Option<User>,
         content: Content,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<PostOutcome> {
         let (reply, receipt) = bounded(1);
         let share = self.share(content.size());
         let (submission, decided) =
             (Submission { content, reference: None, share }, Arc::default());
         let post = Post { room, user, submission, decided: Arc::clone(&decided), reply };
-        self.sender.send_timeout(Event::Posted(Box::new(post)), patience).ok()?;
-        if let Ok(outcome) = receipt.recv_timeout(patience) {
+        self.sender.send_timeout(Event::Posted(Box::new(post)), timeout).ok()?;
+        if let Ok(outcome) = receipt.recv_timeout(timeout) {
             return Some(outcome);
         }
         let withdrawn = !decided.swap(true, Ordering::AcqRel);
         if withdrawn { None } else { receipt.recv().ok() }
     }
 
-    /// Asks which rooms have somebody in them, and how many.
-    pub fn list(&self, patience: Duration) -> Option<Vec<(RoomName, usize)>> {
+    /// Asks which rooms have members, and how many; `None` if the broadcaster does not answer within
+    /// `timeout`.
+    pub fn list(&self, timeout: Duration) -> Option<Vec<(RoomName, usize)>> {
         let (reply, rooms) = bounded(1);
-        self.sender.send_timeout(Event::Listed(reply), patience).ok()?;
-        rooms.recv_timeout(patience).ok()
+        self.sender.send_timeout(Event::Listed(reply), timeout).ok()?;
+        rooms.recv_timeout(timeout).ok()
     }
 
-    /// Tells that a user is called otherwise.
+    /// Reports that a user has a new name.
     pub fn renamed(&self, user: User) {
         self.send(Event::Renamed(user));
     }
 
-    /// Tells that a user is in the directory no more.
+    /// Reports that a user was removed from the directory.
     pub fn removed(&self, user: UserId) {
         self.send(Event::Removed(user));
     }
 
-    /// Hands over frames for the client alone; blocks while too much waits.
+    /// Sends frames for the client alone; blocks while too much waits.
     pub fn answer(&self, client: ClientId, frames: Vec<u8>) {
         self.send(Event::Answered(client, self.counted(frames)));
     }
 
-    /// Hands over the client's last frames; blocks while too much waits.
+    /// Reports that the client leaves, with its last frames; blocks while too much waits.
     pub fn leave(&self, client: ClientId, last: Vec<u8>) {
         self.send(Event::Left(client, self.counted(last)));
     }
@@ -223,7 +227,7 @@ impl Events {
     }
 
     fn share(&self, bytes: usize) -> Option<Share> {
-        (bytes > SMALL).then(|| self.budget.take(bytes))
+        (bytes > SMALL_BYTES).then(|| self.budget.take(bytes))
     }
 }
 
@@ -231,12 +235,12 @@ impl Events {
 pub struct Frames {
     /// Headers and payloads.
     pub bytes: Vec<u8>,
-    /// Given back when the broadcaster has sent the bytes.
+    /// The share of the channel's bytes, freed when the broadcaster has sent the frames.
     _share: Option<Share>,
 }
 
 impl From<Vec<u8>> for Frames {
-    /// Of the broadcaster's own making: these count nowhere.
+    /// Frames that the broadcaster itself makes do not pass the channel, so they have no share.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, _share: None }
     }

@@ -1,33 +1,35 @@
-//! Numbers messages and keeps them: written, then sent.
+//! The history: messages get their numbers here, and are kept before they are sent.
 //!
-//! The broadcaster's own. What is said in one turn is one transaction, and only when that is done
-//! are the members sent anything: so what anyone has seen is still there after a `kill -9`. Not
-//! here: how it is stored (`store`), and reading it again (`replay`).
+//! Used by the broadcaster alone. The messages of a turn are one transaction. Members are sent
+//! nothing before it is complete, so a message that anyone has seen is still there after a
+//! `kill -9`. Not here: how messages are stored (`store`), and reading them again (`replay`).
 
 use std::sync::Arc;
 
 use crate::protocol::message::{Draft, Message, MessageId, now};
 use crate::store::{MessageLog, Result};
 
-/// What was said, in the order in which everyone hears it.
+/// The order of all messages, and the log that keeps them.
 pub struct History {
     log: Arc<dyn MessageLog>,
-    /// `--history`; 0: messages are numbered, and that is all.
-    most: usize,
+    /// `--history`, in messages; 0: messages are numbered but not kept.
+    max_messages: usize,
+    /// The newest id that was given out.
     last: MessageId,
 }
 
 impl History {
-    /// Goes on behind the last message of the log.
+    /// Opens a history that continues after the last message of the log and keeps at most
+    /// `max_messages` in each room.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn open(log: Arc<dyn MessageLog>, most: usize) -> Result<Self> {
+    pub fn open(log: Arc<dyn MessageLog>, max_messages: usize) -> Result<Self> {
         let last = log.last_id()?;
-        Ok(Self { log, most, last })
+        Ok(Self { log, max_messages, last })
     }
 
-    /// Where it can be read.
+    /// The log, for reading.
     pub fn log(&self) -> &Arc<dyn MessageLog> {
         &self.log
     }
@@ -37,20 +39,19 @@ impl History {
         self.last
     }
 
-    /// Gives messages their place in the order, and keeps them; answers with them as they are now
-    /// said.
+    /// Gives messages their ids, and keeps them. Answers with the messages as they may now be sent.
     ///
     /// # Errors
-    /// None of them is kept, and nobody may be sent them.
+    /// None of them is kept, and no member may be sent any of them.
     pub fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Arc<Message>>> {
         let messages: Vec<_> = drafts.into_iter().map(|draft| self.number(draft)).collect();
-        if self.most > 0 && !messages.is_empty() {
+        if self.max_messages > 0 && !messages.is_empty() {
             self.log.append(&messages)?;
         }
         Ok(messages)
     }
 
-    /// An id is the time in microseconds, but always more than the last, even if the clock was set
+    /// An id is the time in microseconds, but always more than the last id, even if the clock was set
     /// back.
     fn number(&mut self, draft: Draft) -> Arc<Message> {
         self.last = now().max(self.last + 1);

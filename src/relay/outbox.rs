@@ -1,22 +1,22 @@
-//! One client's way out: direct while its socket takes everything, a queue while it does not.
+//! The outbox of one member: direct while its socket takes everything, a queue while it does not.
 //!
-//! This is the hard spot of the program. A member of a room is *direct*: the broadcaster sends
-//! to its socket without ever blocking. When the socket is full, the member is *behind*: what is
-//! left goes into a queue of its own, and a writer thread, started for it alone, sends from there
-//! and may block. When the queue is empty the writer says so with an event, and the broadcaster,
-//! and only it, takes the member back to direct sending. At any moment exactly one thread writes
-//! to the socket, so frames never interleave.
+//! This is the hard spot of the program. A member of a room begins *direct*: the broadcaster sends
+//! to its socket and never blocks. When the socket is full, the member falls *behind*: the bytes
+//! that are left go into a queue of its own. A writer thread, started for this member alone, sends
+//! from the queue, and may block. When the queue is empty, the writer reports it with an event. The
+//! broadcaster, and only the broadcaster, then takes the member back to direct sending. At any
+//! moment exactly one thread writes to the socket, so frames never interleave.
 //!
 //! Ways not taken, each measured or known to fail:
 //! - a mutex around the WebSocket: a blocked read holds it, and nothing can be sent meanwhile;
 //! - a read timeout after which the reader looks into a queue: every message waits for the tick;
 //! - two WebSockets on a cloned socket: a pong lands inside a half-written frame;
-//! - a writer thread for everybody: two more context switches per delivery, four times the CPU.
+//! - a writer thread for every member: two more context switches per delivery, four times the CPU.
 //!
 //! A newcomer who asks for the past begins behind: its writer first reads and sends that (`replay`).
 //!
 //! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on `writer-7`. Not here: a client
-//! of the echo, who writes its own answers.
+//! of the echo, whose own thread writes its answers (`client`).
 
 use std::cell::OnceCell;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -29,7 +29,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::events::{Event, Events};
-use super::replay::{COLLECTED, IN_HAND, Replay};
+use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use crate::net::connection::{Connection, Sent, timed_out};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
@@ -37,23 +37,26 @@ use crate::protocol::v1::ServerEvent;
 /// The writer thread's stack, in bytes. It calls little more than `send` and the logger.
 const WRITER_STACK: usize = 128 << 10;
 
-/// The writer gives this many bytes to the kernel at a time, so that what waits is counted down
-/// steadily.
-const PIECE: usize = 64 << 10;
+/// The writer gives the kernel this many bytes at a time, so that the count of waiting bytes goes
+/// down steadily.
+const PIECE_BYTES: usize = 64 << 10;
 
-/// Pieces in which a slow client is written to, a second.
-const SLOW_PIECES: u32 = 10;
+/// The number of pieces that a slow client is sent each second.
+const SLOW_PIECES_PER_SECOND: u32 = 10;
 
-/// Bytes that may wait for a client that wished to be slow, so that a class sees what happens then.
-const SLOW_BACKLOG: usize = 64 << 10;
+/// The most bytes that wait for a slow client. It is small, so that a class soon sees such a client
+/// cut off.
+const SLOW_BACKLOG_BYTES: usize = 64 << 10;
 
-/// How often such a client is told at most how much waits for it.
-const SLOW_NEWS: Duration = Duration::from_secs(1);
+/// The shortest time between two events that tell a slow client how many bytes wait for it.
+const SLOW_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What an entry of the queue itself takes, in bytes, or so: many tiny messages fill it too.
-const ENTRY: usize = 64;
+/// The bytes that each entry of a queue counts besides its frames, about the memory that it takes.
+/// So many tiny messages fill a queue too.
+const ENTRY_OVERHEAD: usize = 64;
 
-/// Frames for many members at once. Those that are behind share one copy, made for the first.
+/// Frames for many members at once. The members that are behind share one copy of the bytes, made
+/// for the first of them.
 pub struct Batch<'a> {
     bytes: &'a [u8],
     copy: OnceCell<Bytes>,
@@ -65,7 +68,8 @@ impl<'a> Batch<'a> {
         Self { bytes, copy: OnceCell::new() }
     }
 
-    /// The bytes from `sent` on, to be kept. A small rest is copied, lest it keep the whole.
+    /// The bytes from `sent` on, to be queued. A small rest is copied by itself: a slice of the shared
+    /// copy would hold the whole batch in memory.
     fn rest(&self, sent: usize) -> Bytes {
         let rest = &self.bytes[sent..];
         if self.copy.get().is_none() && rest.len() < self.bytes.len() / 2 {
@@ -75,56 +79,59 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The client is gone or was cut off: it takes no more.
+/// The client was cut off, or its connection failed: nothing can be sent to it any more.
 #[derive(Debug)]
 pub struct Gone;
 
-/// A room member's way out.
+/// The outbox of a member of a room.
 pub struct Outbox {
     connection: Arc<Connection>,
-    /// If it has wished for that: then it is always behind, and only its own writer thread waits.
+    /// `Some`: the client has asked to be slow. Then it is always behind, and only its own writer
+    /// thread waits.
     slow: Option<Slow>,
-    /// `None` while direct. Boxed: in a straight walk over the members it is rarely there.
+    /// `None` while direct. Boxed, because it is rarely there, and small members are quick to walk
+    /// over.
     behind: Option<Box<Behind>>,
 }
 
-/// How slow a client has wished to be.
+/// The slowness that a client has asked for (`slow=`).
 #[derive(Clone, Copy)]
 pub struct Slow {
-    /// Bytes a second.
-    pub pace: u32,
-    /// What it speaks: with `wsroom.v1` it is told how much waits for it.
+    /// The rate at which it is sent to.
+    pub bytes_per_second: u32,
+    /// Its dialect: a client of `wsroom.v1` is told how many bytes wait for it.
     pub dialect: Dialect,
 }
 
-/// What the broadcaster keeps of a member that is behind.
+/// The broadcaster's side of a member that is behind.
 struct Behind {
-    /// Unbounded as a channel, bounded by `waiting`. Dropping it ends the writer thread.
-    queue: Sender<Waiting>,
-    /// Bytes in the queue and in the writer's hands, and [`ENTRY`] for each entry. The broadcaster
+    /// The channel is unbounded; `waiting` bounds it. Its drop ends the writer thread.
+    queue: Sender<Entry>,
+    /// Bytes in the queue and in the writer's hands, and [`ENTRY_OVERHEAD`] for each entry. The broadcaster
     /// adds, the writer takes away.
     waiting: Arc<AtomicUsize>,
-    /// What may wait beyond `--max-backlog`: what it began with.
+    /// Bytes that may wait beyond `--max-backlog`: those of the entries that it began with.
     allowance: usize,
 }
 
-enum Waiting {
+/// An entry of the queue.
+enum Entry {
     Frames(Bytes),
     Replay(Box<Replay>),
-    /// Behind this there is nothing more.
+    /// The last entry: shut the writing side.
     End,
 }
 
 impl Outbox {
-    /// A way out for a new member, direct, or `slow` as it has wished.
+    /// An outbox for a new member: direct, or `slow` if the client has asked for that.
     pub fn new(connection: Arc<Connection>, slow: Option<Slow>) -> Self {
         Self { connection, slow, behind: None }
     }
 
-    /// Begins with `first`, then the past; whatever is sent from now on waits behind that.
+    /// Sends `first` and then the replay. All frames that are sent from now on wait behind it.
     ///
     /// # Errors
-    /// No thread could be started; its own has been woken and will leave.
+    /// No writer thread could be started. The client's own thread was woken, and will leave.
     pub fn begin(
         &mut self,
         first: Vec<u8>,
@@ -133,17 +140,17 @@ impl Outbox {
     ) -> Result<(), Gone> {
         self.fall_behind(first.into(), events)?;
         if let Some(behind) = &mut self.behind {
-            behind.allowance += IN_HAND;
-            behind.push(Waiting::Replay(replay), IN_HAND);
+            behind.allowance += REPLAY_BYTES;
+            behind.push(Entry::Replay(replay), REPLAY_BYTES);
         }
         Ok(())
     }
 
-    /// Sends `batch`, or lets it wait. At most `max_backlog` bytes may wait behind the first batch that
-    /// did; that one may be of whatever size, or what is larger than the bound could never be sent.
+    /// Sends `batch`, or queues it. The first queued batch may have any size, or a batch above the
+    /// bound could never be sent; behind it at most `max_backlog` bytes wait.
     ///
     /// # Errors
-    /// The client takes no more; its thread has been woken and will leave.
+    /// The client was cut off, or its connection failed. Its own thread was woken, and will leave.
     pub fn send(&mut self, batch: &Batch, max_backlog: usize, events: &Events) -> Result<(), Gone> {
         if batch.bytes.is_empty() {
             return Ok(());
@@ -154,7 +161,7 @@ impl Outbox {
                 Some(_) => self.fall_behind(batch.rest(0), events),
             };
         };
-        let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG));
+        let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG_BYTES));
         let waiting = behind.waiting.load(Ordering::Acquire);
         if waiting > 0 && waiting + batch.bytes.len() > max_backlog.saturating_add(behind.allowance)
         {
@@ -163,24 +170,24 @@ impl Outbox {
         }
         let rest = batch.rest(0);
         let length = rest.len();
-        behind.push(Waiting::Frames(rest), length);
+        behind.push(Entry::Frames(rest), length);
         Ok(())
     }
 
-    /// Sends the last frames, then shuts the writing side, each in its place in the stream.
+    /// Sends the last frames behind all others, then shuts the writing side.
     pub fn end(mut self, last: &[u8], events: &Events) {
         let batch = Batch::new(last);
-        // Its last frames may wait even when the bound is reached: they are few bytes.
-        let sent = last.is_empty() || self.send(&batch, usize::MAX, events).is_ok();
+        // The last frames may wait even when the bound is reached: they are few bytes.
+        let is_open = last.is_empty() || self.send(&batch, usize::MAX, events).is_ok();
         match &self.behind {
-            Some(behind) if sent => behind.end(),
+            Some(behind) if is_open => behind.end(),
             _ => self.connection.finish(),
         }
     }
 
-    /// Takes the member back to direct sending if really nothing waits for it any more.
+    /// Takes the member back to direct sending, unless new frames wait since the writer's report.
     pub fn caught_up(&mut self) {
-        // Acquire: the writer's last send comes before the next direct one.
+        // Acquire: the writer's last send happens before the next direct send.
         let nothing_waits = |behind: &mut Box<Behind>| behind.waiting.load(Ordering::Acquire) == 0;
         if self.behind.take_if(nothing_waits).is_some() {
             log::debug!("{} has caught up", self.connection.id());
@@ -204,11 +211,11 @@ impl Outbox {
         let (queue, frames) = unbounded();
         let length = rest.len();
         let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: length });
-        behind.push(Waiting::Frames(rest), length);
+        behind.push(Entry::Frames(rest), length);
         let writer = Writer {
             connection: Arc::clone(&self.connection),
             slow: self.slow,
-            told: Instant::now(),
+            reported: Instant::now(),
             queue: frames,
             waiting: Arc::clone(&behind.waiting),
             events: events.clone(),
@@ -227,26 +234,26 @@ impl Outbox {
 }
 
 impl Behind {
-    /// `bytes` is what the entry takes, but for itself.
-    fn push(&self, waiting: Waiting, bytes: usize) {
-        // Counted before it is there: the writer must not take away what was not added yet.
-        self.waiting.fetch_add(bytes + ENTRY, Ordering::Relaxed);
-        // It fails when the writer has given up; it has cut the client, and its thread leaves.
-        let _ = self.queue.send(waiting);
+    /// Queues an entry of so many bytes, without its overhead.
+    fn push(&self, entry: Entry, bytes: usize) {
+        // Count first, then queue: the writer must not subtract bytes that were not added yet.
+        self.waiting.fetch_add(bytes + ENTRY_OVERHEAD, Ordering::Relaxed);
+        // This fails if the writer has given up. Then the client is cut off, and its thread leaves.
+        let _ = self.queue.send(entry);
     }
 
     fn end(&self) {
-        let _ = self.queue.send(Waiting::End);
+        let _ = self.queue.send(Entry::End);
     }
 }
 
-/// The writer thread: sends what waits, blocking, until the member is direct again or gone.
+/// The writer thread: it sends the queue, blocking, until the member is direct again or gone.
 struct Writer {
     connection: Arc<Connection>,
     slow: Option<Slow>,
-    /// When a slow client was last told how much waits for it.
-    told: Instant,
-    queue: Receiver<Waiting>,
+    /// The time at which a slow client was last told how many bytes wait for it.
+    reported: Instant,
+    queue: Receiver<Entry>,
     /// See [`Behind::waiting`].
     waiting: Arc<AtomicUsize>,
     events: Events,
@@ -256,19 +263,19 @@ impl Writer {
     fn run(mut self) {
         while let Some(next) = self.next() {
             let sent = match next {
-                Waiting::End => return self.connection.finish(),
-                Waiting::Frames(frames) => self.write_frames(&frames),
-                Waiting::Replay(replay) => self.write_past(*replay),
+                Entry::End => return self.connection.finish(),
+                Entry::Frames(frames) => self.write_frames(&frames),
+                Entry::Replay(replay) => self.write_replay(*replay),
             };
-            self.waiting.fetch_sub(ENTRY, Ordering::Release);
-            if let Err(error) = sent.and_then(|()| self.tell_slow()) {
+            self.waiting.fetch_sub(ENTRY_OVERHEAD, Ordering::Release);
+            if let Err(error) = sent.and_then(|()| self.report_backlog()) {
                 return give_up(&self.connection, &error);
             }
         }
     }
 
-    /// What waits next; `None` when the member is direct again or gone.
-    fn next(&self) -> Option<Waiting> {
+    /// Waits for the next entry; `None` when the member is direct again or gone.
+    fn next(&self) -> Option<Entry> {
         match self.queue.try_recv() {
             Ok(next) => Some(next),
             Err(TryRecvError::Disconnected) => None,
@@ -281,7 +288,7 @@ impl Writer {
 
     fn write_frames(&mut self, frames: &[u8]) -> io::Result<()> {
         let mut rest = frames;
-        // Sent once even if empty: under TLS something may be sealed and wait to leave.
+        // Send once even if the frames are empty: under TLS, encrypted bytes may still wait to leave.
         loop {
             let sent = self.write(rest)?;
             rest = &rest[sent..];
@@ -292,37 +299,41 @@ impl Writer {
         }
     }
 
-    fn write_past(&mut self, replay: Replay) -> io::Result<()> {
-        let mut collected = BufWriter::with_capacity(COLLECTED, &mut *self);
+    fn write_replay(&mut self, replay: Replay) -> io::Result<()> {
+        let mut collected = BufWriter::with_capacity(SEND_BUFFER, &mut *self);
         let sent = replay.write(&mut collected).and_then(|()| collected.flush());
-        // What is left of it is not tried once more.
+        // Without this, the buffer's drop would try to send the rest again after an error.
         let _ = collected.into_parts();
-        self.waiting.fetch_sub(IN_HAND, Ordering::Release);
+        self.waiting.fetch_sub(REPLAY_BYTES, Ordering::Release);
         sent
     }
 
-    /// Between two entries, where no frame is under way.
-    fn tell_slow(&mut self) -> io::Result<()> {
+    /// Tells a slow client how many bytes wait for it. Called between two entries, so that the event
+    /// is not inside another frame.
+    fn report_backlog(&mut self) -> io::Result<()> {
         let speaks_v1 = self.slow.is_some_and(|slow| slow.dialect == Dialect::V1);
-        if !speaks_v1 || self.told.elapsed() < SLOW_NEWS {
+        if !speaks_v1 || self.reported.elapsed() < SLOW_REPORT_INTERVAL {
             return Ok(());
         }
-        self.told = Instant::now();
+        self.reported = Instant::now();
         let waiting = self.waiting.load(Ordering::Relaxed);
-        self.write_all(&ServerEvent::Behind { waiting, limit: SLOW_BACKLOG }.frame())
+        self.write_all(&ServerEvent::Behind { waiting, limit: SLOW_BACKLOG_BYTES }.frame())
     }
 }
 
-/// Blocks until the client takes some of it, in pieces, and at the pace that it has wished for.
+/// Writes a piece, and blocks until the client has taken some of it. A slow client also gets a pause
+/// after each piece.
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = self.slow.map_or(PIECE, |slow| (slow.pace / SLOW_PIECES) as usize);
+        let piece = self
+            .slow
+            .map_or(PIECE_BYTES, |slow| (slow.bytes_per_second / SLOW_PIECES_PER_SECOND) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
         loop {
             match self.connection.send(piece) {
                 Ok(sent) => {
                     if self.slow.is_some() {
-                        thread::sleep(Duration::from_secs(1) / SLOW_PIECES);
+                        thread::sleep(Duration::from_secs(1) / SLOW_PIECES_PER_SECOND);
                     }
                     return Ok(sent);
                 }

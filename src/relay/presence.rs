@@ -1,8 +1,9 @@
-//! Who is in a room, as the others see it, and how they hear of each other's coming and going.
+//! Presence: the news that the members of a room get of each other (who came, who went, who has a
+//! new name).
 //!
-//! News travel together, a quarter of a second at a time, or a class that enters would cost its
-//! square. In a crowd only numbers are told. Not here: when news are due (`broadcaster`, whose
-//! thread runs all of this), and to whom they are sent (`room`).
+//! News of a quarter of a second are sent together. Else a class that enters would cost the square
+//! of its size. A crowd is sent the number of its members only. Runs on the broadcaster's thread.
+//! Not here: when news are due (`broadcaster`), and to whom they are sent (`room`).
 
 use std::time::Duration;
 
@@ -11,62 +12,66 @@ use crate::protocol::message::Author;
 use crate::protocol::v1::{MemberInfo, ServerEvent};
 use crate::store::User;
 
-/// How long news of members waits for more.
-pub const NEWS: Duration = Duration::from_millis(250);
+/// The time for which the first piece of news waits for more.
+pub const NEWS_DELAY: Duration = Duration::from_millis(250);
 
-/// In larger rooms only the number of members is told.
+/// A room with more members than this is a crowd: they are sent only how many they are.
 pub const CROWD: usize = 200;
 
-/// What the members of a room have not been told yet of each other.
+/// The news that the members of a room have not been sent yet.
 #[derive(Default)]
 pub struct Presence {
     came: Vec<MemberInfo>,
-    /// The numbers of their connections.
+    /// The numbers of the connections that went.
     went: Vec<u64>,
     renamed: Vec<MemberInfo>,
-    /// They were more than [`CROWD`], and do not know of each other any more.
+    /// The room was a crowd since its members were last sent the complete list, so their lists are
+    /// out of date.
     crowded: bool,
 }
 
 /// One piece of news, as frames of `wsroom.v1`.
+#[derive(Debug, Eq, PartialEq)]
 pub enum News {
-    /// For everyone.
+    /// For all members.
     ForAll(Vec<u8>),
     /// For one member alone.
     For(ClientId, Vec<u8>),
 }
 
 impl Presence {
-    /// Takes note of how many there are.
+    /// Notes how many members there are.
     pub fn count(&mut self, members: usize) {
         self.crowded |= members > CROWD;
     }
 
-    /// Whether they do not know of each other.
+    /// Whether the members' lists are out of date, because the room is or was a crowd.
     pub fn is_crowd(&self) -> bool {
         self.crowded
     }
 
-    /// Takes note that somebody came; `true` if that is the first news, to be told in a while.
+    /// Notes that a member came. `true`: this is the first piece of news since the last were sent, and
+    /// [`NEWS_DELAY`] begins.
     pub fn came(&mut self, member: MemberInfo) -> bool {
-        let first = self.is_told();
+        let first = self.is_empty();
         self.came.push(member);
         first
     }
 
-    /// As [`Presence::came`], of somebody who went.
+    /// Notes that a member went; `true` as for [`Presence::came`].
     pub fn went(&mut self, id: u64) -> bool {
-        let first = self.is_told();
+        let first = self.is_empty();
         self.came.retain(|member| member.id != id);
         self.renamed.retain(|member| member.id != id);
-        // Told even if their coming was not: whoever came in between was shown them.
+        // This is sent even if the coming was not: a newcomer in between has this member in its list.
         self.went.push(id);
         first
     }
 
-    /// As [`Presence::came`], of a new name. Of many in a short time the last one is told.
+    /// Notes a member's new name; `true` as for [`Presence::came`]. A later name replaces an earlier
+    /// one that was not sent yet.
     pub fn renamed(&mut self, member: MemberInfo) -> bool {
-        let first = self.is_told();
+        let first = self.is_empty();
         match self.renamed.iter_mut().find(|noted| noted.id == member.id) {
             Some(noted) => *noted = member,
             None => self.renamed.push(member),
@@ -74,14 +79,14 @@ impl Presence {
         first
     }
 
-    fn is_told(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.came.is_empty() && self.went.is_empty() && self.renamed.is_empty()
     }
 
-    /// All news, for a room of `count` members; `everyone` names them all.
-    pub fn tell(&mut self, count: usize, everyone: impl FnOnce() -> Vec<MemberInfo>) -> Vec<News> {
+    /// Takes all news, for a room of `count` members; `everyone` lists all of them.
+    pub fn take(&mut self, count: usize, everyone: impl FnOnce() -> Vec<MemberInfo>) -> Vec<News> {
         if count > CROWD {
-            return self.tell_numbers(count);
+            return self.take_numbers(count);
         }
         let Self { came, went, renamed, crowded } = std::mem::take(self);
         if crowded {
@@ -101,8 +106,8 @@ impl Presence {
         news
     }
 
-    /// What a crowd is told; and everyone their own new name.
-    fn tell_numbers(&mut self, count: usize) -> Vec<News> {
+    /// The news for a crowd: numbers for all, and for each member its own new name.
+    fn take_numbers(&mut self, count: usize) -> Vec<News> {
         let Self { came, went, renamed, .. } =
             std::mem::replace(self, Self { crowded: true, ..Self::default() });
         let mut news = Vec::new();
@@ -124,7 +129,7 @@ fn for_all(event: &ServerEvent) -> News {
     News::ForAll(event.frame())
 }
 
-/// Whoever says something, by the name that they have now.
+/// The author of a message that is said now, with the name that they have now.
 pub fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
     let name = match (user, client) {
         (Some(user), _) => user.name.clone(),
@@ -134,8 +139,8 @@ pub fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
     Author { user: user.map(|user| user.id), name }
 }
 
-/// A member as the others see it.
-pub fn as_seen(id: ClientId, user: Option<&User>) -> MemberInfo {
+/// A member as the other members see it.
+pub fn member_info(id: ClientId, user: Option<&User>) -> MemberInfo {
     let Author { user, name } = author(Some(id), user);
     MemberInfo { id: id.number(), user, name }
 }

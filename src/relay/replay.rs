@@ -1,8 +1,8 @@
-//! The past as one newcomer hears it: read from the log page by page, and sent as it is read.
+//! A replay: the past messages of a room, read from the log page by page and sent to one newcomer.
 //!
-//! A newcomer who asks for the past is *behind* from its first moment: what is said from now on
-//! waits in its queue, and its writer thread, `writer-7`, first runs this. So the broadcaster never
-//! reads history, and however long the past is, only a page of it is in memory. Not here: the queue
+//! A newcomer who asks for the past is *behind* from its first moment: new messages wait in its
+//! queue, and its writer thread, `writer-7`, first runs the replay. So the broadcaster never reads
+//! history, and only one page of it is in memory, however long it is. Not here: the queue
 //! (`outbox`), and how history is kept (`store`).
 
 use std::io::{self, Write};
@@ -14,47 +14,50 @@ use crate::protocol::message::{Message, MessageId};
 use crate::protocol::v1::{MemberInfo, ServerEvent};
 use crate::store::{HistoryPage, MessageLog, Range};
 
-/// Bytes of messages that are read at a time.
+/// The bytes of messages in one page.
 const PAGE_BYTES: usize = 16 << 10;
 
-/// Bytes that a replay has in hand beside one message: a page, and what is collected to be sent.
-pub const IN_HAND: usize = PAGE_BYTES + COLLECTED;
+/// The memory of a replay, in bytes: a page, and the buffer for sending. One message may exceed it.
+pub const REPLAY_BYTES: usize = PAGE_BYTES + SEND_BUFFER;
 
-/// Bytes that are collected before they are sent.
-pub const COLLECTED: usize = 16 << 10;
+/// The buffer in which a replay collects frames before they are sent, in bytes.
+pub const SEND_BUFFER: usize = 16 << 10;
 
-/// What is still to be read for one newcomer.
+/// A replay that has not begun yet.
 pub struct Replay {
-    /// Where it is read.
+    /// The log that is read.
     pub log: Arc<dyn MessageLog>,
-    /// Whose past it is.
+    /// The room whose messages are sent.
     pub room: RoomName,
-    /// What the newcomer has heard before; 0: nothing.
+    /// The newest message that the newcomer already has; 0: none.
     pub since: MessageId,
-    /// What is newer waits in the newcomer's queue.
+    /// The last message of the replay. Newer ones wait in the newcomer's queue.
     pub upto: MessageId,
-    /// Told first, to a client of `wsroom.v1`; `None`: it speaks plainly.
+    /// The first event for a client of `wsroom.v1`; `None`: the client is plain.
     pub welcome: Option<Box<Welcome>>,
 }
 
-/// What a client of `wsroom.v1` is told first of all; what it says of the past is added when that
-/// is read.
+/// The `welcome` for a client of `wsroom.v1`, without the fields about the past: these are known
+/// when the first page is read.
 pub struct Welcome {
     /// The client itself.
     pub you: MemberInfo,
-    /// Where it is.
+    /// The room that it has joined.
     pub room: RoomName,
-    /// Everyone there; `None` where only their number is told.
+    /// All members; `None` in a crowd.
     pub members: Option<Vec<MemberInfo>>,
-    /// How many there are.
+    /// The number of members.
     pub count: usize,
-    /// Bytes that a message may have (`--max-message-size`).
+    /// The largest message that the server takes, in bytes (`--max-message-size`).
     pub limit: usize,
 }
 
 impl Welcome {
-    /// As a frame, with the newest message of the room, and whether nothing is missing behind the
-    /// one that the client has heard last.
+    /// Writes the event as a frame. `last` is the newest message of the room; `complete` says that no
+    /// message after `since` is missing.
+    ///
+    /// # Errors
+    /// `out` cannot be written to. A vector always can.
     pub fn write(&self, last: MessageId, complete: bool, out: &mut impl Write) -> io::Result<()> {
         let Self { you, room, members, count, limit } = self;
         let (members, room) = (members.as_deref(), room.as_str());
@@ -64,12 +67,12 @@ impl Welcome {
 }
 
 impl Replay {
-    /// Writes the welcome, the past and the event that ends it; blocks as `out` does.
+    /// Writes the welcome, the past messages and the event that ends them; blocks as `out` does.
     ///
     /// # Errors
-    /// The client takes no more.
+    /// `out` cannot be written to: the client takes no more.
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let mut page = self.page_behind(self.since);
+        let mut page = self.page_after(self.since);
         let (last, mut complete) = (page.last, page.complete);
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
@@ -79,8 +82,8 @@ impl Replay {
                 self.write_message(message, out)?;
             }
             let Some(newest) = page.messages.last().filter(|_| page.more) else { break };
-            page = self.page_behind(newest.id);
-            // A slow reader may be overtaken by messages that are let go.
+            page = self.page_after(newest.id);
+            // The log may delete messages faster than a slow client reads them.
             complete &= page.complete;
         }
         if self.welcome.is_some() {
@@ -89,8 +92,8 @@ impl Replay {
         Ok(())
     }
 
-    /// A log that cannot be read has told nothing, and so what there was is not complete.
-    fn page_behind(&self, after: MessageId) -> HistoryPage {
+    /// Reads the next page. If the log cannot be read, the page is empty and not `complete`.
+    fn page_after(&self, after: MessageId) -> HistoryPage {
         let range = Range { after, upto: self.upto, messages: usize::MAX, bytes: PAGE_BYTES };
         self.log.page(&self.room, range).unwrap_or_else(|error| {
             log::error!("the history of room {} cannot be read: {error}", self.room);

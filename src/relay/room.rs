@@ -1,10 +1,10 @@
-//! One room: its members, what happens in it during a turn, and the delivery of that.
+//! One room: its members, the items of its turn, and their delivery.
 //!
-//! During a turn the room takes down in order what happens in it: messages, comings and goings,
-//! frames for one member alone. When the messages are kept, [`Room::deliver`] encodes all of it
-//! once for all who speak alike, and does one send per member. So a member's own frames have their
-//! place among the messages and cost nobody else a send. Not here: who is in which room, and when
-//! a turn ends (`broadcaster`, whose thread runs all of this).
+//! During a turn the room records in order what happens in it: messages, arrivals and departures,
+//! frames for one member alone. When the messages are kept, [`Room::deliver`] encodes these items
+//! once for each dialect, and does one send per member. So a member's own frames have their place
+//! among the messages, and cost no other member a send. Runs on the broadcaster's thread. Not here:
+//! who is in which room, and when a turn ends (`broadcaster`).
 
 use std::sync::Arc;
 
@@ -18,64 +18,64 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::v1::{Complaint, MemberInfo, ServerEvent};
 
-/// Somebody in the room.
+/// A member of a room.
 pub struct Member {
-    /// Their connection.
+    /// Its connection.
     pub id: ClientId,
-    /// What they speak.
+    /// The dialect that it speaks.
     pub dialect: Dialect,
-    /// The way to them.
+    /// Its outbox.
     pub outbox: Outbox,
-    /// What they are sent first; `None` once their coming has had its place in a turn.
+    /// Its first frames, until the item [`Item::Arrives`] is delivered; then `None`.
     pub arrival: Option<Box<Arrival>>,
 }
 
-/// What a newcomer is sent before anything else.
+/// The first frames of a newcomer.
 pub struct Arrival {
-    /// The 101 answer, and for `wsroom.v1` the welcome, unless that comes with the past.
+    /// The 101 answer. Without a replay, and for `wsroom.v1`, the welcome follows it here.
     pub first: Vec<u8>,
-    /// The past, if they have asked for it.
+    /// The past, if the client has asked for it.
     pub replay: Option<Box<Replay>>,
 }
 
-/// Everyone in one room.
+/// A room with its members and its turn.
 #[derive(Default)]
 pub struct Room {
-    all: Vec<Member>,
-    /// Those who have left in this turn: they are sent what was said until then.
+    members: Vec<Member>,
+    /// Members that have left in this turn. They are still sent the items before their departure.
     leaving: Vec<Leaving>,
-    /// How many there are of each [`Dialect`], with those who are leaving.
+    /// The number of members that speak each [`Dialect`], with those that are leaving.
     speaking: [usize; Dialect::COUNT],
-    /// What has happened in this turn.
+    /// The items of this turn, in order.
     turn: Vec<Item>,
     presence: Presence,
-    /// The newest message since there were members.
+    /// The newest message since the room has members.
     last: MessageId,
 }
 
 struct Leaving {
     member: Member,
     last_frames: Frames,
-    /// Where in the turn's frames they have left; `None`: that has not come yet.
+    /// The place in the encoded frames at which it left; `None`: its departure is not encoded yet.
     end: Option<usize>,
 }
 
-/// What happens in a room.
+/// One thing that happens in a room during a turn.
 pub enum Item {
-    /// The turn's message with this index; who said it, and with which `ref`.
+    /// The turn's message with this index, its sender, and the sender's `ref`.
     Message(usize, Option<ClientId>, Option<String>),
-    /// Frames for all who speak `wsroom.v1` but one.
+    /// Frames for all members that speak `wsroom.v1`, except one.
     Event(Vec<u8>, Option<ClientId>),
     /// Frames for one member alone.
     Alone(ClientId, Dialect, Frames),
-    /// A member came.
+    /// A member has joined: here its stream begins.
     Arrives(ClientId, Dialect),
-    /// A member went.
+    /// A member has left: here its stream ends.
     Leaves(ClientId),
 }
 
 impl Item {
-    /// Bytes that it holds.
+    /// Bytes of the frames that this item holds.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Event(frames, _) => frames.len(),
@@ -85,69 +85,71 @@ impl Item {
     }
 }
 
-/// What became of a turn's messages: they are kept, or why not.
+/// The outcome of a turn: its messages, which are kept, or the reason why they are not.
 pub type Outcome<'a> = Result<&'a [Arc<Message>], &'a str>;
 
 impl Room {
-    /// How many there are.
+    /// The number of members.
     pub fn count(&self) -> usize {
-        self.all.len()
+        self.members.len()
     }
 
-    /// Their connections.
+    /// The members' connections.
     pub fn ids(&self) -> impl Iterator<Item = ClientId> {
-        self.all.iter().map(|member| member.id)
+        self.members.iter().map(|member| member.id)
     }
 
-    /// The newest message since there were members; 0 if there was none.
+    /// The newest message since the room has members; 0 if there was none.
     pub fn last(&self) -> MessageId {
         self.last
     }
 
-    /// One of them.
+    /// Finds a member.
     pub fn find(&mut self, id: ClientId) -> Option<&mut Member> {
-        self.all.iter_mut().find(|member| member.id == id)
+        self.members.iter_mut().find(|member| member.id == id)
     }
 
-    /// One more.
+    /// Adds a member.
     pub fn add(&mut self, member: Member) {
         self.turn.push(Item::Arrives(member.id, member.dialect));
         self.speaking[member.dialect as usize] += 1;
-        self.all.push(member);
-        self.presence.count(self.all.len());
+        self.members.push(member);
+        self.presence.count(self.members.len());
     }
 
-    /// One less; `last_frames` are the last that they are sent. `false`: they are not here.
+    /// Removes a member; `last_frames` end its stream. `false`: there is no such member.
     pub fn remove(&mut self, id: ClientId, last_frames: Frames) -> bool {
-        let Some(place) = self.all.iter().position(|member| member.id == id) else { return false };
-        let member = self.all.swap_remove(place);
+        let Some(place) = self.members.iter().position(|member| member.id == id) else {
+            return false;
+        };
+        let member = self.members.swap_remove(place);
         self.leaving.push(Leaving { member, last_frames, end: None });
         self.turn.push(Item::Leaves(id));
         true
     }
 
-    /// All of them, to be told goodbye.
-    pub fn into_all(self) -> Vec<Member> {
-        self.all
+    /// Gives up the members, when the server stops.
+    pub fn into_members(self) -> Vec<Member> {
+        self.members
     }
 
-    /// Whether something has happened in this turn.
+    /// Whether this turn has items.
     pub fn has_turn(&self) -> bool {
         !self.turn.is_empty()
     }
 
-    /// Whether nobody is here, nor about to leave.
+    /// Whether there are no members, and none that are leaving.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.leaving.is_empty()
+        self.members.is_empty() && self.leaving.is_empty()
     }
 
-    /// Takes down what happens.
-    pub fn take_down(&mut self, item: Item) {
+    /// Adds an item to this turn.
+    pub fn record(&mut self, item: Item) {
         self.turn.push(item);
     }
 
-    /// The others, those who understand it, are told that somebody is writing. A crowd is not: it
-    /// does not know who that is.
+    /// Tells the other members, if they speak `wsroom.v1`, that a member is writing. A crowd is not
+    /// told: it has no list in which to find that member.
     pub fn tell_typing(&mut self, from: &MemberInfo, client: ClientId) {
         if self.hears_events() && !self.presence.is_crowd() {
             self.turn.push(Item::Event(ServerEvent::Typing { from }.frame(), Some(client)));
@@ -158,15 +160,15 @@ impl Room {
         self.speaking[Dialect::V1 as usize] > 0
     }
 
-    /// What the members have not been told yet of each other; `None` if nobody here hears of it.
+    /// The news for the members; `None` if no member speaks `wsroom.v1`.
     pub fn presence(&mut self) -> Option<&mut Presence> {
         self.hears_events().then_some(&mut self.presence)
     }
 
-    /// Tells all news in this turn; `seen` tells how a member looks to the others.
-    pub fn tell_news(&mut self, seen: impl Fn(ClientId) -> MemberInfo) {
-        let everyone = || self.all.iter().map(|member| seen(member.id)).collect();
-        let news = self.presence.tell(self.all.len(), everyone);
+    /// Adds all news to this turn; `info` describes a member as the others see it.
+    pub fn tell_news(&mut self, info: impl Fn(ClientId) -> MemberInfo) {
+        let everyone = || self.members.iter().map(|member| info(member.id)).collect();
+        let news = self.presence.take(self.members.len(), everyone);
         if self.hears_events() {
             self.turn.extend(news.into_iter().map(|news| match news {
                 News::ForAll(frames) => Item::Event(frames, None),
@@ -175,20 +177,26 @@ impl Room {
         }
     }
 
-    /// Sends this turn: one non-blocking send per member. Answers with those that take no more.
-    pub fn deliver(&mut self, outcome: Outcome, encoded: &mut Encoded, out: Out) -> Vec<Member> {
+    /// Delivers this turn with one non-blocking send per member (more only if the turn is large).
+    /// Returns the members that were cut off, or whose connection failed.
+    pub fn deliver(
+        &mut self,
+        outcome: Outcome,
+        encoded: &mut Encoded,
+        sending: Sending,
+    ) -> Vec<Member> {
         let mut gone = Vec::new();
         for item in std::mem::take(&mut self.turn) {
-            self.encode(item, outcome, encoded, out);
-            if encoded.is_much() {
-                gone.extend(self.send(encoded, out));
+            self.encode(item, outcome, encoded, sending);
+            if encoded.is_full() {
+                gone.extend(self.send(encoded, sending));
             }
         }
-        gone.extend(self.send(encoded, out));
+        gone.extend(self.send(encoded, sending));
         gone
     }
 
-    fn encode(&mut self, item: Item, outcome: Outcome, encoded: &mut Encoded, out: Out) {
+    fn encode(&mut self, item: Item, outcome: Outcome, encoded: &mut Encoded, sending: Sending) {
         match (item, outcome) {
             (Item::Message(index, sender, reference), Ok(messages)) => {
                 self.last = messages[index].id;
@@ -198,9 +206,9 @@ impl Room {
             (Item::Message(_, sender, reference), Err(why)) => {
                 self.complain(sender, reference, why, encoded);
             }
-            (Item::Event(frames, but_for), _) => encoded.event(&frames, but_for),
+            (Item::Event(frames, except), _) => encoded.event(&frames, except),
             (Item::Alone(id, dialect, frames), _) => encoded.alone(id, dialect, frames.bytes),
-            (Item::Arrives(id, dialect), _) => self.arrive(id, dialect, encoded, out),
+            (Item::Arrives(id, dialect), _) => self.arrive(id, dialect, encoded, sending),
             (Item::Leaves(id), _) => {
                 if let Some(leaving) = self.leaving.iter_mut().find(|one| one.member.id == id) {
                     leaving.end = Some(encoded.length(leaving.member.dialect));
@@ -209,7 +217,7 @@ impl Room {
         }
     }
 
-    /// A message was not kept, and nobody is sent it; its sender is told, in its place.
+    /// Tells the sender, at the message's place, that it was not kept. No member is sent it.
     fn complain(
         &mut self,
         sender: Option<ClientId>,
@@ -224,10 +232,10 @@ impl Room {
         }
     }
 
-    /// A newcomer has no part in what was said before, and gets its own first frames instead.
-    fn arrive(&mut self, id: ClientId, dialect: Dialect, encoded: &mut Encoded, out: Out) {
+    /// Begins a newcomer's stream: it gets its own first frames in the place of all frames before.
+    fn arrive(&mut self, id: ClientId, dialect: Dialect, encoded: &mut Encoded, sending: Sending) {
         let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.member);
-        let member = self.all.iter_mut().chain(leaving).find(|member| member.id == id);
+        let member = self.members.iter_mut().chain(leaving).find(|member| member.id == id);
         let Some((member, arrival)) = member.and_then(|member| {
             let arrival = member.arrival.take()?;
             Some((member, *arrival))
@@ -238,27 +246,28 @@ impl Room {
         let first = match replay {
             None => first,
             Some(mut replay) => {
-                // What was said in this room before: in this turn, or else before it.
-                replay.upto = self.last.max(out.before);
-                // If it takes nothing, its own thread has been woken and reports that it is gone.
-                let _ = member.outbox.begin(first, replay, out.events);
+                // The newest message of this room before the newcomer, in this turn or before it.
+                replay.upto = self.last.max(sending.before);
+                // If this fails, the client's own thread was woken, and reports that it has left.
+                let _ = member.outbox.begin(first, replay, sending.events);
                 Vec::new()
             }
         };
-        encoded.instead_of_all(id, dialect, first);
+        encoded.replace_all(id, dialect, first);
     }
 
-    /// Sends what is encoded so far. Answers with those that take no more.
-    fn send(&mut self, encoded: &mut Encoded, out: Out) -> Vec<Member> {
-        let batches = Dialect::ALL.map(|dialect| Batch::new(encoded.of_all(dialect)));
+    /// Sends the frames that are encoded so far. Returns the members that were cut off, or whose
+    /// connection failed.
+    fn send(&mut self, encoded: &mut Encoded, sending: Sending) -> Vec<Member> {
+        let batches = Dialect::ALL.map(|dialect| Batch::new(encoded.for_all(dialect)));
         let [plain, v1] = Dialect::ALL.map(|dialect| encoded.length(dialect));
-        log::trace!("{plain} and {v1} bytes to {} members", self.all.len());
-        let gone = self.all.extract_if(.., |member| {
-            // Whoever has not arrived yet has no part in this.
+        log::trace!("{plain} and {v1} bytes to {} members", self.members.len());
+        let gone = self.members.extract_if(.., |member| {
+            // The stream of a member that has not arrived yet begins later in the turn.
             member.arrival.is_none() && {
-                let sent = match encoded.of_one(member.id, member.dialect, None) {
-                    None => member.send(&batches[member.dialect as usize], out),
-                    Some(frames) => member.send(&Batch::new(&frames), out),
+                let sent = match encoded.for_one(member.id, member.dialect, None) {
+                    None => member.send(&batches[member.dialect as usize], sending),
+                    Some(frames) => member.send(&Batch::new(&frames), sending),
                 };
                 sent.is_err()
             }
@@ -267,21 +276,22 @@ impl Room {
         for member in &gone {
             self.speaking[member.dialect as usize] -= 1;
         }
-        self.send_to_leaving(encoded, out);
+        self.send_to_leaving(encoded, sending);
         encoded.clear();
         gone
     }
 
-    /// Those who leave get what was said until then, and their last frames; or all of this, if
-    /// their place in the turn has not come yet.
-    fn send_to_leaving(&mut self, encoded: &Encoded, out: Out) {
+    /// Sends to the members that are leaving: the frames before their departure, and their last
+    /// frames. A member whose departure is not encoded yet gets all frames, and stays on the list.
+    fn send_to_leaving(&mut self, encoded: &Encoded, sending: Sending) {
         for mut leaving in std::mem::take(&mut self.leaving) {
             let Leaving { member, last_frames, end } = &mut leaving;
             let end = end.take();
             let until = end.unwrap_or_else(|| encoded.length(member.dialect));
-            let frames = encoded.of_one(member.id, member.dialect, Some(until));
+            let frames = encoded.for_one(member.id, member.dialect, Some(until));
             let frames = frames.unwrap_or_default();
-            let takes = member.arrival.is_some() || member.send(&Batch::new(&frames), out).is_ok();
+            let takes =
+                member.arrival.is_some() || member.send(&Batch::new(&frames), sending).is_ok();
             if takes && end.is_none() {
                 self.leaving.push(leaving);
                 continue;
@@ -289,24 +299,24 @@ impl Room {
             self.speaking[member.dialect as usize] -= 1;
             if takes {
                 let last_frames = std::mem::take(&mut last_frames.bytes);
-                leaving.member.outbox.end(&last_frames, out.events);
+                leaving.member.outbox.end(&last_frames, sending.events);
             }
         }
     }
 }
 
 impl Member {
-    fn send(&mut self, batch: &Batch, out: Out) -> Result<(), Gone> {
-        self.outbox.send(batch, out.max_backlog, out.events)
+    fn send(&mut self, batch: &Batch, sending: Sending) -> Result<(), Gone> {
+        self.outbox.send(batch, sending.max_backlog, sending.events)
     }
 }
 
-/// What sending takes, beside the frames.
+/// The values that every send needs, besides the frames.
 #[derive(Clone, Copy)]
-pub struct Out<'a> {
+pub struct Sending<'a> {
     /// `--max-backlog`, in bytes.
     pub max_backlog: usize,
-    /// For the writer threads, which tell when they have caught up.
+    /// For the writer threads, which report that they have caught up.
     pub events: &'a Events,
     /// The last id before this turn.
     pub before: MessageId,
