@@ -196,13 +196,8 @@ fn an_expired_certificate_is_a_warning() {
     let pair = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_after = time::OffsetDateTime::now_utc() - time::Duration::DAY;
-    let pem = |label, der: &[u8]| {
-        fs::write(safe.path(label), der).unwrap();
-    };
-    pem("old.der", params.self_signed(&pair).unwrap().der());
-    pem("old.key.der", &pair.serialize_der());
-    safe.openssl("x509 -inform DER -in old.der -out old.crt");
-    safe.openssl("pkey -inform DER -in old.key.der -out old.key");
+    fs::write(safe.path("old.crt"), params.self_signed(&pair).unwrap().pem()).unwrap();
+    fs::write(safe.path("old.key"), pair.serialize_pem()).unwrap();
     let program = safe.starts("old.crt", "old.key");
     let line = program.logs("[WARN]");
     assert!(line.contains("old.crt") && line.contains("renew it"), "{line}");

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use rusqlite::Connection;
 use serde_json::json;
-use support::{Program, V1, Visitor, Way};
+use support::{Program, V1, Visitor, Way, named, request, request_with_json};
 
 /// Started with this file it ends with status 1 and one line that names it.
 fn is_refused(file: &Path, remedy: &str) {
@@ -87,18 +87,15 @@ fn a_full_disk_is_told_to_those_who_speak() {
     let error = ada.hears_of("error");
     assert_eq!((&error["code"], &error["ref"]), (&json!("not-kept"), &json!("7")), "{error}");
     program.logs("could not be kept");
-    let visit = |request: &str| Visitor::over(Way::Plain.connects(program.address())).asks(request);
-    let post = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\na";
-    assert_eq!(visit(post).status, 503);
-    let body = r#"{"name":"Ada"}"#;
-    let create = format!(
-        "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let visit =
+        |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
+    let post = request("POST", "/rooms/a", &["Content-Type: text/plain"], "a");
+    assert_eq!(visit(&post).status, 503);
+    let create = request_with_json("POST", "/users", &[], &named("Ada"));
     assert_eq!(visit(&create).status, 503);
     // What needs no disk goes on.
-    assert_eq!(visit("GET /rooms/a/messages HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
-    assert_eq!(visit("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    assert_eq!(visit(&request("GET", "/rooms/a/messages", &[], "")).status, 200);
+    assert_eq!(visit(&request("GET", "/healthz", &[], "")).status, 200);
     let mut echo = support::Client::over(Way::Plain.connects(program.address()), "/echo");
     echo.says("still here");
     echo.hears("still here");

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Browser, Program, Server};
+use support::{Browser, Program, Server, request};
 
 /// What a phone reads in a picture: `dark` tells each place, row by row.
 fn read(width: usize, dark: &[bool]) -> String {
@@ -71,9 +71,7 @@ fn the_code_can_be_left_out_and_is_for_terminals_alone() {
 }
 
 fn invited(server: &Server, query: &str) -> Value {
-    let answer = server.get(&format!("/invitation?{query}"));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    serde_json::from_str(&answer.body).expect("JSON")
+    server.get(&format!("/invitation?{query}")).tells(200)
 }
 
 #[test]
@@ -92,10 +90,8 @@ fn nobody_is_sent_to_an_address_that_only_this_host_knows() {
     let program = Program::start_at("0.0.0.0:0");
     let port = program.address().port();
     for local in ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"] {
-        let asked = format!(
-            "GET /invitation?page=http://{local}:{port}/&room=a HTTP/1.1\r\nHost: x\r\n\r\n"
-        );
-        let found: Value = serde_json::from_str(&program.is_visited().asks(asked).body).unwrap();
+        let path = format!("/invitation?page=http://{local}:{port}/&room=a");
+        let found = program.is_visited().asks(request("GET", &path, &[], "")).tells(200);
         let url = found["url"].as_str().unwrap();
         assert_eq!(url.contains(local), outside().is_none(), "{url}");
         assert!(url.ends_with(&format!(":{port}/#a")), "{url}");

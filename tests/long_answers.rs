@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, Program, Server, Visitor, until};
+use support::{Answer, Program, Server, Visitor, request, until};
 use wsroom::net::connection::{ClientId, Connection, timed_out};
 
 const KIB: u64 = 1 << 10;
@@ -20,22 +20,19 @@ const ANSWERS: usize = 16 << 20;
 /// Each becomes `\u0001` in JSON: six bytes for one.
 static HOSTILE: [u8; 64 << 10] = [1; 64 << 10];
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+fn get(path: &str) -> Vec<u8> {
+    request("GET", path, &[], "")
 }
 
 fn posts(mut visitor: Visitor, media_type: &str, body: &[u8]) {
-    let head = format!(
-        "POST /rooms/a HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    assert_eq!(visitor.asks([head.as_bytes(), body].concat()).status, 202);
+    let fields = [&*format!("Content-Type: {media_type}")];
+    assert_eq!(visitor.asks(request("POST", "/rooms/a", &fields, body)).status, 202);
 }
 
-fn json_of(answer: &Answer) -> Value {
-    assert_eq!(answer.status, 200, "{answer:?}");
+/// What an answer tells that is no longer than one may be.
+fn tells(answer: &Answer) -> Value {
     assert!(answer.body.len() <= ANSWER, "{} bytes", answer.body.len());
-    serde_json::from_str(&answer.body).expect("JSON")
+    answer.tells(200)
 }
 
 #[test]
@@ -73,7 +70,7 @@ fn thirty_who_do_not_read_long_answers_cost_no_more_than_they_may() {
 fn reads_all(server: &Server) -> Vec<Value> {
     let (mut all, mut since) = (Vec::new(), 0);
     loop {
-        let page = json_of(&server.get(&format!("/rooms/a/messages?limit=1000&since={since}")));
+        let page = tells(&server.get(&format!("/rooms/a/messages?limit=1000&since={since}")));
         let messages = page["messages"].as_array().unwrap();
         since = messages.last().expect("at least one")["id"].as_i64().unwrap();
         all.extend(messages.iter().cloned());
@@ -112,12 +109,12 @@ fn a_message_that_is_longer_than_an_answer_may_be_comes_alone() {
     posts(server.is_visited(), "text/plain", b"short");
     let first = server.get("/rooms/a/messages");
     assert!(first.body.len() > 6 * ANSWER);
-    let first: Value = serde_json::from_str(&first.body).unwrap();
+    let first = first.tells(200);
     assert_eq!((first["messages"].as_array().unwrap().len(), &first["more"]), (1, &true.into()));
     let rest = server.get(&format!("/rooms/a/messages?since={}", first["messages"][0]["id"]));
-    let rest = json_of(&rest);
+    let rest = tells(&rest);
     assert_eq!((&rest["messages"][0]["text"], &rest["more"]), (&"short".into(), &false.into()));
-    assert_eq!(json_of(&server.get("/rooms/nobody/messages"))["more"], false);
+    assert_eq!(tells(&server.get("/rooms/nobody/messages"))["more"], false);
 }
 
 /// Progress alone is not enough: else somebody who takes a byte now and then keeps an answer, and

@@ -2,30 +2,12 @@
 
 mod support;
 
-use serde_json::{Value, json};
-use support::{Answer, Server, V1, until};
-
-fn json_of(answer: &Answer) -> Value {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.field("Content-Type"), Some("application/json"));
-    serde_json::from_str(&answer.body).expect("JSON")
-}
-
-/// Refused with a sentence for people and a status for programs (RFC 9457).
-fn has_a_problem(answer: &Answer, status: u16) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(answer.field("Content-Type"), Some("application/problem+json"), "{answer:?}");
-    let problem: Value = serde_json::from_str(&answer.body).expect("JSON");
-    assert_eq!(problem["status"], status);
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{problem}");
-}
+use serde_json::json;
+use support::{Answer, Server, V1, request, until};
 
 fn posts(server: &Server, room: &str, media_type: &str, body: &[u8]) -> Answer {
-    let head = format!(
-        "POST /rooms/{room} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    server.is_visited().asks([head.as_bytes(), body].concat())
+    let fields = [&*format!("Content-Type: {media_type}")];
+    server.is_visited().asks(request("POST", &format!("/rooms/{room}"), &fields, body))
 }
 
 #[test]
@@ -34,8 +16,7 @@ fn a_script_is_heard() {
     let mut plain = server.joins("a");
     let (mut ada, _) = V1::joins(&server, "a");
     let answer = posts(&server, "a", "text/plain", "grüß dich".as_bytes());
-    assert_eq!(answer.status, 202, "{answer:?}");
-    let receipt: Value = serde_json::from_str(&answer.body).unwrap();
+    let receipt = answer.tells(202);
     plain.hears("grüß dich");
     let heard = ada.hears("grüß dich");
     assert_eq!(heard["from"]["name"], "guest");
@@ -49,7 +30,7 @@ fn a_script_is_heard() {
     assert_eq!(ada.sees(b"\x89PNG")["media_type"], "image/png");
     // In an empty room nobody hears it, but it is kept.
     let answer = posts(&server, "empty", "text/plain", b"anyone?");
-    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap()["heard"], 0);
+    assert_eq!(answer.tells(202)["heard"], 0);
     assert_eq!(V1::comes_back(&server, "/ws/empty?since=0").0.hears_the_past().0.len(), 1);
     // As large as a message may be.
     let large = vec![7; 1 << 20];
@@ -69,7 +50,7 @@ fn posts_from_one_address_obey_max_rate() {
             taken += 1;
             return false;
         }
-        has_a_problem(&answer, 429);
+        answer.has_a_problem(429);
         assert_eq!(answer.field("Retry-After"), Some("1"));
         true
     });
@@ -88,9 +69,9 @@ fn without_max_rate_posts_are_not_counted() {
 #[test]
 fn a_bad_post_is_refused() {
     let server = Server::start();
-    has_a_problem(&posts(&server, "a", "text/plain", b"\xff"), 400);
-    has_a_problem(&posts(&server, "a%20b", "text/plain", b"a"), 400);
-    has_a_problem(&posts(&server, "a", "multipart/form-data; boundary=x", b"--x"), 415);
+    posts(&server, "a", "text/plain", b"\xff").has_a_problem(400);
+    posts(&server, "a%20b", "text/plain", b"a").has_a_problem(400);
+    posts(&server, "a", "multipart/form-data; boundary=x", b"--x").has_a_problem(415);
     assert_eq!(posts(&server, "a", "text/plain", &vec![b'x'; (1 << 20) + 1]).status, 413);
     let foreign = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\
         Content-Type: text/plain\r\nContent-Length: 1\r\n\r\na";
@@ -115,7 +96,7 @@ fn what_was_said_can_be_read() {
     ada.shows("cat.png", "image/png", b"\x00cat");
     ada.says("three");
     let (one, cat, three) = (ada.hears("one"), ada.sees(b"\x00cat"), ada.hears("three"));
-    let all = json_of(&server.get("/rooms/a/messages"));
+    let all = server.get("/rooms/a/messages").tells(200);
     assert_eq!((&all["room"], &all["complete"]), (&json!("a"), &json!(true)));
     assert_eq!(all["last"], three["id"]);
     let messages = all["messages"].as_array().unwrap();
@@ -125,7 +106,7 @@ fn what_was_said_can_be_read() {
     assert_eq!(messages[1]["base64"], "AGNhdA==");
     assert_eq!(messages[1]["media_type"], "image/png");
     let since = format!("/rooms/a/messages?since={}&limit=1", one["id"]);
-    let some = json_of(&server.get(&since));
+    let some = server.get(&since).tells(200);
     assert_eq!(some["messages"].as_array().unwrap().len(), 1);
     assert_eq!(some["messages"][0]["id"], cat["id"]);
     // The bytes themselves, never as something that a browser would run.
@@ -136,26 +117,26 @@ fn what_was_said_can_be_read() {
     raw.is_sound();
     let raw = server.get(&format!("/rooms/a/messages/{}", one["id"]));
     assert_eq!((raw.status, raw.body.as_str()), (200, "one"));
-    has_a_problem(&server.get(&format!("/rooms/b/messages/{}", one["id"])), 404);
-    assert_eq!(json_of(&server.get("/rooms/b/messages"))["messages"], json!([]));
+    server.get(&format!("/rooms/b/messages/{}", one["id"])).has_a_problem(404);
+    assert_eq!(server.get("/rooms/b/messages").tells(200)["messages"], json!([]));
     for bad in ["a/messages?since=x", "a/messages?limit=0", "a/messages?limit=1001", "a/messages/x"]
     {
-        has_a_problem(&server.get(&format!("/rooms/{bad}")), 400);
+        server.get(&format!("/rooms/{bad}")).has_a_problem(400);
     }
 }
 
 #[test]
 fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
     let server = Server::start();
-    assert_eq!(json_of(&server.get("/rooms")), json!({"rooms": []}));
+    assert_eq!(server.get("/rooms").tells(200), json!({"rooms": []}));
     let mut ada = server.joins("b");
     let _bob = server.joins("b");
     let _silent = server.joins("c");
     ada.says("hello");
     ada.hears("hello");
     let posted = posts(&server, "a", "text/plain", b"nobody is here");
-    let last = &serde_json::from_str::<Value>(&posted.body).unwrap()["id"];
-    let all = json_of(&server.get("/rooms"));
+    let last = &posted.tells(202)["id"];
+    let all = server.get("/rooms").tells(200);
     let rooms = all["rooms"].as_array().unwrap();
     assert_eq!(rooms[0], json!({"name": "a", "members": 0, "last": last}));
     assert_eq!((&rooms[1]["name"], &rooms[1]["members"]), (&json!("b"), &json!(2)));
@@ -164,7 +145,7 @@ fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
     // Page by page, nobody twice.
     let (mut names, mut path) = (Vec::new(), "/rooms?limit=1".to_owned());
     loop {
-        let page = json_of(&server.get(&path));
+        let page = server.get(&path).tells(200);
         names.push(page["rooms"][0]["name"].as_str().unwrap().to_owned());
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/rooms?limit=1&after={next}");

@@ -5,72 +5,21 @@ mod support;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Answer, Client, Program, Server, V1, Visitor, Way, handshake};
-
-/// Somebody in the directory, with their key.
-struct Person {
-    id: i64,
-    key: String,
-}
-
-/// A request with a body of JSON, and whatever fields besides.
-fn request(method: &str, path: &str, fields: &[String], body: &str) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
-    for field in fields {
-        head += &format!("{field}\r\n");
-    }
-    if !body.is_empty() {
-        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    }
-    format!("{head}\r\n{body}")
-}
-
-fn bearer(key: &str) -> Vec<String> {
-    vec![format!("Authorization: Bearer {key}")]
-}
+use support::{
+    Program, Server, V1, Visitor, Way, bearer, handshake, named, request, request_with_json,
+};
 
 /// What a browser sends. Its name has the port in it, for cookies have none.
 fn cookie(server: &Server, key: &str) -> String {
     format!("wsroom_key_{}={key}", server.address().port())
 }
 
-fn creates(server: &Server, name: &str) -> Answer {
-    let body = json!({"name": name}).to_string();
-    server.is_visited().asks(request("POST", "/users", &[], &body))
-}
-
-fn json_of(answer: &Answer) -> Value {
-    assert!(answer.field("Content-Type").is_some_and(|kind| kind.contains("json")), "{answer:?}");
-    serde_json::from_str(&answer.body).expect("JSON")
-}
-
-fn enters(server: &Server, name: &str) -> Person {
-    let answer = creates(server, name);
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let user = json_of(&answer);
-    Person { id: user["id"].as_i64().unwrap(), key: user["key"].as_str().unwrap().to_owned() }
-}
-
-/// Refused with a sentence for people and a status for programs (RFC 9457).
-fn has_a_problem(answer: &Answer, status: u16) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(answer.field("Content-Type"), Some("application/problem+json"), "{answer:?}");
-    let problem = json_of(answer);
-    assert_eq!(problem["status"], status);
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{problem}");
-}
-
-fn changes(server: &Server, method: &str, id: i64, fields: &[String], name: &str) -> Answer {
-    let body = if method == "PUT" { json!({"name": name}).to_string() } else { String::new() };
-    server.is_visited().asks(request(method, &format!("/users/{id}"), fields, &body))
-}
-
 #[test]
 fn a_new_user_is_told_the_key_once() {
     let server = Server::over(Way::Plain, &[]);
-    let answer = creates(&server, "  Ada  ");
-    let user = json_of(&answer);
-    assert_eq!((answer.status, &user["name"]), (201, &json!("Ada")));
+    let answer = server.creates_user("  Ada  ");
+    let user = answer.tells(201);
+    assert_eq!(user["name"], "Ada");
     let location = format!("/users/{}", user["id"]);
     assert_eq!(answer.field("Location"), Some(location.as_str()));
     let key = user["key"].as_str().unwrap();
@@ -90,7 +39,7 @@ fn a_new_user_is_told_the_key_once() {
 #[test]
 fn over_tls_the_cookie_goes_over_tls_alone() {
     let server = Server::over(Way::Tls, &[]);
-    let answer = creates(&server, "Ada");
+    let answer = server.creates_user("Ada");
     assert!(answer.field("Set-Cookie").unwrap().ends_with("; Secure"), "{answer:?}");
 }
 
@@ -98,10 +47,10 @@ fn over_tls_the_cookie_goes_over_tls_alone() {
 fn the_directory_is_read_page_by_page() {
     let server = Server::with(&["--max-new-users", "0"]);
     let names: Vec<_> = (0..7).map(|number| format!("user {number}")).collect();
-    names.iter().for_each(|name| drop(enters(&server, name)));
+    names.iter().for_each(|name| drop(server.enters(name)));
     let (mut seen, mut path) = (Vec::new(), "/users?limit=3".to_owned());
     loop {
-        let page = json_of(&server.get(&path));
+        let page = server.get(&path).tells(200);
         let users = page["users"].as_array().unwrap();
         seen.extend(users.iter().map(|user| user["name"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_i64() else { break };
@@ -109,10 +58,10 @@ fn the_directory_is_read_page_by_page() {
     }
     assert_eq!(seen, names);
     for bad in ["limit=0", "limit=201", "limit=x", "after=x"] {
-        has_a_problem(&server.get(&format!("/users?{bad}")), 400);
+        server.get(&format!("/users?{bad}")).has_a_problem(400);
     }
     for unknown in ["/users/99", "/users/x", "/users/-1"] {
-        has_a_problem(&server.get(unknown), 404);
+        server.get(unknown).has_a_problem(404);
     }
 }
 
@@ -120,40 +69,44 @@ fn the_directory_is_read_page_by_page() {
 fn only_the_key_or_the_admin_may_change_a_user() {
     let server =
         Server::with(&["--admin-token", "a token of the admin".replace(' ', "-").as_str()]);
-    let (ada, bob) = (enters(&server, "Ada"), enters(&server, "Bob"));
-    has_a_problem(&changes(&server, "PUT", 99, &[], "Eve"), 404);
+    let (ada, bob) = (server.enters("Ada"), server.enters("Bob"));
+    server.changes_user("PUT", 99, &[], "Eve").has_a_problem(404);
     for method in ["PUT", "DELETE"] {
-        let answer = changes(&server, method, ada.id, &[], "Eve");
-        has_a_problem(&answer, 401);
+        let answer = server.changes_user(method, ada.id, &[], "Eve");
+        answer.has_a_problem(401);
         assert_eq!(answer.field("WWW-Authenticate"), Some("Bearer"));
-        has_a_problem(&changes(&server, method, ada.id, &bearer("wrong"), "Eve"), 401);
-        has_a_problem(&changes(&server, method, ada.id, &bearer(&bob.key), "Eve"), 403);
+        server.changes_user(method, ada.id, &[&bearer("wrong")], "Eve").has_a_problem(401);
+        server.changes_user(method, ada.id, &[&bob.bearer()], "Eve").has_a_problem(403);
     }
-    let renamed = changes(&server, "PUT", ada.id, &bearer(&ada.key), "Ada L.");
-    assert_eq!((renamed.status, &json_of(&renamed)["name"]), (200, &json!("Ada L.")));
-    let cookie = [format!("Cookie: a=b; {}; c=d", cookie(&server, &ada.key))];
-    assert_eq!(changes(&server, "PUT", ada.id, &cookie, "Ada").status, 200);
-    assert_eq!(changes(&server, "PUT", bob.id, &bearer("a-token-of-the-admin"), "Rob").status, 200);
-    has_a_problem(&changes(&server, "PUT", bob.id, &bearer(&bob.key), "ADA"), 409);
+    let renamed = server.changes_user("PUT", ada.id, &[&ada.bearer()], "Ada L.");
+    assert_eq!(renamed.tells(200)["name"], "Ada L.");
+    let cookie = format!("Cookie: a=b; {}; c=d", cookie(&server, &ada.key));
+    assert_eq!(server.changes_user("PUT", ada.id, &[&cookie], "Ada").status, 200);
+    assert_eq!(
+        server.changes_user("PUT", bob.id, &[&bearer("a-token-of-the-admin")], "Rob").status,
+        200
+    );
+    server.changes_user("PUT", bob.id, &[&bob.bearer()], "ADA").has_a_problem(409);
     // One's own name in other letters is not taken by somebody else.
-    assert_eq!(changes(&server, "PUT", bob.id, &bearer(&bob.key), "ROB").status, 200);
-    let me = |fields: &[String]| server.is_visited().asks(request("GET", "/users/me", fields, ""));
-    assert_eq!(json_of(&me(&bearer(&ada.key)))["id"], ada.id);
-    has_a_problem(&me(&[]), 401);
-    has_a_problem(&me(&bearer("wrong")), 401);
-    let gone = changes(&server, "DELETE", ada.id, &cookie, "");
+    assert_eq!(server.changes_user("PUT", bob.id, &[&bob.bearer()], "ROB").status, 200);
+    let me = |fields: &[&str]| server.is_visited().asks(request("GET", "/users/me", fields, ""));
+    assert_eq!(me(&[&ada.bearer()]).tells(200)["id"], ada.id);
+    me(&[]).has_a_problem(401);
+    me(&[&bearer("wrong")]).has_a_problem(401);
+    let gone = server.changes_user("DELETE", ada.id, &[&cookie], "");
     assert_eq!((gone.status, gone.body.as_str()), (204, ""));
     assert!(gone.field("Set-Cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
-    has_a_problem(&server.get(&format!("/users/{}", ada.id)), 404);
-    has_a_problem(&me(&bearer(&ada.key)), 401);
+    server.get(&format!("/users/{}", ada.id)).has_a_problem(404);
+    me(&[&ada.bearer()]).has_a_problem(401);
     // The number is never given again, and the name is free.
-    assert!(enters(&server, "Ada").id > bob.id);
+    assert!(server.enters("Ada").id > bob.id);
 }
 
 #[test]
-fn a_bad_wish_is_refused() {
+fn a_bad_request_is_refused() {
     let server = Server::start();
-    let sends = |body: &str| server.is_visited().asks(request("POST", "/users", &[], body));
+    let sends =
+        |body: &str| server.is_visited().asks(request_with_json("POST", "/users", &[], body));
     for bad in [
         "{",
         "[]",
@@ -172,15 +125,15 @@ fn a_bad_wish_is_refused() {
         r#"{"name":"\ud800"}"#,
         &json!({"name": "x".repeat(41)}).to_string(),
     ] {
-        has_a_problem(&sends(bad), 400);
+        sends(bad).has_a_problem(400);
     }
-    has_a_problem(&sends(&format!("{{\"name\":\"{}\"}}", "x".repeat(5000))), 413);
+    sends(&format!("{{\"name\":\"{}\"}}", "x".repeat(5000))).has_a_problem(413);
     let typed = |kind: &str| {
         let head = format!("POST /users HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: 14\r\n\r\n");
         server.is_visited().asks(format!("{head}{{\"name\":\"Ada\"}}"))
     };
-    has_a_problem(&typed(""), 415);
-    has_a_problem(&typed("Content-Type: text/plain\r\n"), 415);
+    typed("").has_a_problem(415);
+    typed("Content-Type: text/plain\r\n").has_a_problem(415);
     assert_eq!(typed("Content-Type: Application/JSON; charset=utf-8\r\n").status, 201);
     for (method, path, allow) in [
         ("DELETE", "/users", "GET, HEAD, POST"),
@@ -198,11 +151,11 @@ fn unpleasant_names_are_taken_as_they_are_and_told_as_json() {
     for name in
         ["<script>alert(1)</script>", "Robert'); DROP TABLE users;--", "\"\\", "張偉", "👩‍💻", "null"]
     {
-        let person = enters(&server, name);
-        let seen = json_of(&server.get(&format!("/users/{}", person.id)));
+        let person = server.enters(name);
+        let seen = server.get(&format!("/users/{}", person.id)).tells(200);
         assert_eq!(seen["name"], name);
     }
-    assert_eq!(json_of(&server.get("/users"))["users"].as_array().unwrap().len(), 6);
+    assert_eq!(server.get("/users").tells(200)["users"].as_array().unwrap().len(), 6);
 }
 
 #[test]
@@ -210,12 +163,12 @@ fn a_name_belongs_to_one() {
     let server = Server::with(&["--max-new-users", "0"]);
     for (first, same) in [("Ada", "ADA"), ("Straße", "STRASSE"), ("J\u{fc}rgen", "JU\u{308}RGEN")]
     {
-        enters(&server, first);
-        has_a_problem(&creates(&server, same), 409);
+        server.enters(first);
+        server.creates_user(same).has_a_problem(409);
     }
     let statuses: Vec<u16> = thread::scope(|scope| {
         let racers: Vec<_> =
-            (0..24).map(|_| scope.spawn(|| creates(&server, "Grace").status)).collect();
+            (0..24).map(|_| scope.spawn(|| server.creates_user("Grace").status)).collect();
         racers.into_iter().map(|racer| racer.join().unwrap()).collect()
     });
     assert_eq!(statuses.iter().filter(|&&status| status == 201).count(), 1, "{statuses:?}");
@@ -225,7 +178,7 @@ fn a_name_belongs_to_one() {
 #[test]
 fn a_name_that_looks_like_somebody_elses_is_taken() {
     let server = Server::with(&["--max-new-users", "0"]);
-    let ada = enters(&server, "Ada Bell");
+    let ada = server.enters("Ada Bell");
     for same in [
         "Ada\u{200d} Bell",
         "Ada\u{200c} Bell",
@@ -234,79 +187,66 @@ fn a_name_that_looks_like_somebody_elses_is_taken() {
         "\u{410}da Bell",
         "Ada Be1l",
     ] {
-        has_a_problem(&creates(&server, same), 409);
+        server.creates_user(same).has_a_problem(409);
     }
     for reserved in ["guest", "guest-1", "Guest 7"] {
-        has_a_problem(&creates(&server, reserved), 400);
-        has_a_problem(&changes(&server, "PUT", ada.id, &bearer(&ada.key), reserved), 400);
+        server.creates_user(reserved).has_a_problem(400);
+        server.changes_user("PUT", ada.id, &[&ada.bearer()], reserved).has_a_problem(400);
     }
     // Her own name she may write otherwise.
-    let answer = changes(&server, "PUT", ada.id, &bearer(&ada.key), "ADA  BELL\u{200d}");
-    assert_eq!(json_of(&answer)["name"], "ADA BELL");
+    let answer = server.changes_user("PUT", ada.id, &[&ada.bearer()], "ADA  BELL\u{200d}");
+    assert_eq!(answer.tells(200)["name"], "ADA BELL");
     for kept in ["\u{1f469}\u{200d}\u{1f4bb}", "\u{62e}\u{627}\u{646}\u{647}\u{200c}\u{627}\u{6cc}"]
     {
-        assert_eq!(json_of(&creates(&server, kept))["name"], kept);
+        assert_eq!(server.creates_user(kept).tells(201)["name"], kept);
     }
 }
 
 #[test]
 fn new_users_from_one_address_are_limited() {
     let server = Server::with(&["--max-new-users", "3"]);
-    (0..3).for_each(|number| drop(enters(&server, &number.to_string())));
-    let answer = creates(&server, "one more");
-    has_a_problem(&answer, 429);
+    (0..3).for_each(|number| drop(server.enters(&number.to_string())));
+    let answer = server.creates_user("one more");
+    answer.has_a_problem(429);
     let wait: u64 = answer.field("Retry-After").unwrap().parse().unwrap();
     assert!((1..=61).contains(&wait), "{wait}");
     // A field of its own does not make it somebody else.
-    let body = json!({"name": "sly"}).to_string();
-    let sly = request("POST", "/users", &["Peer: 192.0.2.9".to_owned()], &body);
-    has_a_problem(&server.is_visited().asks(sly), 429);
+    let sly = request_with_json("POST", "/users", &["Peer: 192.0.2.9"], &named("sly"));
+    server.is_visited().asks(sly).has_a_problem(429);
     // Who is refused has taken nobody's name, and what else there is goes on.
-    assert_eq!(json_of(&server.get("/users"))["users"].as_array().unwrap().len(), 3);
+    assert_eq!(server.get("/users").tells(200)["users"].as_array().unwrap().len(), 3);
 }
 
 #[test]
 fn a_page_from_elsewhere_may_not_change_anything() {
     let server = Server::start();
-    let ada = enters(&server, "Ada");
-    let foreign = vec![
-        "Origin: http://evil.example".to_owned(),
-        format!("Cookie: {}", cookie(&server, &ada.key)),
-    ];
-    assert_eq!(changes(&server, "PUT", ada.id, &foreign, "Eve").status, 403);
-    assert_eq!(changes(&server, "DELETE", ada.id, &foreign, "").status, 403);
-    let body = json!({"name": "Eve"}).to_string();
-    let create = request("POST", "/users", &foreign[..1], &body);
+    let ada = server.enters("Ada");
+    let cookie = format!("Cookie: {}", cookie(&server, &ada.key));
+    let foreign = ["Origin: http://evil.example", &cookie];
+    assert_eq!(server.changes_user("PUT", ada.id, &foreign, "Eve").status, 403);
+    assert_eq!(server.changes_user("DELETE", ada.id, &foreign, "").status, 403);
+    let create = request_with_json("POST", "/users", &foreign[..1], &named("Eve"));
     assert_eq!(server.is_visited().asks(create).status, 403);
-    let own = vec!["Origin: http://x".to_owned(), format!("Cookie: {}", cookie(&server, &ada.key))];
-    assert_eq!(changes(&server, "PUT", ada.id, &own, "Ada L.").status, 200);
-}
-
-/// Joins as whoever has this key.
-fn speaks_as(server: &Server, field: &str) -> (V1, Value) {
-    let (client, chosen) =
-        Client::offering_with(server.connects(), "/ws/a", &["wsroom.v1"], Some(field));
-    assert_eq!(chosen.as_deref(), Some("wsroom.v1"));
-    let mut member = V1 { client };
-    let welcome = member.hears_of("welcome");
-    (member, welcome)
+    let own = ["Origin: http://x", &cookie];
+    assert_eq!(server.changes_user("PUT", ada.id, &own, "Ada L.").status, 200);
 }
 
 #[test]
 fn who_has_the_key_speaks_by_the_name() {
     let server = Server::start();
-    let ada = enters(&server, "Ada");
+    let ada = server.enters("Ada");
     let (mut bob, _) = V1::joins(&server, "a");
-    let (mut one, welcome) = speaks_as(&server, &format!("Authorization: Bearer {}", ada.key));
+    let (mut one, welcome) = V1::joins_with(&server, "/ws/a", &ada.bearer());
     assert_eq!((&welcome["you"]["name"], &welcome["you"]["user"]), (&json!("Ada"), &json!(ada.id)));
     one.says("it is me");
     assert_eq!(bob.hears("it is me")["from"], json!({"name": "Ada", "user": ada.id}));
     one.hears("it is me");
-    let (mut other, _) = speaks_as(&server, &format!("Cookie: {}", cookie(&server, &ada.key)));
+    let cookie = format!("Cookie: {}", cookie(&server, &ada.key));
+    let (mut other, _) = V1::joins_with(&server, "/ws/a", &cookie);
     other.says("me too");
     assert_eq!(bob.hears("me too")["from"]["name"], "Ada");
     // A new name is told, and counts from then on.
-    assert_eq!(changes(&server, "PUT", ada.id, &bearer(&ada.key), "Ada L.").status, 200);
+    assert_eq!(server.changes_user("PUT", ada.id, &[&ada.bearer()], "Ada L.").status, 200);
     let renamed = loop {
         let event = bob.next();
         if event["type"] == "renamed" {
@@ -317,25 +257,25 @@ fn who_has_the_key_speaks_by_the_name() {
     other.says("again");
     assert_eq!(bob.hears("again")["from"]["name"], "Ada L.");
     // Without a user they are guests, and what they said keeps the name.
-    assert_eq!(changes(&server, "DELETE", ada.id, &bearer(&ada.key), "").status, 204);
+    assert_eq!(server.changes_user("DELETE", ada.id, &[&ada.bearer()], "").status, 204);
     other.says("who am I?");
     let from = bob.hears("who am I?")["from"].clone();
     assert!(from["name"].as_str().unwrap().starts_with("guest-") && from.get("user").is_none());
-    let kept = json_of(&server.get("/rooms/a/messages"));
+    let kept = server.get("/rooms/a/messages").tells(200);
     assert_eq!(kept["messages"][0]["from"], json!({"name": "Ada", "user": ada.id}));
 }
 
 #[test]
 fn a_script_that_has_the_key_speaks_by_the_name() {
     let server = Server::start();
-    let ada = enters(&server, "Ada");
+    let ada = server.enters("Ada");
     let (mut bob, _) = V1::joins(&server, "a");
-    let posts = |fields: &[String], text: &str| {
-        server.is_visited().asks(request("POST", "/rooms/a", fields, text))
+    let posts = |fields: &[&str], text: &str| {
+        server.is_visited().asks(request_with_json("POST", "/rooms/a", fields, text))
     };
-    assert_eq!(posts(&bearer(&ada.key), "from Ada").status, 202);
+    assert_eq!(posts(&[&ada.bearer()], "from Ada").status, 202);
     assert_eq!(bob.hears("from Ada")["from"], json!({"name": "Ada", "user": ada.id}));
-    has_a_problem(&posts(&bearer("wrong"), "from nobody"), 401);
+    posts(&[&bearer("wrong")], "from nobody").has_a_problem(401);
     assert_eq!(posts(&[], "from a guest").status, 202);
     assert_eq!(bob.hears("from a guest")["from"], json!({"name": "guest"}));
 }
@@ -344,7 +284,7 @@ fn a_script_that_has_the_key_speaks_by_the_name() {
 #[test]
 fn the_key_is_found_among_foreign_cookies() {
     let server = Server::start();
-    let ada = enters(&server, "Ada");
+    let ada = server.enters("Ada");
     let own = cookie(&server, &ada.key);
     for fields in [
         format!("Cookie: theme=gr\u{fc}n; {own}"),
@@ -353,10 +293,11 @@ fn the_key_is_found_among_foreign_cookies() {
         format!("Cookie: theme=gr\u{fc}n\r\nCookie: {own}"),
         format!("Cookie: {own}\r\nX: y\r\nCOOKIE: theme=dark"),
     ] {
-        let lines: Vec<String> = fields.split("\r\n").map(str::to_owned).collect();
+        let lines: Vec<&str> = fields.split("\r\n").collect();
         let me = server.is_visited().asks(request("GET", "/users/me", &lines, ""));
-        assert_eq!(json_of(&me)["id"], ada.id, "{fields:?}");
-        let posted = server.is_visited().asks(request("POST", "/rooms/a", &lines, "hello"));
+        assert_eq!(me.tells(200)["id"], ada.id, "{fields:?}");
+        let posted =
+            server.is_visited().asks(request_with_json("POST", "/rooms/a", &lines, "hello"));
         assert_eq!(posted.status, 202, "{fields:?}");
         let asked = handshake("/ws/a?since=0").replacen("\r\n", &format!("\r\n{fields}\r\n"), 1);
         let asked = asked.replacen("\r\n\r\n", "\r\nSec-WebSocket-Protocol: wsroom.v1\r\n\r\n", 1);
@@ -365,7 +306,7 @@ fn the_key_is_found_among_foreign_cookies() {
         let welcome: Value = serde_json::from_slice(&page.reads_a_frame().1).unwrap();
         assert_eq!(welcome["you"]["user"], ada.id, "{fields:?}");
     }
-    let all = json_of(&server.get("/rooms/a/messages"));
+    let all = server.get("/rooms/a/messages").tells(200);
     assert!(all["messages"].as_array().unwrap().iter().all(|said| said["from"]["user"] == ada.id));
 }
 
@@ -374,9 +315,9 @@ fn the_key_is_found_among_foreign_cookies() {
 fn foreign_cookies_alone_make_nobody_and_break_nothing() {
     let server = Server::start();
     for _ in 0..12 {
-        let lines = ["Cookie: \u{fc}; wsroom_key_1=x; \u{fc}=\u{fc}".to_owned()];
+        let lines = ["Cookie: \u{fc}; wsroom_key_1=x; \u{fc}=\u{fc}"];
         let me = server.is_visited().asks(request("GET", "/users/me", &lines, ""));
-        has_a_problem(&me, 401);
+        me.has_a_problem(401);
     }
     assert_eq!(server.get("/").status, 200);
 }
@@ -402,19 +343,18 @@ fn a_wrong_key_is_refused_at_the_handshake() {
 fn a_file_keeps_users_over_a_restart_and_keys_stay_secret() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
-    let body = json!({"name": "Ada"}).to_string();
     let first = Program::start_plainly(&["-vv", "--data", &file]);
     let mut visitor = Visitor::over(Way::Plain.connects(first.address()));
-    let ada = json_of(&visitor.asks(request("POST", "/users", &[], &body)));
+    let ada = visitor.asks(request_with_json("POST", "/users", &[], &named("Ada"))).tells(201);
     let key = ada["key"].as_str().unwrap().to_owned();
     first.gets_signal("TERM");
     let (status, log) = first.ends();
     assert_eq!(status, Some(0));
     assert!(!log.contains(&key), "the key is in the log: {log}");
     let second = Program::start_plainly(&["-q", "--data", &file]);
-    let me = request("GET", "/users/me", &bearer(&key), "");
+    let me = request("GET", "/users/me", &[&bearer(&key)], "");
     let answer = Visitor::over(Way::Plain.connects(second.address())).asks(me);
-    assert_eq!(json_of(&answer)["id"], ada["id"]);
+    assert_eq!(answer.tells(200)["id"], ada["id"]);
     drop(second);
     for entry in std::fs::read_dir(place.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();

@@ -2,13 +2,15 @@
 //! what no client would, and the program as its user starts it.
 //!
 //! Everything here is real: real sockets on a port that the system picks, tungstenite's own
-//! client, the real binary; plain or over TLS, see `way`. A word that waits has a generous deadline and panics with what it
-//! waited for; nothing sleeps to make something true.
+//! client, the real binary; plain or over TLS, see `way`. A word that waits has a generous deadline
+//! and panics with what it waited for; nothing sleeps to make something true.
 #![allow(dead_code, unused_imports, reason = "each test file uses the words that it needs")]
 
 mod browser;
 mod client;
 mod devtools;
+mod http;
+mod person;
 mod program;
 mod slow_line;
 mod stream;
@@ -18,11 +20,13 @@ mod way;
 
 pub use browser::{Browser, Network, Tab};
 pub use client::Client;
+pub use http::{Answer, handshake, request, request_with_json};
+pub use person::{Person, bearer, named};
 pub use program::Program;
 pub use slow_line::slow_line;
 pub use stream::Stream;
 pub use v1::V1;
-pub use visitor::{Answer, Visitor, handshake, masked};
+pub use visitor::{Visitor, masked};
 pub use way::{Papers, Way};
 
 use std::net::SocketAddr;
@@ -94,23 +98,8 @@ impl Server {
 
     /// A number that `/healthz` tells: `clients` or `rooms`.
     pub fn count_of(&self, what: &str) -> u64 {
-        let health: serde_json::Value = serde_json::from_str(&self.get("/healthz").body).unwrap();
+        let health = self.get("/healthz").tells(200);
         health[what].as_u64().unwrap_or_else(|| panic!("no {what} in {health}"))
-    }
-
-    /// Somebody new in the directory.
-    pub fn enters(&self, name: &str) -> Person {
-        let answer = self.is_visited().asks(with_json("POST", "/users", "", name));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let user: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
-        Person { id: user["id"].as_i64().unwrap(), key: user["key"].as_str().unwrap().to_owned() }
-    }
-
-    /// They are called otherwise from now on.
-    pub fn renames(&self, person: &Person, name: &str) {
-        let (path, key) = (format!("/users/{}", person.id), person.bearer());
-        let answer = self.is_visited().asks(with_json("PUT", &path, &key, name));
-        assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// Waits until `/healthz` tells so many.
@@ -134,30 +123,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Somebody in the directory, with their key.
-pub struct Person {
-    pub id: i64,
-    pub key: String,
-}
-
-impl Person {
-    /// The field that carries the key.
-    pub fn bearer(&self) -> String {
-        format!("Authorization: Bearer {}", self.key)
-    }
-}
-
-/// A request that names a user, with one more field or none.
-fn with_json(method: &str, path: &str, field: &str, name: &str) -> String {
-    let body = serde_json::json!({"name": name}).to_string();
-    let more = if field.is_empty() { String::new() } else { format!("{field}\r\n") };
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 /// Looks again and again until it is so.

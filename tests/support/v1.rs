@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 use tungstenite::Message;
-use tungstenite::client::IntoClientRequest;
 
-use super::{Client, Server, Stream, Way};
+use super::{Client, Server, Stream};
 
 pub struct V1 {
     pub client: Client,
@@ -23,15 +22,17 @@ impl V1 {
 
     /// The same on a connection that is there.
     pub fn over(stream: Stream, path: &str) -> (Self, Value) {
-        let client = Client::offering(stream, path, &["wsroom.v1"]).0;
-        let mut v1 = Self { client };
-        let welcome = v1.hears_of("welcome");
-        (v1, welcome)
+        Self::shakes_hands(stream, path, None)
     }
 
     /// Joins with a field of the handshake, such as `Authorization: Bearer KEY`.
     pub fn joins_with(server: &Server, path: &str, field: &str) -> (Self, Value) {
-        let client = Client::offering_with(server.connects(), path, &["wsroom.v1"], Some(field)).0;
+        Self::shakes_hands(server.connects(), path, Some(field))
+    }
+
+    fn shakes_hands(stream: Stream, path: &str, field: Option<&str>) -> (Self, Value) {
+        let (client, chosen) = Client::offering_with(stream, path, &["wsroom.v1"], field);
+        assert_eq!(chosen.as_deref(), Some("wsroom.v1"));
         let mut v1 = Self { client };
         let welcome = v1.hears_of("welcome");
         (v1, welcome)

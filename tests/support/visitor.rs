@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use super::{Stream, Way};
+use super::{Answer, Stream, Way, handshake};
 
 pub struct Visitor {
     pub stream: Stream,
@@ -11,66 +11,6 @@ pub struct Visitor {
 
 /// A server's frame: first byte, and payload.
 pub type Frame = (u8, Vec<u8>);
-
-/// An HTTP answer, taken apart.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    /// Fields as they stand, in order.
-    pub fields: Vec<(String, String)>,
-    pub body: String,
-}
-
-impl Answer {
-    /// Takes head and body apart.
-    pub fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let (head, body) =
-            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
-        let mut lines = head.split("\r\n");
-        let status_line = lines.next().unwrap();
-        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
-        let status = status.unwrap_or_else(|| panic!("no status: {status_line:?}"));
-        let field = |line: &str| {
-            let (name, value) = line.split_once(": ").expect("a field");
-            (name.to_owned(), value.to_owned())
-        };
-        Self {
-            status: status.parse().unwrap(),
-            fields: lines.map(field).collect(),
-            body: body.to_owned(),
-        }
-    }
-
-    /// The value of a field, which stands there at most once.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let mut named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        let first = named.next()?;
-        assert!(named.next().is_none(), "{name} stands there twice");
-        Some(&first.1)
-    }
-
-    /// Carries what every answer carries: security fields, and the end of the connection.
-    pub fn is_sound(&self) -> &Self {
-        assert_eq!(self.field("X-Content-Type-Options"), Some("nosniff"), "{self:?}");
-        assert_eq!(self.field("Referrer-Policy"), Some("no-referrer"), "{self:?}");
-        let policy = self.field("Content-Security-Policy").expect("a policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
-        let connection = self.field("Connection").expect("a Connection field");
-        assert!(connection.split(", ").any(|token| token == "close"), "{connection}");
-        self
-    }
-
-    /// Refuses with this status, and says why in a sentence that has come whole.
-    pub fn refuses_with(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{self:?}");
-        let length = self.body.len().to_string();
-        assert_eq!(self.field("Content-Length"), Some(length.as_str()), "{self:?}");
-        assert_eq!(self.field("Content-Type"), Some("text/plain; charset=utf-8"), "{self:?}");
-        assert!(self.body.ends_with('\n') && self.body.contains(' '), "{self:?}");
-        self.is_sound()
-    }
-}
 
 impl Visitor {
     pub fn connect(address: SocketAddr) -> Self {
@@ -224,14 +164,6 @@ fn split_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
     let length = if size == 0 { usize::from(head[1]) } else { long };
     let (payload, behind) = rest.split_at_checked(length)?;
     Some(((head[0], payload.to_vec()), behind))
-}
-
-/// A sound request for a WebSocket.
-pub fn handshake(path: &str) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
 }
 
 /// A frame as a client sends it: `first` holds FIN, reserved bits and opcode; masked.

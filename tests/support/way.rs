@@ -67,7 +67,7 @@ impl Way {
 
     /// The same, in these versions alone.
     pub fn trusting_in(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-        trusting(IDENTITY.certificate.clone(), versions)
+        trusting(IDENTITY.certificate.der().clone(), versions)
     }
 
     /// How a client begins that trusts this certificate and no other.
@@ -102,25 +102,23 @@ const KEY: &str = "key.pem";
 static IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::new);
 
 struct Identity {
-    certificate: CertificateDer<'static>,
-    key: Vec<u8>,
+    certificate: rcgen::Certificate,
+    key: rcgen::KeyPair,
     trusted: Arc<ClientConfig>,
 }
 
 impl Identity {
     fn new() -> Self {
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let pair = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&pair).unwrap();
-        let certificate = certificate.der().clone();
-        let trusted = Arc::new(trusting(certificate.clone(), ALL_VERSIONS));
-        Self { certificate, key: pair.serialize_der(), trusted }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let trusted = Arc::new(trusting(certificate.der().clone(), ALL_VERSIONS));
+        Self { certificate, key, trusted }
     }
 
     fn is_written_to(&self, place: &Path) {
-        let certificate = pem("CERTIFICATE", &self.certificate);
-        fs::write(place.join(CHAIN), certificate).expect("room for a certificate");
-        fs::write(place.join(KEY), pem("PRIVATE KEY", &self.key)).expect("room for a key");
+        fs::write(place.join(CHAIN), self.certificate.pem()).expect("room for a certificate");
+        fs::write(place.join(KEY), self.key.serialize_pem()).expect("room for a key");
     }
 }
 
@@ -135,21 +133,4 @@ fn trusting(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
-}
-
-/// RFC 7468, with the base64 of RFC 4648 §4.
-fn pem(label: &str, der: &[u8]) -> String {
-    let text: Vec<u8> = der.chunks(3).flat_map(base64).collect();
-    let lines: Vec<_> = text.chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
-
-/// Up to three bytes in four letters.
-fn base64(bytes: &[u8]) -> [u8; 4] {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let at = |place| u32::from(bytes.get(place).copied().unwrap_or(0));
-    let bits = at(0) << 16 | at(1) << 8 | at(2);
-    let mut letters = [18, 12, 6, 0].map(|shift| LETTERS[(bits >> shift & 63) as usize]);
-    letters[bytes.len() + 1..].fill(b'=');
-    letters
 }

@@ -1,11 +1,8 @@
-//! The map. Read in this order: `scenario` and `scenarios` (what is done) · `effort` (how long, how
-//! large) · `trial` (once: start, connect, drive, read the meters, stop) · `figures` and `row`
-//! (rounds, medians, ratios) · `report`, `note`, `cell` (the table) and `json` · `contender` (who
-//! is driven), `credentials` and `pem` (its certificate), `destination` (what clients know of it) ·
-//! `floor`, `floor_peer`, `encryption` (the least it can cost) · `many_rooms` (a file, before it is
-//! measured) · `load` and the eight loads (`pages` come back in `rejoin`) · `crowd`, `connection`,
-//! `session`, `records`, `frame` (clients) · `stamp`, `ledger`, `latency` (what is in a message and
-//! what became of it) · `system` (CPU, memory, machine).
+//! The map. One folder for each part, in this order: [`plan`] (what is done, how long, how large) ·
+//! [`measure`] (one trial, its figures, the rounds) · [`report`] (the table, and JSON) ·
+//! [`contenders`] (who is driven) · [`floor`] (the least it can cost) · [`loads`] (what clients do) ·
+//! [`clients`] · [`messages`] (what is in them, and what became of them). Each folder's `mod.rs`
+//! names its files. [`options`] is the command line.
 //!
 //! One thread drives all clients whose latency is measured; server and floor are processes of their
 //! own. Everything listens on 127.0.0.1, on a port that the system picks, and everything ends: runs
@@ -13,52 +10,26 @@
 //! processes with the trial that started them.
 
 mod options;
-mod scenario;
-mod scenarios;
-mod effort;
-mod trial;
-mod figures;
-mod row;
+mod plan;
+mod measure;
 mod report;
-mod note;
-mod cell;
-mod json;
-mod contender;
-mod credentials;
-mod pem;
-mod destination;
+mod contenders;
 mod floor;
-mod floor_peer;
-mod load;
-mod paced;
-mod mud;
-mod pings;
-mod rejoin;
-mod pages;
-mod many_rooms;
-mod storm;
-mod echo;
-mod churn;
-mod idle;
-mod crowd;
-mod connection;
-mod session;
-mod records;
-mod frame;
-mod stamp;
-mod ledger;
-mod latency;
-mod encryption;
-mod system;
+mod loads;
+mod clients;
+mod messages;
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use floor::server;
+use measure::row::Row;
+use measure::system;
 use options::{Format, Options};
-use row::Row;
-use scenario::Scenario;
+use plan::scenario::Scenario;
+use report::{json, table};
 
 /// Descriptors of this process that are not clients.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -66,7 +37,7 @@ const OTHER_DESCRIPTORS: u64 = 64;
 pub fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.floor() {
-        Some(manner) => floor::serve(manner).map(|()| ExitCode::SUCCESS),
+        Some(manner) => server::serve(manner).map(|()| ExitCode::SUCCESS),
         None if options.measures() => measure(&options),
         None => {
             println!("nothing was measured: `cargo bench` does, or this program with --bench");
@@ -88,7 +59,7 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     let sized = scenarios.iter().map(|scenario| options.effort().sized(scenario));
     let rows: Vec<_> = sized.map(|scenario| row(&scenario, options)).collect();
     match options.format() {
-        Format::Table => print!("{machine}\n\n{}", report::table(&rows)),
+        Format::Table => print!("{machine}\n\n{}", table::table(&rows)),
         Format::Json => println!("{:#}", json::report(&machine, &rows)),
     }
     let clean = rows.iter().all(|row| row.failure.is_none() && !row.faults().any());

@@ -4,9 +4,9 @@ use std::io;
 
 use clap::Parser;
 
-use super::effort::Effort;
-use super::floor::Manner;
-use super::scenario::Scenario;
+use super::floor::server::Manner;
+use super::plan::effort::Effort;
+use super::plan::scenario::Scenario;
 
 /// What relaying costs in wsroom, beside the least that it can cost on this machine.
 ///

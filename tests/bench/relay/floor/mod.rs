@@ -1,0 +1,8 @@
+//! The least that relaying can cost: a [`server`] that does nothing else, with a [`peer`] for each
+//! connection, and [`encryption`] alone.
+//!
+//! The first two run in a process of their own, on its only thread; the third on the main thread.
+
+pub mod server;
+pub mod peer;
+pub mod encryption;

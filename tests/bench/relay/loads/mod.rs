@@ -1,0 +1,17 @@
+//! What clients do: a [`load`] is one of eight. In [`paced`] they talk at a fixed pace, and so they
+//! do in three others beside something else: [`mud`], [`pings`], and [`rejoin`] with its [`pages`].
+//! In [`storm`], [`echo`], [`churn`] and [`idle`] nothing has a pace.
+//!
+//! Not a load, but done beforehand: a file with [`many_rooms`].
+
+pub mod load;
+pub mod paced;
+pub mod mud;
+pub mod pings;
+pub mod rejoin;
+pub mod pages;
+pub mod storm;
+pub mod echo;
+pub mod churn;
+pub mod idle;
+pub mod many_rooms;
