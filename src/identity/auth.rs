@@ -1,7 +1,7 @@
-//! Whose key this is.
+//! Authentication: it finds the user that a key belongs to.
 //!
-//! A user is known by a key of 256 random bits, of which only a hash is kept. Not here: where a
-//! request carries its key (`api`). Called on the page's threads and the connections' own.
+//! A user's key has 256 random bits. The store keeps only its hash. Not here: the place of the key in
+//! a request (`api`). Called by page threads and by connections' own threads.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::store::{Directory, KeyHash, Result, User};
 
-/// Bytes of a key before they become text: 256 bits, which nobody guesses.
+/// The bytes of a key before they become text: 256 bits, which nobody guesses.
 const KEY_BYTES: usize = 32;
 
-/// Knows keys.
+/// Checks the keys of users, and the admin token.
 pub struct Auth {
     directory: Arc<dyn Directory>,
     /// SHA-256 of `--admin-token`.
@@ -24,12 +24,12 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Keys of those in `directory`, and the token of whoever may change everything.
+    /// For the users in `directory`, and for the admin, who may change everything.
     pub fn new(directory: Arc<dyn Directory>, admin_token: Option<&str>) -> Self {
         Self { directory, admin: admin_token.map(hash) }
     }
 
-    /// The user whose key this is.
+    /// Finds the user that has this key.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -37,14 +37,14 @@ impl Auth {
         self.directory.user_with_key(&hash(key))
     }
 
-    /// Whether this is `--admin-token`. Hashes are compared: how long that takes tells nothing of
-    /// the token.
+    /// Whether this is `--admin-token`. Hashes are compared, so that the time that this takes says
+    /// nothing about the token.
     pub fn is_admin(&self, key: &str) -> bool {
         self.admin.is_some_and(|admin| admin == hash(key))
     }
 }
 
-/// A new key, in characters that a header field carries.
+/// Makes a new key, in characters that a header field can carry.
 ///
 /// # Errors
 /// The system gives no random numbers.
@@ -54,7 +54,7 @@ pub fn new_key() -> std::result::Result<String, Unspecified> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What is kept of a key.
+/// The hash of a key, which is what the store keeps.
 pub fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }

@@ -1,10 +1,10 @@
-//! Who somebody is: what they may be called, and whose key this is.
+//! Identity: the names and the keys of users.
 //!
-//! Called on the page's threads, and for a handshake on the connection's own. Nothing here knows of
-//! HTTP: where a key stands in a request is the API's matter, and where users are kept the store's.
+//! Called by page threads, and for a handshake by the connection's own thread. Nothing here knows
+//! HTTP. Not here: the place of a key in a request (`api`), and where users are kept (`store`).
 //!
-//! The walk: [`name`] is the grammar of a name, and which names are one; [`auth`] makes keys and
-//! knows whose they are.
+//! The walk: [`name`] is the grammar of a name, and decides which names count as equal. [`auth`]
+//! makes keys, and finds the user that a key belongs to.
 //!
 //! It imports `store`, for the directory.
 

@@ -1,20 +1,21 @@
-//! What a user may be called, and which names are one.
+//! The name of a user: which names are valid, and which count as equal.
 //!
-//! Pure functions, on any thread. Not here: whether the name is taken (`store`).
+//! Pure functions, on any thread. Not here: whether a name is taken (`store`).
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 
 /// The longest name, in characters.
-const LONGEST: usize = 40;
+const MAX_CHARACTERS: usize = 40;
 
-/// A name that is known to be good.
+/// A valid name.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Name {
-    /// As it is shown: NFC, one space for many, and without what does nothing.
+    /// The name as it is shown: in NFC, with single spaces, without characters that have no effect.
     pub shown: String,
-    /// The same for all names that people would take for one: see [`Name::folded`].
+    /// The form by which names are compared. It is equal for names that people would mistake for each
+    /// other: see [`Name::folded`].
     pub folded: String,
 }
 
@@ -22,7 +23,7 @@ impl Name {
     /// Reads a name.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// The name is not valid; the error is a sentence for the user.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let composed: String = text.trim().nfc().collect();
         if composed.chars().any(is_hidden) {
@@ -32,7 +33,7 @@ impl Name {
         if shown.chars().all(is_combining_mark) {
             return Err("A name has at least one character that can be seen.");
         }
-        if shown.chars().count() > LONGEST {
+        if shown.chars().count() > MAX_CHARACTERS {
             return Err("A name has 40 characters at most.");
         }
         let folded = Self::folded(&shown);
@@ -45,14 +46,14 @@ impl Name {
         Ok(Self { shown, folded })
     }
 
-    /// By what names are compared. First without regard to case, and to the forms that Unicode has
-    /// beside the usual ones (NFKC: `ﬁ`, full-width letters). Then by what they look like (the
-    /// skeleton of UTS 39, which leaves out what is not seen): `Аda` with a Cyrillic `А` is `Ada`,
-    /// `B0b` is `Bob`. One pair is left on purpose: a capital `I` and a small `l` are one in many
-    /// fonts, but then `Ali` and `All` would be too.
+    /// Makes the form by which names are compared. First it removes case, and replaces the variants
+    /// that Unicode has of usual characters (NFKC: `ﬁ`, full-width letters). Then it replaces each
+    /// character by what it looks like (the skeleton of UTS 39, which drops invisible ones): `Аda`
+    /// with a Cyrillic `А` equals `Ada`, and `B0b` equals `Bob`. One pair stays different on purpose:
+    /// a capital `I` and a small `l` look the same in many fonts, but then `Ali` would equal `All`.
     ///
-    /// The store keeps this: when it changes, what is kept must be made anew (`schema`). So it takes
-    /// any name that was ever shown, tidy or not.
+    /// The store keeps this form. When this function changes, the kept forms must be made anew
+    /// (`schema`). So it accepts any name that was ever shown, tidy or not.
     pub fn folded(shown: &str) -> String {
         let compatible: String = shown.nfkc().collect();
         let alike: String = skeleton(&without_case(&compatible)).collect();
@@ -61,15 +62,16 @@ impl Name {
     }
 }
 
-/// First to upper case, because there `ß` and `SS` are one.
+/// Removes case: first to upper case, because there `ß` and `SS` become equal.
 fn without_case(text: &str) -> String {
     text.to_uppercase().to_lowercase().nfc().collect()
 }
 
-/// One space for many, of whatever kind, and no joiner or selector that does nothing.
+/// Replaces spaces of any kind and number by one space, and removes joiners and selectors that have
+/// no effect.
 fn tidy(text: &str) -> String {
     let all: Vec<char> = text.chars().collect();
-    let does_something = |(place, &c): (usize, &char)| {
+    let if_visible = |(place, &c): (usize, &char)| {
         let before = place.checked_sub(1).and_then(|place| all.get(place)).copied();
         let after = all.get(place + 1).copied();
         let is_kept = match c {
@@ -79,45 +81,45 @@ fn tidy(text: &str) -> String {
         };
         is_kept.then_some(c)
     };
-    let seen: String = all.iter().enumerate().filter_map(does_something).collect();
-    one_space(&seen)
+    let visible: String = all.iter().enumerate().filter_map(if_visible).collect();
+    one_space(&visible)
 }
 
 fn one_space(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a joiner beside this character may be seen: in Persian, in scripts of India, and where
-/// several emoji become one. The scripts of Europe come before these, and know no joiners.
+/// Whether a joiner beside this character can be visible: in Persian, in scripts of India, and where
+/// several emoji become one. European scripts have lower code points, and use no joiners.
 fn joins(c: char) -> bool {
     c >= '\u{590}' && !c.is_whitespace() && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// `guest`, `Guest 7`, `(guest-1)`: whoever is nobody in the directory is called so. Digits are
-/// taken off before they are compared by their looks; but an `l` may stand for a `1`.
+/// Whether the name looks like a guest's: `guest`, `Guest 7`, `(guest-1)`. Digits at the ends are
+/// removed first, because the folded form would make letters of them; an `l` may stand for a `1`.
 fn is_a_guests(shown: &str) -> bool {
     let name = Name::folded(shown.trim_matches(|c: char| !c.is_alphabetic()));
-    let seen: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     let is_digit = |c: char| c.is_numeric() || matches!(c, 'o' | 'l');
-    seen.strip_prefix("guest").is_some_and(|number| number.chars().all(is_digit))
+    letters.strip_prefix("guest").is_some_and(|number| number.chars().all(is_digit))
 }
 
-/// Letters of two scripts may look alike in capitals alone (`ТОМ` in Cyrillic), so the folded names
-/// are different, and one could pass for the other.
+/// Whether the name looks like a Latin one, but has another folded form. Some letters of two scripts
+/// look alike only in capitals (`ТОМ` in Cyrillic), and the folded form has small letters.
 fn reads_as_another(shown: &str, folded: &str) -> bool {
     let looks: String = shown.nfkc().map(latin).collect();
     !shown.is_ascii() && looks.is_ascii() && Name::folded(&looks) != folded
 }
 
-/// What a character of another script looks like.
+/// The Latin letters that a character looks like, if it looks like any.
 fn latin(c: char) -> String {
     let own = c.to_string();
     if c.is_ascii() { own } else { skeleton(&own).collect() }
 }
 
-/// Characters that nobody sees, or that make the text beside them look otherwise: with them one
-/// name could pass for another. The joiners U+200C and U+200D, and the selectors from U+FE00 on,
-/// may stay where they do something: Persian and emoji need them.
+/// Whether a character is invisible, or changes the look of the text beside it: with such characters
+/// one name could look like another. The joiners U+200C and U+200D, and the selectors from U+FE00 on,
+/// are allowed where they have an effect: Persian and emoji need them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -130,7 +132,7 @@ fn is_hidden(c: char) -> bool {
             | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}'
             // Marks of shorthand and of music.
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            // Tags, and what is for private use, which looks different everywhere.
+            // Tags; and characters for private use, which look different everywhere.
             | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
 }
 
@@ -263,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Small letters would tell them apart, so the folded form does too.
+    /// In small letters they look different, so their folded forms are different too.
     #[test]
     fn capitals_of_another_script_do_not_read_as_latin() {
         for bad in ["\u{412}\u{41e}\u{412}", "\u{422}\u{41e}\u{41c}", "\u{412}OB", "\u{391}\u{392}"]

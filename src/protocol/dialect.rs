@@ -75,3 +75,61 @@ fn plain_content(kind: Data, payload: &[u8]) -> Content {
         _ => Content::Binary { name: String::new(), media_type: String::new(), bytes },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::address::RoomName;
+    use crate::protocol::message::Author;
+
+    fn binary(name: &str, media_type: &str, bytes: &'static [u8]) -> Content {
+        let (name, media_type) = (name.to_owned(), media_type.to_owned());
+        Content::Binary { name, media_type, bytes: Bytes::from_static(bytes) }
+    }
+
+    fn written(dialect: Dialect, content: Content) -> Vec<u8> {
+        let author = Author { user: None, name: "guest-1".to_owned() };
+        let message = Message { id: 1, room: RoomName::lobby(), author, content };
+        let mut out = Vec::new();
+        dialect.write_message(&mut out, &message, Some("mine")).unwrap();
+        out
+    }
+
+    #[test]
+    fn each_dialect_stands_at_the_index_that_is_its_number() {
+        for (index, dialect) in Dialect::ALL.into_iter().enumerate() {
+            assert_eq!(dialect as usize, index, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_client_says_every_payload_as_it_is() {
+        let event = r#"{"type":"typing"}"#;
+        for (kind, payload, content) in [
+            (Data::Text, &b"hello"[..], Content::Text("hello".into())),
+            (Data::Text, b"", Content::Text(Bytes::new())),
+            (Data::Text, event.as_bytes(), Content::Text(event.into())),
+            (Data::Binary, b"\x00\xff", binary("", "", b"\x00\xff")),
+        ] {
+            let action = Dialect::Plain.read(kind, payload, None);
+            assert_eq!(action, Ok(Action::Say(content, None)));
+        }
+        assert_eq!(Dialect::V1.read(Data::Text, event.as_bytes(), None), Ok(Action::Type));
+    }
+
+    #[test]
+    fn a_plain_client_is_sent_the_bare_payload() {
+        assert_eq!(written(Dialect::Plain, Content::Text("hello".into())), b"\x81\x05hello");
+        assert_eq!(
+            written(Dialect::Plain, binary("a.png", "image/png", b"\x89P")),
+            b"\x82\x02\x89P"
+        );
+    }
+
+    #[test]
+    fn a_client_of_v1_is_sent_an_event_with_its_ref() {
+        let event = r#"{"type":"message","id":1,"from":{"name":"guest-1"},"at":"1970-01-01T00:00:00.000Z","text":"hello","ref":"mine"}"#;
+        let written = written(Dialect::V1, Content::Text("hello".into()));
+        assert_eq!(str::from_utf8(&written[2..]), Ok(event));
+    }
+}

@@ -48,3 +48,46 @@ fn encoded(frame: Frame) -> Vec<u8> {
     frame.format(&mut bytes).expect("writing to a vector cannot fail");
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6455 §5.2: seven bits of length, or 126 and two bytes, or 127 and eight bytes.
+    #[test]
+    fn a_header_is_as_short_as_its_length_allows() {
+        for (length, header) in [
+            (0, &[0x81, 0][..]),
+            (1, &[0x81, 1]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xff, 0xff]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let mut out = Vec::new();
+            write_header(&mut out, Data::Text, length).unwrap();
+            assert_eq!(out, header, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_message_is_its_header_and_its_bare_payload() {
+        let mut out = Vec::new();
+        write(&mut out, Data::Text, "é".as_bytes()).unwrap();
+        write(&mut out, Data::Binary, b"\x00\xff\x01").unwrap();
+        assert_eq!(out, b"\x81\x02\xc3\xa9\x82\x03\x00\xff\x01");
+    }
+
+    #[test]
+    fn a_ping_is_empty() {
+        assert_eq!(ping(), [0x89, 0]);
+    }
+
+    #[test]
+    fn a_close_has_its_code_and_its_reason() {
+        assert_eq!(close(CloseCode::Away, "bye"), b"\x88\x05\x03\xe9bye");
+        assert_eq!(close(CloseCode::Size, ""), b"\x88\x02\x03\xf1");
+        let longest = "x".repeat(123).leak();
+        assert_eq!(close(CloseCode::Policy, longest)[..4], [0x88, 125, 0x03, 0xf0]);
+    }
+}

@@ -304,3 +304,241 @@ pub fn write_message(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::address::RoomName;
+    use crate::protocol::message::Author;
+
+    fn says(text: &str) -> Result<Action, Complaint> {
+        read(Data::Text, text.as_bytes(), None)
+    }
+
+    fn text(text: &'static str, reference: Option<&str>) -> Action {
+        Action::Say(Content::Text(text.into()), reference.map(str::to_owned))
+    }
+
+    fn announced(name: &str, media_type: &str, reference: Option<&str>) -> Announced {
+        let (name, media_type) = (name.to_owned(), media_type.to_owned());
+        Announced { name, media_type, reference: reference.map(str::to_owned) }
+    }
+
+    fn binary(name: &str, media_type: &str, bytes: &'static [u8]) -> Content {
+        let (name, media_type) = (name.to_owned(), media_type.to_owned());
+        Content::Binary { name, media_type, bytes: Bytes::from_static(bytes) }
+    }
+
+    #[test]
+    fn each_event_of_a_client_is_an_action() {
+        for (event, action) in [
+            (r#"{"type":"message","text":"hello"}"#, text("hello", None)),
+            (r#"{"type":"message","text":"hello","ref":"7"}"#, text("hello", Some("7"))),
+            (r#"{"type":"message","text":""}"#, text("", None)),
+            (r#" { "text" : "\"\u00e9\n" , "type" : "message" } "#, text("\"é\n", None)),
+            (r#"{"type":"m\u0065ssage","text":"hello"}"#, text("hello", None)),
+            (r#"{"type":"message","text":"hello","ref":null}"#, text("hello", None)),
+            (r#"{"type":"typing"}"#, Action::Type),
+            (r#"{"type":"binary"}"#, Action::Announce(announced("", "", None))),
+            (
+                r#"{"type":"binary","name":"a.png","media_type":"image/png","ref":"7"}"#,
+                Action::Announce(announced("a.png", "image/png", Some("7"))),
+            ),
+        ] {
+            assert_eq!(says(event), Ok(action), "{event}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        for event in [
+            r#"{"type":"message","text":"hello","colour":"red"}"#,
+            r#"{"x":{"type":"typing","y":[1,{"z":null}]},"type":"message","text":"hello"}"#,
+            r#"{"Text":7,"text":"hello","type":"message"}"#,
+        ] {
+            assert_eq!(says(event), Ok(text("hello", None)), "{event}");
+        }
+    }
+
+    #[test]
+    fn other_events_are_refused() {
+        for (event, code) in [
+            ("", "bad-json"),
+            ("hello", "bad-json"),
+            (r#"{"type":"typing""#, "bad-json"),
+            (r#"{"type":"typing"}}"#, "bad-json"),
+            (r#"{"type":"typing","x":01}"#, "bad-json"),
+            ("{}", "bad-event"),
+            (r#""typing""#, "bad-event"),
+            (r#"{"type":"Typing"}"#, "bad-event"),
+            (r#"{"type":"shout","text":"hello"}"#, "bad-event"),
+            (r#"{"type":null}"#, "bad-event"),
+            (r#"{"type":7}"#, "bad-event"),
+            (r#"{"type":"typing","type":"typing"}"#, "bad-event"),
+            (r#"{"type":"message"}"#, "bad-event"),
+            (r#"{"type":"message","text":null}"#, "bad-event"),
+            (r#"{"type":"message","text":["hello"]}"#, "bad-event"),
+            (r#"{"type":"message","text":"hello","ref":7}"#, "bad-event"),
+            (r#"{"type":"binary","name":{}}"#, "bad-event"),
+            (r#"{"type":"binary","media_type":false}"#, "bad-event"),
+        ] {
+            let complaint = says(event).expect_err(event);
+            assert_eq!(complaint.code, code, "{event}");
+            assert!(!complaint.detail.is_empty(), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_short_field_has_255_bytes_at_most() {
+        let fits = ["x".repeat(255), format!("x{}", "é".repeat(127))];
+        let too_long = ["x".repeat(256), "é".repeat(128)];
+        for field in ["name", "media_type", "ref"] {
+            let event = |value| format!(r#"{{"type":"binary","{field}":"{value}"}}"#);
+            for value in &fits {
+                assert!(says(&event(value)).is_ok(), "{field} of {} bytes", value.len());
+            }
+            for value in &too_long {
+                let complaint = says(&event(value)).expect_err(field);
+                assert_eq!(complaint.code, "bad-event", "{field} of {} bytes", value.len());
+            }
+        }
+        let long_text = format!(r#"{{"type":"message","text":"{}"}}"#, "x".repeat(10_000));
+        assert!(says(&long_text).is_ok(), "a text is bounded by --max-message-size alone");
+    }
+
+    #[test]
+    fn a_binary_message_has_the_fields_of_its_announcement() {
+        let announcement = announced("a.png", "image/png", Some("7"));
+        let named = Action::Say(binary("a.png", "image/png", b"\x89P"), Some("7".to_owned()));
+        assert_eq!(read(Data::Binary, b"\x89P", Some(announcement.clone())), Ok(named));
+        let nameless = Action::Say(binary("", "", b"\x89P"), None);
+        assert_eq!(read(Data::Binary, b"\x89P", None), Ok(nameless));
+        let typing = br#"{"type":"typing"}"#;
+        let complaint = read(Data::Text, typing, Some(announcement)).expect_err("a text");
+        assert_eq!(complaint.code, "no-binary");
+    }
+
+    /// Splits a server's frames, and returns each with its first byte.
+    fn frames(mut bytes: &[u8]) -> Vec<(u8, String)> {
+        let mut frames = Vec::new();
+        while let [first, short, rest @ ..] = bytes {
+            let (length, rest) = match (*short, rest) {
+                (126, [high, low, rest @ ..]) => (u16::from_be_bytes([*high, *low]), rest),
+                (length, _) => (length.into(), rest),
+            };
+            let (payload, behind) = rest.split_at(length.into());
+            frames.push((*first, str::from_utf8(payload).expect("UTF-8").to_owned()));
+            bytes = behind;
+        }
+        frames
+    }
+
+    #[test]
+    fn each_event_of_the_server_is_one_text_frame() {
+        let ada = MemberInfo { id: 1, user: Some(7), name: "Ada".to_owned() };
+        let guest = MemberInfo { id: 2, user: None, name: "guest-2".to_owned() };
+        let members = [ada.clone(), guest.clone()];
+        let (you, room, count) = (&guest, "physics", 2);
+        let (last, complete, limit) = (5, true, 1024);
+        let welcome =
+            |members| ServerEvent::Welcome { you, room, members, count, last, complete, limit };
+        let (from, at) =
+            (From { user: Some(7), name: "Ada" }, "1970-01-01T00:00:00.000Z".to_owned());
+        let complaint = |reference: Option<&str>| Complaint {
+            code: "not-kept",
+            detail: "the disk is \"full\"".to_owned(),
+            reference: reference.map(str::to_owned),
+        };
+        for (event, json) in [
+            (
+                welcome(Some(&members)),
+                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","members":[{"id":1,"user":7,"name":"Ada"},{"id":2,"name":"guest-2"}],"count":2,"last":5,"complete":true,"limit":1024}"#,
+            ),
+            (
+                welcome(None),
+                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","count":2,"last":5,"complete":true,"limit":1024}"#,
+            ),
+            (
+                ServerEvent::Live { last: 5, complete: false },
+                r#"{"type":"live","last":5,"complete":false}"#,
+            ),
+            (
+                ServerEvent::Members { members: &members[1..], count: 1 },
+                r#"{"type":"members","members":[{"id":2,"name":"guest-2"}],"count":1}"#,
+            ),
+            (
+                ServerEvent::Joined { members: Some(&members[..1]), count: 2 },
+                r#"{"type":"joined","members":[{"id":1,"user":7,"name":"Ada"}],"count":2}"#,
+            ),
+            (ServerEvent::Joined { members: None, count: 201 }, r#"{"type":"joined","count":201}"#),
+            (
+                ServerEvent::Left { members: Some(&[1, 2]), count: 0 },
+                r#"{"type":"left","members":[1,2],"count":0}"#,
+            ),
+            (ServerEvent::Left { members: None, count: 201 }, r#"{"type":"left","count":201}"#),
+            (
+                ServerEvent::Renamed { members: &members[..1] },
+                r#"{"type":"renamed","members":[{"id":1,"user":7,"name":"Ada"}]}"#,
+            ),
+            (
+                ServerEvent::Message { id: 5, from, at: at.clone(), text: "é", reference: None },
+                r#"{"type":"message","id":5,"from":{"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","text":"é"}"#,
+            ),
+            (
+                ServerEvent::Binary {
+                    id: 5,
+                    from,
+                    at,
+                    name: "a",
+                    media_type: "",
+                    size: 3,
+                    reference: Some("r"),
+                },
+                r#"{"type":"binary","id":5,"from":{"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","name":"a","media_type":"","size":3,"ref":"r"}"#,
+            ),
+            (
+                ServerEvent::Typing { from: &guest },
+                r#"{"type":"typing","from":{"id":2,"name":"guest-2"}}"#,
+            ),
+            (
+                ServerEvent::Behind { waiting: 10, limit: 20 },
+                r#"{"type":"behind","waiting":10,"limit":20}"#,
+            ),
+            (
+                ServerEvent::Error(&complaint(None)),
+                r#"{"type":"error","code":"not-kept","detail":"the disk is \"full\""}"#,
+            ),
+            (
+                ServerEvent::Error(&complaint(Some("7"))),
+                r#"{"type":"error","code":"not-kept","detail":"the disk is \"full\"","ref":"7"}"#,
+            ),
+        ] {
+            assert_eq!(frames(&event.frame()), [(0x81, json.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_message_is_written_with_its_time_and_its_author() {
+        let write = |content, reference| {
+            let author = Author { user: None, name: "guest-1".to_owned() };
+            let message = Message { id: 1_500_000, room: RoomName::lobby(), author, content };
+            let mut out = Vec::new();
+            write_message(&mut out, &message, reference).unwrap();
+            frames(&out)
+        };
+        let begin = |kind| {
+            format!(
+                r#"{{"type":"{kind}","id":1500000,"from":{{"name":"guest-1"}},"at":"1970-01-01T00:00:01.500Z""#
+            )
+        };
+        assert_eq!(
+            write(Content::Text("hello".into()), None),
+            [(0x81, format!(r#"{},"text":"hello"}}"#, begin("message")))]
+        );
+        let event = r#","name":"a.txt","media_type":"text/plain","size":3,"ref":"7"}"#;
+        assert_eq!(
+            write(binary("a.txt", "text/plain", b"abc"), Some("7")),
+            [(0x81, begin("binary") + event), (0x82, "abc".to_owned())]
+        );
+    }
+}

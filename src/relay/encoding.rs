@@ -128,3 +128,132 @@ fn splice(all: &[u8], own: &[Own]) -> Vec<u8> {
     bytes.extend_from_slice(&all[taken..]);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::address::RoomName;
+    use crate::protocol::message::{Author, Content};
+
+    const BOTH: [usize; Dialect::COUNT] = [1, 1];
+
+    fn message(text: &'static str) -> Message {
+        let author = Author { user: None, name: "guest-1".to_owned() };
+        let content = Content::Text(text.into());
+        Message { id: 1, room: RoomName::lobby(), author, content }
+    }
+
+    fn frames(dialect: Dialect, text: &'static str, reference: Option<&str>) -> Vec<u8> {
+        let mut out = Vec::new();
+        dialect.write_message(&mut out, &message(text), reference).unwrap();
+        out
+    }
+
+    fn event(out: &mut Encoded, frames: &str, except: Option<ClientId>) {
+        out.event(frames.as_bytes(), except);
+    }
+
+    fn for_one(encoded: &Encoded, id: ClientId, end: Option<usize>) -> Option<String> {
+        let frames = encoded.for_one(id, Dialect::V1, end)?;
+        Some(String::from_utf8(frames).unwrap())
+    }
+
+    fn ids() -> [ClientId; 3] {
+        [1, 2, 3].map(ClientId::new)
+    }
+
+    #[test]
+    fn a_message_is_encoded_in_the_dialects_that_are_spoken() {
+        for (speaking, plain, v1) in
+            [([1, 0], true, false), ([0, 1], false, true), ([2, 3], true, true)]
+        {
+            let mut encoded = Encoded::default();
+            encoded.message(&message("hello"), None, speaking);
+            for (dialect, is_spoken) in [(Dialect::Plain, plain), (Dialect::V1, v1)] {
+                let expected = if is_spoken { frames(dialect, "hello", None) } else { Vec::new() };
+                assert_eq!(encoded.for_all(dialect), expected, "{dialect:?} of {speaking:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ref_is_in_its_senders_copy_alone() {
+        let [ada, bob, _] = ids();
+        let mut encoded = Encoded::default();
+        encoded.message(&message("first"), None, BOTH);
+        encoded.message(&message("second"), Some((ada, "mine")), BOTH);
+        encoded.message(&message("third"), None, BOTH);
+        let copy = |reference| {
+            [("first", None), ("second", reference), ("third", None)]
+                .map(|(text, reference)| frames(Dialect::V1, text, reference))
+                .concat()
+        };
+        assert_eq!(encoded.for_all(Dialect::V1), copy(None));
+        assert_eq!(encoded.for_one(ada, Dialect::V1, None), Some(copy(Some("mine"))));
+        assert_eq!(encoded.for_one(bob, Dialect::V1, None), None);
+    }
+
+    #[test]
+    fn own_frames_have_their_place_and_nobody_else_has_them() {
+        let [ada, bob, eve] = ids();
+        let mut encoded = Encoded::default();
+        encoded.alone(ada, Dialect::V1, b"(pong 1)".to_vec());
+        event(&mut encoded, "a", None);
+        encoded.alone(ada, Dialect::V1, b"(pong 2)".to_vec());
+        encoded.alone(ada, Dialect::V1, b"(pong 3)".to_vec());
+        event(&mut encoded, "b", Some(bob));
+        event(&mut encoded, "c", None);
+        assert_eq!(encoded.for_all(Dialect::V1), b"abc");
+        assert_eq!(for_one(&encoded, ada, None).unwrap(), "(pong 1)a(pong 2)(pong 3)bc");
+        assert_eq!(for_one(&encoded, bob, None).unwrap(), "ac");
+        assert_eq!(for_one(&encoded, eve, None), None, "the frames for all");
+    }
+
+    #[test]
+    fn a_newcomers_first_frames_replace_all_before() {
+        let [ada, bob, _] = ids();
+        let mut encoded = Encoded::default();
+        encoded.replace_all(ada, Dialect::V1, b"(101 ada)".to_vec());
+        event(&mut encoded, "a", None);
+        encoded.replace_all(bob, Dialect::V1, b"(101 bob)".to_vec());
+        event(&mut encoded, "b", None);
+        assert_eq!(for_one(&encoded, ada, None).unwrap(), "(101 ada)ab");
+        assert_eq!(for_one(&encoded, bob, None).unwrap(), "(101 bob)b");
+        assert_eq!(encoded.for_all(Dialect::V1), b"ab");
+    }
+
+    #[test]
+    fn who_leaves_has_the_frames_up_to_its_end() {
+        let [ada, bob, eve] = ids();
+        let mut encoded = Encoded::default();
+        event(&mut encoded, "a", None);
+        encoded.alone(bob, Dialect::V1, b"(pong)".to_vec());
+        let end = encoded.length(Dialect::V1);
+        event(&mut encoded, "b", None);
+        for (id, frames) in [(ada, "a"), (bob, "a(pong)"), (eve, "a")] {
+            assert_eq!(for_one(&encoded, id, Some(end)).unwrap(), frames);
+        }
+        assert_eq!(for_one(&encoded, ada, Some(0)).unwrap(), "");
+    }
+
+    #[test]
+    fn it_is_full_with_a_mebibyte_of_one_dialect() {
+        let mut encoded = Encoded::default();
+        encoded.event(&vec![b'x'; FULL_BYTES - 1], None);
+        assert!(!encoded.is_full());
+        encoded.event(b"x", None);
+        assert!(encoded.is_full());
+    }
+
+    #[test]
+    fn nothing_of_one_room_is_left_for_the_next() {
+        let [ada, ..] = ids();
+        let mut encoded = Encoded::default();
+        encoded.message(&message("hello"), Some((ada, "mine")), BOTH);
+        encoded.event(&vec![b'x'; FULL_BYTES], None);
+        encoded.clear();
+        assert_eq!(Dialect::ALL.map(|dialect| encoded.length(dialect)), [0, 0]);
+        assert_eq!(encoded.for_one(ada, Dialect::V1, None), None);
+        assert!(encoded.frames.iter().all(|frames| frames.capacity() <= SPARE_BYTES));
+    }
+}

@@ -148,3 +148,134 @@ pub fn member_info(id: ClientId, user: Option<&User>) -> MemberInfo {
 fn guest(client: ClientId) -> String {
     format!("guest-{}", client.number())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64, name: &str) -> MemberInfo {
+        MemberInfo { id, user: None, name: name.to_owned() }
+    }
+
+    /// Takes the news of a room that is no crowd and was none.
+    fn take(presence: &mut Presence, count: usize) -> Vec<News> {
+        presence.take(count, || panic!("nobody needs the list of everyone"))
+    }
+
+    fn joined(members: Option<&[MemberInfo]>, count: usize) -> News {
+        for_all(&ServerEvent::Joined { members, count })
+    }
+
+    fn left(members: Option<&[u64]>, count: usize) -> News {
+        for_all(&ServerEvent::Left { members, count })
+    }
+
+    #[test]
+    fn comings_and_goings_are_one_event_each() {
+        let mut presence = Presence::default();
+        presence.came(member(1, "ada"));
+        presence.went(7);
+        presence.came(member(2, "bob"));
+        presence.went(8);
+        let came = [member(1, "ada"), member(2, "bob")];
+        assert_eq!(take(&mut presence, 2), [joined(Some(&came), 2), left(Some(&[7, 8]), 2)]);
+        assert_eq!(take(&mut presence, 2), [], "news are sent once");
+    }
+
+    #[test]
+    fn only_the_first_news_begin_the_delay() {
+        for first in [
+            |presence: &mut Presence| presence.came(member(1, "ada")),
+            |presence: &mut Presence| presence.went(1),
+            |presence: &mut Presence| presence.renamed(member(1, "ada")),
+        ] {
+            let mut presence = Presence::default();
+            assert!(first(&mut presence));
+            assert!(!presence.came(member(2, "bob")));
+            assert!(!presence.went(3));
+            assert!(!presence.renamed(member(4, "eve")));
+            take(&mut presence, 1);
+            assert!(first(&mut presence), "the news before are sent");
+        }
+    }
+
+    /// A newcomer in between has the member in its list, so the going is news all the same.
+    #[test]
+    fn who_came_and_went_has_only_gone() {
+        let mut presence = Presence::default();
+        presence.came(member(1, "ada"));
+        presence.renamed(member(1, "ada l."));
+        presence.went(1);
+        assert_eq!(take(&mut presence, 0), [left(Some(&[1]), 0)]);
+    }
+
+    #[test]
+    fn of_many_new_names_the_last_one_is_sent() {
+        let mut presence = Presence::default();
+        for (id, name) in [(1, "a"), (2, "b"), (1, "ada"), (1, "ada l.")] {
+            presence.renamed(member(id, name));
+        }
+        let members = &[member(1, "ada l."), member(2, "b")];
+        assert_eq!(take(&mut presence, 2), [for_all(&ServerEvent::Renamed { members })]);
+    }
+
+    #[test]
+    fn a_crowd_is_sent_numbers_and_each_member_its_own_name() {
+        let news = |presence: &mut Presence| {
+            presence.came(member(1, "ada"));
+            presence.went(2);
+            presence.renamed(member(3, "eve"));
+        };
+        let mut presence = Presence::default();
+        news(&mut presence);
+        let members = &[member(3, "eve")];
+        let own = News::For(ClientId::new(3), ServerEvent::Renamed { members }.frame());
+        let count = CROWD + 1;
+        assert_eq!(take(&mut presence, count), [joined(None, count), left(None, count), own]);
+        assert_eq!(take(&mut presence, count), [], "news are sent once");
+        let mut presence = Presence::default();
+        news(&mut presence);
+        assert_eq!(take(&mut presence, CROWD).len(), 3);
+    }
+
+    #[test]
+    fn after_a_crowd_the_next_news_are_the_whole_list() {
+        let everyone = [member(1, "ada"), member(2, "bob")];
+        let mut presence = Presence::default();
+        presence.count(CROWD);
+        assert!(!presence.is_crowd());
+        presence.count(CROWD + 1);
+        presence.count(2);
+        assert!(presence.is_crowd(), "their lists are still out of date");
+        presence.went(3);
+        let list = for_all(&ServerEvent::Members { members: &everyone, count: 2 });
+        assert_eq!(presence.take(2, || everyone.to_vec()), [list]);
+        assert!(!presence.is_crowd());
+        presence.went(2);
+        assert_eq!(take(&mut presence, 1), [left(Some(&[2]), 1)]);
+    }
+
+    #[test]
+    fn a_room_stays_crowded_while_it_is_sent_numbers() {
+        let mut presence = Presence::default();
+        presence.came(member(1, "ada"));
+        take(&mut presence, CROWD + 1);
+        assert!(presence.is_crowd());
+        assert_eq!(presence.take(1, Vec::new).len(), 1, "the list of everyone is due");
+    }
+
+    #[test]
+    fn an_author_is_a_user_or_a_guest() {
+        let user = User { id: 7, name: "Ada".to_owned(), created_at: 0 };
+        let client = Some(ClientId::new(3));
+        for (client, user, id, name) in [
+            (client, Some(&user), Some(7), "Ada"),
+            (None, Some(&user), Some(7), "Ada"),
+            (client, None, None, "guest-3"),
+            (None, None, None, "guest"),
+        ] {
+            assert_eq!(author(client, user), Author { user: id, name: name.to_owned() });
+        }
+        assert_eq!(member_info(ClientId::new(3), Some(&user)).id, 3);
+    }
+}

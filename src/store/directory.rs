@@ -1,4 +1,4 @@
-//! The directory of people, as a trait.
+//! The directory of people, as a trait. Not here: the database behind it (`sqlite`).
 
 use crate::protocol::message::UserId;
 
@@ -7,29 +7,38 @@ use super::Result;
 /// A person in the directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct User {
-    /// Given by the store.
+    /// The user's number, given by the store.
     pub id: UserId,
-    /// As they wrote it.
+    /// The name, as it is shown.
     pub name: String,
-    /// Seconds since 1970.
+    /// The time at which the user was added, in seconds since 1970.
     pub created_at: i64,
 }
 
-/// SHA-256 of a user's key; the key itself is kept by nobody but the user.
+/// SHA-256 of a user's key. The key itself is known to the user alone.
 pub type KeyHash = [u8; 32];
 
-/// The directory of people. Called by the page's threads and the connections' own.
+/// The directory of people. Called by page threads and by connections' own threads.
+///
+/// # Errors
+/// Every function fails if the database does.
 pub trait Directory: Send + Sync {
-    /// A new user; `folded` is the name without regard to case.
+    /// Adds a user; `folded` is the form by which names are compared.
+    ///
+    /// # Errors
+    /// The name is taken, or the directory is full.
     fn add_user(&self, name: &str, folded: &str, key: &KeyHash) -> Result<User>;
-    /// The user with this number.
+    /// Finds the user with this number.
     fn user(&self, id: UserId) -> Result<Option<User>>;
-    /// The user whose key this is.
+    /// Finds the user that has this key.
     fn user_with_key(&self, key: &KeyHash) -> Result<Option<User>>;
-    /// Users behind `after`, in order of their numbers.
+    /// Lists at most `limit` users with a number above `after`, in order of their numbers.
     fn users(&self, after: UserId, limit: usize) -> Result<Vec<User>>;
     /// Gives a user another name; `None` if there is no such user.
+    ///
+    /// # Errors
+    /// The name is taken.
     fn rename_user(&self, id: UserId, name: &str, folded: &str) -> Result<Option<User>>;
-    /// Forgets a user; `false` if there is none.
+    /// Removes a user; `false` if there is no such user.
     fn remove_user(&self, id: UserId) -> Result<bool>;
 }

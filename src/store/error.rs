@@ -1,18 +1,18 @@
-//! What can go wrong in a store.
+//! The errors of a store.
 
-/// Why something is not kept, or not found.
+/// The reason why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody has that name, but for upper and lower case.
+    /// Another user has this name, or one that looks the same.
     #[error("this name is taken")]
     Taken,
-    /// The directory holds as many as it may.
+    /// The directory holds the most users that it may.
     #[error("the directory is full")]
     Full,
-    /// The disk, or whatever is behind it.
+    /// The database or its disk failed, with the reason.
     #[error("{0}")]
     Failed(String),
 }
 
-/// What a store answers.
+/// The result of a store's function.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,8 +1,8 @@
 //! The history in memory, for a server without `--data`: it ends with the program.
 //!
-//! A message stands here once and is shared with those who read it. The broadcaster appends; page
-//! threads and writer threads read. The lock is held for one call, and no call looks at more than
-//! what it adds, lets go or answers. Not here: users, who are in SQLite in any case (`sqlite`).
+//! Each message is in memory once, and its readers share it. The broadcaster appends; page threads
+//! and writer threads read. The lock is held for one call, and no call looks at more messages than
+//! it adds, drops or returns. Not here: users, who are always in SQLite (`sqlite`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -13,16 +13,17 @@ use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, now};
 use crate::store::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range, Result};
 
-/// What a message is counted for beside its own bytes, as in a file.
-const MESSAGE_ITSELF: usize = 64;
+/// The bytes that a message counts besides its content and names, as in a file.
+const MESSAGE_OVERHEAD: usize = 64;
 
-/// What it takes in memory beside that, about: its record and two reference counts.
-const RECORD: usize = 256;
+/// The bytes that a message takes in memory besides that, about: its record and two reference counts.
+const RECORD_OVERHEAD: usize = 256;
 
-/// What a room takes beside its messages, about: its name, twice, and its place in two maps.
-const ROOM_ITSELF: usize = 512;
+/// The bytes that a room takes besides its messages, about: its name, twice, and its place in two
+/// maps.
+const ROOM_OVERHEAD: usize = 512;
 
-/// All rooms of which something is kept.
+/// The history of all rooms, in memory.
 pub struct Memory {
     bounds: Bounds,
     rooms: Mutex<Rooms>,
@@ -31,21 +32,21 @@ pub struct Memory {
 #[derive(Default)]
 struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
-    /// Each room by its newest message: the first one has been silent for the longest.
+    /// Each room by its newest message. The first was silent for the longest.
     by_last: BTreeMap<MessageId, RoomName>,
-    /// Bytes that all rooms take.
+    /// Bytes that all rooms take in memory.
     bytes: usize,
 }
 
 #[derive(Default)]
 struct Room {
     messages: VecDeque<Arc<Message>>,
-    /// Bytes of the messages.
+    /// Bytes of the messages, as [`ROOM_BYTES`] counts them.
     bytes: usize,
-    /// What was said before this id is not known: the room is made with its first message, and
-    /// may have been here and forgotten before.
+    /// Messages up to this id are not known: the room is made with its first message, but may have
+    /// existed before, and been forgotten.
     born: MessageId,
-    /// The newest message that was let go; 0 if none was.
+    /// The newest message that was dropped; 0 if none was.
     gone: MessageId,
 }
 
@@ -55,7 +56,7 @@ impl Memory {
         Self { bounds, rooms: Mutex::default() }
     }
 
-    /// Nothing panics halfway through a change.
+    /// A poisoned lock is used on: no change of the rooms panics halfway.
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +72,7 @@ impl MessageLog for Memory {
         for message in messages {
             rooms.add(message, self.bounds.messages);
         }
-        while rooms.bytes > self.bounds.bytes && rooms.let_go_of_the_longest_silent() {}
+        while rooms.bytes > self.bounds.bytes && rooms.drop_one_from_longest_silent() {}
         if let Some(idle) = self.bounds.idle {
             rooms.forget_if_silent(idle);
         }
@@ -80,7 +81,7 @@ impl MessageLog for Memory {
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
         let rooms = self.rooms();
-        // Of a room that is not here nobody knows what was said in it.
+        // The log cannot know whether anything was said in a room that it does not have.
         Ok(rooms.by_name.get(room).map_or_else(
             || HistoryPage { complete: range.after <= 0, ..HistoryPage::default() },
             |room| room.page(range),
@@ -108,33 +109,33 @@ impl MessageLog for Memory {
 }
 
 impl Rooms {
-    fn add(&mut self, message: &Arc<Message>, most: usize) {
+    fn add(&mut self, message: &Arc<Message>, max_messages: usize) {
         let room = self.by_name.entry(message.room.clone()).or_insert_with(|| {
-            self.bytes += ROOM_ITSELF;
+            self.bytes += ROOM_OVERHEAD;
             Room { born: message.id - 1, ..Room::default() }
         });
         self.by_last.remove(&room.last());
         self.by_last.insert(message.id, message.room.clone());
-        let before = room.taken();
-        room.add(message, most);
-        self.bytes = self.bytes + room.taken() - before;
+        let before = room.memory();
+        room.add(message, max_messages);
+        self.bytes = self.bytes + room.memory() - before;
     }
 
-    /// Lets go of one message; `false` if there is none.
-    fn let_go_of_the_longest_silent(&mut self) -> bool {
+    /// Drops the oldest message of the room that was silent for the longest; `false` if there is none.
+    fn drop_one_from_longest_silent(&mut self) -> bool {
         let Some((&last, name)) = self.by_last.first_key_value() else { return false };
         let room = self.by_name.get_mut(name).expect("both maps hold the same rooms");
-        let before = room.taken();
-        room.let_go();
-        self.bytes -= before - room.taken();
+        let before = room.memory();
+        room.drop_oldest();
+        self.bytes -= before - room.memory();
         if room.messages.is_empty() {
             self.forget(last);
         }
         true
     }
 
-    /// Forgets the longest silent room if it has been so for `idle`. One a call is enough: no call
-    /// makes more than a few.
+    /// Forgets the room that was silent for the longest, if that is longer than `idle`. One room in
+    /// each call is enough: no call adds more than a few.
     fn forget_if_silent(&mut self, idle: Duration) {
         let idle = MessageId::try_from(idle.as_micros()).unwrap_or(MessageId::MAX);
         let last = self.by_last.first_key_value().map(|(&last, _)| last);
@@ -143,10 +144,10 @@ impl Rooms {
         }
     }
 
-    /// Forgets the room with this newest message.
+    /// Forgets the room that has this newest message.
     fn forget(&mut self, last: MessageId) {
         let room = self.by_last.remove(&last).and_then(|name| self.by_name.remove(&name));
-        self.bytes -= room.map_or(0, |room| room.taken() + ROOM_ITSELF);
+        self.bytes -= room.map_or(0, |room| room.memory() + ROOM_OVERHEAD);
     }
 }
 
@@ -156,21 +157,21 @@ impl Room {
     }
 
     /// Bytes that the messages take in memory.
-    fn taken(&self) -> usize {
-        self.bytes + self.messages.len() * RECORD
+    fn memory(&self) -> usize {
+        self.bytes + self.messages.len() * RECORD_OVERHEAD
     }
 
-    /// Adds a message, and lets go of those that it pushes out.
-    fn add(&mut self, message: &Arc<Message>, most: usize) {
+    /// Adds a message, and drops the oldest ones beyond the bounds.
+    fn add(&mut self, message: &Arc<Message>, max_messages: usize) {
         self.messages.push_back(Arc::clone(message));
         self.bytes += counted(message);
-        let too_much = |room: &Self| room.messages.len() > most || room.bytes > ROOM_BYTES;
+        let too_much = |room: &Self| room.messages.len() > max_messages || room.bytes > ROOM_BYTES;
         while self.messages.len() > 1 && too_much(self) {
-            self.let_go();
+            self.drop_oldest();
         }
     }
 
-    fn let_go(&mut self) {
+    fn drop_oldest(&mut self) {
         let Some(oldest) = self.messages.pop_front() else { return };
         self.gone = oldest.id;
         self.bytes -= counted(&oldest);
@@ -200,6 +201,7 @@ impl Room {
     }
 }
 
+/// Bytes of a message, as the bounds count them.
 fn counted(message: &Message) -> usize {
-    message.size() + MESSAGE_ITSELF
+    message.size() + MESSAGE_OVERHEAD
 }

@@ -1,4 +1,5 @@
-//! The history of all rooms, as a trait, and how much of it is kept and read.
+//! The history of all rooms, as a trait, and the bounds of what is kept and read. Not here: the two
+//! logs behind it (`memory`, `sqlite_log`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,69 +10,77 @@ use crate::protocol::message::{Message, MessageId};
 
 use super::Result;
 
-/// Which part of a room's history is read.
+/// The part of a room's history that is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// Only messages behind this id.
+    /// Only messages after this id.
     pub after: MessageId,
     /// Only messages up to this id.
     pub upto: MessageId,
-    /// So many messages at most.
+    /// At most so many messages.
     pub messages: usize,
-    /// So many bytes of content at most, but always one message if there is one: whoever reads
-    /// a long history holds a page of it and not the whole.
+    /// At most so many bytes, but always one message if there is one. So the reader of a long history
+    /// holds one page of it in memory, and not the whole.
     pub bytes: usize,
 }
 
 /// A part of a room's history.
 #[derive(Debug, Default)]
 pub struct HistoryPage {
-    /// In order of their ids. Shared with a log that is itself in memory.
+    /// The messages, in order of their ids. A log that is itself in memory shares them.
     pub messages: Vec<Arc<Message>>,
-    /// There are more messages behind the last of them, up to the id that was asked for.
+    /// The range has more messages after these.
     pub more: bool,
-    /// Nothing that was ever said is missing between the id that was asked for and the first of
-    /// them. Of a room that the log does not know, or only since later, nobody can say so.
+    /// No message that was ever said is missing between [`Range::after`] and the first of these. For a
+    /// room that the log does not know, or knows only since a later time, this is `false`, unless
+    /// the whole history was asked for.
     pub complete: bool,
-    /// The newest message of the room, whether it is among them or not; 0 if there is none.
+    /// The newest message of the room, whether it is on this page or not; 0 if there is none.
     pub last: MessageId,
 }
 
-/// The history of all rooms. The broadcaster alone appends; everyone else reads, on their own
-/// threads, and does not make the broadcaster wait for longer than it takes to read one page.
+/// The history of all rooms. The broadcaster alone appends. Other threads read, and never make the
+/// broadcaster wait longer than it takes to read one page.
+///
+/// # Errors
+/// Every function fails if the database does.
 pub trait MessageLog: Send + Sync {
-    /// The newest id ever given out, as far as this log knows.
+    /// The newest id that this log knows; 0 if it knows none.
     fn last_id(&self) -> Result<MessageId>;
-    /// Keeps messages, in order of their ids: all of them, or none. Lets go of what is too much or
-    /// too old, a little at a time, so that no call takes long.
+    /// Keeps messages, in order of their ids: all of them, or none. Also deletes messages beyond the
+    /// [`Bounds`], a few in each call, so that no call takes long.
+    ///
+    /// # Errors
+    /// None of the messages is kept.
     fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
-    /// A part of a room's history, oldest first.
+    /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
     /// The newest message of a room; 0 if there is none.
     fn last_in(&self, room: &RoomName) -> Result<MessageId>;
-    /// One message.
+    /// Reads one message.
     fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>>;
-    /// Rooms behind `after`, by name, each with its newest message.
+    /// Lists at most `limit` rooms whose names come after `after`, in order of their names, each with
+    /// its newest message.
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>>;
 }
 
-/// How much is kept.
+/// The bounds of a history.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// `--history`: messages in each room.
+    /// The most messages of each room (`--history`).
     pub messages: usize,
-    /// Bytes that all rooms take together; beyond that the rooms go in which nothing was said for
-    /// the longest.
+    /// The most bytes of all rooms together. Beyond that, the room that was silent for the longest
+    /// loses its messages first.
     pub bytes: usize,
-    /// How long a room is kept in which nothing is said.
+    /// The time after which a silent room is forgotten; `None`: never.
     pub idle: Option<Duration>,
 }
 
-/// Bytes of content that one room may keep.
+/// The most bytes of one room's messages.
 pub const ROOM_BYTES: usize = 16 << 20;
 
 impl Range {
-    /// Everything behind `after`.
+    /// All messages after `after`.
     pub fn behind(after: MessageId) -> Self {
         Self { after, upto: MessageId::MAX, messages: usize::MAX, bytes: usize::MAX }
     }

@@ -1,14 +1,15 @@
-//! What is kept: users in a [`Directory`], what was said in a [`MessageLog`].
+//! The store: users in a [`Directory`], messages in a [`MessageLog`].
 //!
-//! No thread lives here: the broadcaster appends, everyone else reads, each on its own thread, and
-//! every call may wait for a disk. Not here: what a name or a key may be (`identity`), and when a
+//! The store has no thread of its own. The broadcaster appends; other threads read, each for itself.
+//! Every call may wait for a disk. Not here: which names and keys are valid (`identity`), and when a
 //! message is kept (`relay`: it is kept first, then sent).
 //!
-//! The walk: the two traits, in [`directory`] and [`message_log`], and what can go wrong ([`error`]);
-//! [`memory`] keeps a history while the program runs; [`sqlite`] keeps users, and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`]
-//! appends and reads, [`retention`] lets go of what is too much or too old.
+//! The walk: [`directory`] and [`message_log`] are the two traits, and [`error`] is what their
+//! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
+//! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
+//! reads, [`retention`] deletes messages beyond the bounds.
 //!
-//! It imports `protocol`, and from `net` how a file is opened that nobody else may read.
+//! It imports `protocol`, and from `net` the function that opens a private file.
 
 mod directory;
 mod error;

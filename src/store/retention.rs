@@ -1,9 +1,9 @@
-//! What a database lets go of: a room's oldest messages, and the rooms that were silent for the
+//! Retention: a database deletes a room's oldest messages, and the rooms that were silent for the
 //! longest.
 //!
-//! All of it runs inside the broadcaster's transaction, so it is done a little at a time: at most
-//! a [`Budget`] for each turn, which is more than the turn has added, so that in the end nothing
-//! stands that should not. Not here: what is kept (`sqlite_log`), and a history in memory
+//! All of it runs inside the broadcaster's transaction, so each turn deletes only a little: at most
+//! a [`Budget`]. The budget is more than the turn has added, so in the end the history is back
+//! within its bounds. Not here: appending and reading (`sqlite_log`), and a history in memory
 //! (`memory`).
 
 use std::time::{Duration, Instant};
@@ -13,26 +13,27 @@ use rusqlite::Connection;
 use crate::protocol::message::{MessageId, now};
 use crate::store::Bounds;
 
-/// The share of all bytes that must always be free, and the share below which letting go ends.
-const SHARE: usize = 16;
+/// 1/16 of the limit ([`Bounds::bytes`]). When less than this is free, rooms are deleted until twice
+/// this is free. The size is checked each time a quarter of this was written.
+const FREE_SHARE: usize = 16;
 
-/// Rooms that there may be, with somebody in them or not.
-const ROOMS: usize = 100_000;
+/// The most rooms in a database.
+const MAX_ROOMS: usize = 100_000;
 
-/// Rooms that are looked at in one turn.
-const LOOKS: usize = 64;
+/// The most rooms that are checked in one turn.
+const CHECKS: usize = 64;
 
-/// How often it is looked whether a room has been silent for too long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The time between two searches for rooms that were silent for too long.
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much may be let go in one turn.
+/// The messages and bytes that may still be deleted in one turn.
 pub struct Budget {
     messages: usize,
     bytes: i64,
 }
 
 impl Budget {
-    /// For a turn that has added `messages` with so many `bytes`: twice that, and a little more.
+    /// The budget of a turn that has added so many messages and bytes: twice that, and a little more.
     pub fn for_turn(messages: usize, bytes: i64) -> Self {
         Self { messages: 256 + 2 * messages, bytes: (4 << 20) + 2 * bytes }
     }
@@ -42,22 +43,26 @@ impl Budget {
     }
 }
 
-/// A place in a room's history.
+/// A place in a room's history, with running totals. The difference of two marks is what the room
+/// holds between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mark {
-    /// Messages of the room up to here, counted since it was made.
+    /// Messages up to here, counted since the room was made.
     pub number: i64,
-    /// Bytes of all of these.
+    /// Bytes of these messages.
     pub total: i64,
 }
 
-/// Bytes of a message, with what it takes itself.
+/// The bytes of a message, in SQL: its content and names, and 64 for its overhead.
 pub const SIZE: &str = "(octet_length(payload) + octet_length(author) + octet_length(name)
                          + octet_length(media_type) + 64)";
 
-/// Lets go of a room's oldest messages as long as it holds `too_much` behind a mark. Answers with
-/// the mark of the last one that went, if one did.
-pub fn let_go(
+/// Deletes a room's oldest messages while the room holds `too_much` behind a mark. Returns the mark of
+/// the last message that was deleted, if one was.
+///
+/// # Errors
+/// The database failed. The caller rolls back.
+pub fn delete_oldest(
     connection: &Connection,
     room: i64,
     budget: &mut Budget,
@@ -89,39 +94,43 @@ pub fn let_go(
     Ok(Some(mark))
 }
 
-/// When rooms are forgotten.
+/// Decides which rooms are forgotten, and when.
 pub struct Retention {
     bounds: Bounds,
-    /// When it was last looked for rooms that have been silent for too long.
-    looked: Option<Instant>,
-    /// Bytes written since it was looked how many the database takes.
+    /// The time of the last search for rooms that were silent for too long.
+    searched: Option<Instant>,
+    /// Bytes written since the size of the database was last checked.
     written: i64,
-    /// The database takes too many, and rooms go until there is room again.
+    /// The database is too large, and rooms are deleted until enough is free.
     is_full: bool,
 }
 
 impl Retention {
-    /// Nothing was looked at yet.
+    /// A retention that has not checked anything yet.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, looked: None, written: 0, is_full: false }
+        Self { bounds, searched: None, written: 0, is_full: false }
     }
 
-    /// Forgets rooms: those in which nothing was said for too long, and while there is too much,
-    /// those in which nothing was said for the longest. `rooms` is how many there are; `forget` is
-    /// told the name of each that has changed. Answers with how many are forgotten.
+    /// Forgets rooms that were silent for too long, and while the database is too large, the rooms
+    /// that were silent for the longest. `rooms` is the number of rooms, and `written` the bytes that
+    /// this turn has added. `changed` is called with the name of each room that loses messages.
+    /// Returns the number of rooms that were forgotten.
+    ///
+    /// # Errors
+    /// The database failed. The caller rolls back.
     pub fn forget_rooms(
         &mut self,
         connection: &Connection,
         rooms: usize,
         written: i64,
         budget: &mut Budget,
-        mut forget: impl FnMut(&str),
+        mut changed: impl FnMut(&str),
     ) -> rusqlite::Result<usize> {
         self.written += written;
-        let (mut forgotten, looks_for_silence) = (0, self.is_due());
-        for _ in 0..LOOKS {
-            let is_full = rooms - forgotten > ROOMS || self.is_full(connection)?;
-            if !(is_full || looks_for_silence) || !budget.is_left() {
+        let (mut forgotten, search_is_due) = (0, self.is_search_due());
+        for _ in 0..CHECKS {
+            let is_full = rooms - forgotten > MAX_ROOMS || self.is_full(connection)?;
+            if !(is_full || search_is_due) || !budget.is_left() {
                 break;
             }
             let Some(room) = Silent::first(connection)? else { break };
@@ -131,21 +140,22 @@ impl Retention {
             if room.has_spoken_since(connection)? {
                 continue;
             }
-            forget(&room.name);
-            let_go(connection, room.row, budget, |_| true)?;
-            forgotten += usize::from(room.is_gone(connection)?);
+            changed(&room.name);
+            delete_oldest(connection, room.row, budget, |_| true)?;
+            forgotten += usize::from(room.forget_if_empty(connection)?);
         }
         Ok(forgotten)
     }
 
-    fn is_due(&mut self) -> bool {
-        let due = self.looked.is_none_or(|looked| looked.elapsed() > PAUSE);
+    fn is_search_due(&mut self) -> bool {
+        let due = self.searched.is_none_or(|searched| searched.elapsed() > SILENCE_CHECK_INTERVAL);
         if due {
-            self.looked = Some(Instant::now());
+            self.searched = Some(Instant::now());
         }
         due && self.bounds.idle.is_some()
     }
 
+    /// Rooms with no message after this are forgotten.
     fn long_ago(&self) -> MessageId {
         let idle = self.bounds.idle.map_or(i64::MAX, |idle| {
             MessageId::try_from(idle.as_micros()).unwrap_or(MessageId::MAX)
@@ -155,21 +165,21 @@ impl Retention {
 
     fn is_full(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let bytes = i64::try_from(self.bounds.bytes).unwrap_or(i64::MAX);
-        let share = bytes / SHARE as i64;
+        let share = bytes / FREE_SHARE as i64;
         if self.is_full || self.written > share / 4 {
             self.written = 0;
             let free = if self.is_full { 2 * share } else { share };
-            self.is_full = taken(connection)? > bytes - free;
+            self.is_full = size(connection)? > bytes - free;
         }
         Ok(self.is_full)
     }
 }
 
-/// The room that seems to have been silent for the longest.
+/// The room that was silent for the longest, according to its `last`.
 struct Silent {
     row: i64,
     name: String,
-    /// Something was said at this time, or later.
+    /// The newest message of the room, or an older one: see [`Silent::has_spoken_since`].
     last: MessageId,
 }
 
@@ -182,7 +192,8 @@ impl Silent {
         Ok(Some(Self { row: row.get(0)?, name: row.get(1)?, last: row.get(2)? }))
     }
 
-    /// `last` is brought up to date only here: at each message that would be one more page to write.
+    /// Brings `last` up to date; `true` if the room has a newer message. This is done only here: for
+    /// each message it would be one more page to write.
     fn has_spoken_since(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let sql = "UPDATE rooms SET last = newest.id
                    FROM (SELECT max(id) AS id FROM messages WHERE room = ?1) AS newest
@@ -190,16 +201,16 @@ impl Silent {
         Ok(connection.prepare_cached(sql)?.execute([self.row])? > 0)
     }
 
-    /// Forgets the room itself if nothing is left in it.
-    fn is_gone(&self, connection: &Connection) -> rusqlite::Result<bool> {
+    /// Forgets the room itself if it has no messages left; `true` if so.
+    fn forget_if_empty(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let sql = "DELETE FROM rooms WHERE id = ?1
                    AND NOT EXISTS (SELECT 1 FROM messages WHERE room = ?1)";
         Ok(connection.prepare_cached(sql)?.execute([self.row])? > 0)
     }
 }
 
-/// Bytes that the database takes.
-fn taken(connection: &Connection) -> rusqlite::Result<i64> {
+/// The size of the database, in bytes, without its free pages.
+fn size(connection: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT (page_count - freelist_count) * page_size
                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
     connection.prepare_cached(sql)?.query_one([], |row| row.get(0))

@@ -1,6 +1,6 @@
 //! The database's file: opened for this program alone, checked, and brought up to date.
 //!
-//! Not here: what is read and written (`sqlite`). Called once, at the start.
+//! Not here: reading and writing (`sqlite`). Called once, at the start, by the main thread.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::net::private_file;
 /// Marks the files of this program (`PRAGMA application_id`): "wsrm".
 const APPLICATION: i32 = 0x7773_726d;
 
-/// Each makes the next version of the schema (`PRAGMA user_version`) of the one before. Only added
-/// to, never changed: there are files of every version.
+/// Each migration makes the next version of the schema (`PRAGMA user_version`). New ones are added at
+/// the end. Old ones never change, because files of every version exist.
 const MIGRATIONS: [&str; 2] = [
     "
     CREATE TABLE users (
@@ -42,7 +42,7 @@ const MIGRATIONS: [&str; 2] = [
         PRIMARY KEY (room, id)
     ) STRICT, WITHOUT ROWID;
     ",
-    // What a room holds is reckoned from its first and its last message, without counting.
+    // A room's totals are computed from its first and its last message, without counting.
     "
     -- born: what was said before this id is not known. last: no message is older than it says, so
     -- the first room by it is the one to look at when rooms are let go.
@@ -76,48 +76,49 @@ const MIGRATIONS: [&str; 2] = [
     ",
 ];
 
-/// What names are compared by; how that is made has changed between versions of the schema.
+/// Makes the form by which names are compared. This form has changed between versions of the schema.
 pub type Fold = fn(&str) -> String;
 
-/// The first version in which names are folded as they are now.
+/// The first version of the schema in which names have the form that they have now.
 const FOLDED: usize = 2;
 
-/// A database that is this program's alone.
+/// An open database, which no other program may use.
 pub struct Database {
-    /// For writing, and for everything in memory.
+    /// The connection for writing. In memory it also reads.
     pub writer: Connection,
-    /// For reading while somebody writes; none in memory, which has one connection only.
+    /// The connections for reading while another thread writes; none in memory, which has one
+    /// connection only.
     pub readers: Vec<Connection>,
-    /// Locked as long as it is open. The lock is the system's, so it goes with the process, however
-    /// that ends.
+    /// The file is locked while this is open. The lock belongs to the system, so it ends with the
+    /// process, however that ends.
     pub lock: Option<File>,
 }
 
-/// Opens `file`, with so many connections to read, or memory.
+/// Opens `file`, with so many connections for reading, or memory if there is no file.
 ///
 /// # Errors
-/// A sentence with the file and the remedy.
+/// The file cannot be used; the error is a sentence with the file and the remedy.
 pub fn open(file: Option<&Path>, readers: usize, fold: Fold) -> Result<Database, String> {
     match file {
-        None => memory(fold).map_err(|error| format!("memory for users: {error}")),
-        Some(file) => own(file, readers, fold)
+        None => in_memory(fold).map_err(|error| format!("memory for users: {error}")),
+        Some(file) => on_disk(file, readers, fold)
             .map_err(|trouble| format!("--data {}: {trouble}", file.display())),
     }
 }
 
-fn memory(fold: Fold) -> rusqlite::Result<Database> {
+fn in_memory(fold: Fold) -> rusqlite::Result<Database> {
     let mut writer = Connection::open_in_memory()?;
     migrate(&mut writer, fold)?;
     Ok(Database { writer, readers: Vec::new(), lock: None })
 }
 
-fn own(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble> {
-    // SQLite's own files beside it get the same permissions.
+fn on_disk(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble> {
+    // SQLite gives the files that it makes beside this one the same permissions.
     private_file::open(file)?;
     let lock = lock(file)?;
     let mut writer = Connection::open(file)?;
     writer.busy_timeout(Duration::from_secs(1))?;
-    // Before anything is changed in it: it may be somebody else's.
+    // Check before any change: the file may belong to another program.
     check(&writer)?;
     writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     writer.pragma_update(None, "synchronous", "NORMAL")?;
@@ -127,8 +128,8 @@ fn own(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble> {
     Ok(Database { writer, readers, lock: Some(lock) })
 }
 
-/// One program per file: two would give out the same ids. Not the lock of SQLite itself: that
-/// would keep out our own readers too.
+/// Locks the file for this program: two programs would give out the same ids. SQLite's own lock is
+/// not used, because it would keep out our readers too.
 fn lock(file: &Path) -> Result<File, Trouble> {
     let mut name = file.as_os_str().to_owned();
     name.push("-lock");
@@ -144,7 +145,7 @@ const IN_USE: &str = "another program uses it: stop that one, or name another fi
 
 const UNUSABLE: &str = "name a file in a directory that is there and can be written";
 
-/// Why a file cannot be used.
+/// The reason why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]
@@ -166,8 +167,10 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
     }
 }
 
+/// Checks that the database is new, or made by this program.
+///
 /// # Errors
-/// It is another program's, or a newer version's.
+/// The database belongs to another program, or to a newer version of this one.
 fn check(connection: &Connection) -> Result<(), Trouble> {
     let number =
         |sql: &str| -> rusqlite::Result<i64> { connection.query_one(sql, [], |row| row.get(0)) };
@@ -202,15 +205,15 @@ fn migrate(connection: &mut Connection, fold: Fold) -> rusqlite::Result<()> {
     change.commit()
 }
 
-/// Of two users whose names are one by now, the older keeps it: nobody else can take it. The other
-/// keeps what is shown.
+/// Makes the compared form of all names anew. Where two names have become equal, the older user gets
+/// the new form, so that nobody else can take the name. The other user keeps the shown name.
 fn fold_names(change: &Connection, fold: Fold) -> rusqlite::Result<()> {
     let users: Vec<(i64, String)> = change
         .prepare("SELECT id, name FROM users ORDER BY id")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    // First out of each other's way: a new value may be another user's old one. No name folds to
-    // these.
+    // First give all users a temporary value that no name has: a new value may be another user's old
+    // one, and values are unique.
     change.execute("UPDATE users SET folded = char(0) || id", [])?;
     let mut update = change.prepare("UPDATE OR IGNORE users SET folded = ?2 WHERE id = ?1")?;
     for (id, name) in users {

@@ -1,10 +1,10 @@
 //! SQLite: users and history in a file that outlives the program, or users alone in memory.
 //!
-//! A file has one program at a time; what was committed is there after a `kill -9` (WAL), and all
-//! but the last moments after a power cut (`synchronous=NORMAL`). One connection writes, behind a
-//! lock that is held for one call; a few others read, each call on whichever is free, and never
-//! make a writer wait. Not here: the history's own statements (`sqlite_log`), and who may do what.
-//! Called from many threads.
+//! One program at a time uses a file. After a `kill -9` all committed data is there (WAL); after a
+//! power cut all but the last moments (`synchronous=NORMAL`). One connection writes, behind a lock
+//! that is held for one call. A few others read, and never make the writer wait; each call takes
+//! one that is free. Not here: the statements of the history (`sqlite_log`), and who may do what
+//! (`api`). Called from many threads.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -23,24 +23,25 @@ use crate::store::{
     Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
 };
 
-/// Users that there may be.
-const USERS: i64 = 100_000;
+/// The most users in the directory.
+const MAX_USERS: i64 = 100_000;
 
-/// Connections that read. A page of history takes less than a millisecond of one.
+/// The number of connections that read. One reads a page of history in less than a millisecond.
 const READERS: usize = 4;
 
-/// Statements that each connection keeps prepared.
+/// The number of statements that each connection keeps prepared.
 const STATEMENTS: usize = 32;
 
-/// Bytes after which the write-ahead log begins anew. SQLite does so by itself when nobody reads,
-/// but there may always be somebody who does, and then it would grow for ever.
-const LOG_BYTES: i64 = 16 << 20;
+/// After this many bytes the write-ahead log is started anew. SQLite does so by itself, but only at a
+/// moment when nobody reads. If somebody always reads, the log would grow for ever.
+const WAL_BYTES: i64 = 16 << 20;
 
 /// An open database.
 pub struct Sqlite {
     writer: Mutex<Writer>,
     readers: Readers,
-    most: i64,
+    /// `--history`, in messages.
+    max_messages: i64,
     /// See [`schema::Database::lock`].
     _lock: Option<File>,
 }
@@ -48,15 +49,16 @@ pub struct Sqlite {
 struct Writer {
     connection: Connection,
     appender: Appender,
-    /// Bytes written since the write-ahead log began anew.
+    /// Bytes written since the write-ahead log was started anew.
     written: i64,
 }
 
 impl Sqlite {
-    /// Opens `file`, or memory. Brings an older schema up to date; `fold` is what names are compared by.
+    /// Opens `file`, or memory, and brings an older schema up to date; `fold` makes the form by which
+    /// names are compared.
     ///
     /// # Errors
-    /// A sentence with the file and the remedy.
+    /// The file cannot be used; the error is a sentence with the file and the remedy.
     pub fn open(
         file: Option<&Path>,
         bounds: Bounds,
@@ -66,16 +68,21 @@ impl Sqlite {
             schema::open(file, READERS, fold)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let writer = Writer { connection, appender: Appender::new(bounds), written: 0 };
-        let most = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
-        Ok(Self { writer: Mutex::new(writer), readers: Readers::new(readers), most, _lock: lock })
+        let max_messages = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
+        Ok(Self {
+            writer: Mutex::new(writer),
+            readers: Readers::new(readers),
+            max_messages,
+            _lock: lock,
+        })
     }
 
-    /// A panic has left nothing half done: a transaction that was not committed is rolled back.
+    /// A poisoned lock is used on: after a panic, a transaction that was not committed is rolled back.
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads from whichever connection is free; in memory from the only one.
+    /// Reads on a connection that is free; in memory on the only one.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         Ok(match self.readers.take() {
             Some(reader) => read(&reader)?,
@@ -91,7 +98,7 @@ struct Readers {
     back: Sender<Connection>,
 }
 
-/// One of them, given back when dropped.
+/// A connection that reads. It is given back when this value is dropped.
 struct Reader<'a> {
     connection: Option<Connection>,
     back: &'a Sender<Connection>,
@@ -107,13 +114,13 @@ impl Readers {
         Self { count, free, back }
     }
 
-    /// Waits until one is free; `None` if there are none at all.
+    /// Waits until a connection is free; `None` if there are none at all, as in memory.
     fn take(&self) -> Option<Reader<'_>> {
         let connection = if self.count > 0 { self.free.recv().ok() } else { None };
         connection.map(|connection| Reader { connection: Some(connection), back: &self.back })
     }
 
-    /// Does something while nobody reads.
+    /// Waits until nobody reads, and lets nobody read while `work` runs.
     fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
         let _all: Vec<_> = (0..self.count).map_while(|_| self.take()).collect();
         work()
@@ -124,7 +131,7 @@ impl Deref for Reader<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("it is given back only when this is dropped")
+        self.connection.as_ref().expect("the connection is given back only when this is dropped")
     }
 }
 
@@ -143,12 +150,12 @@ impl MessageLog for Sqlite {
         let mut writer = self.writer();
         let Writer { connection, appender, written } = &mut *writer;
         *written += appender.append(connection, messages)?;
-        if self.readers.count > 0 && *written > LOG_BYTES {
+        if self.readers.count > 0 && *written > WAL_BYTES {
             *written = 0;
-            let begin_anew =
+            let start_anew =
                 || connection.query_one("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
-            // What was said is kept all the same, and the next time comes soon.
-            if let Err(error) = self.readers.pause(begin_anew) {
+            // The messages are kept all the same, and the next attempt comes soon.
+            if let Err(error) = self.readers.pause(start_anew) {
                 log::debug!("the write-ahead log goes on: {error}");
             }
         }
@@ -156,7 +163,7 @@ impl MessageLog for Sqlite {
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
-        self.read(|connection| sqlite_log::page(connection, room, range, self.most))
+        self.read(|connection| sqlite_log::page(connection, room, range, self.max_messages))
     }
 
     fn last_in(&self, room: &RoomName) -> Result<MessageId> {
@@ -176,7 +183,7 @@ impl Directory for Sqlite {
     fn add_user(&self, name: &str, folded: &str, key: &KeyHash) -> Result<User> {
         let writer = self.writer();
         let count: i64 = writer.connection.query_one("SELECT count(*) FROM users", [], first)?;
-        if count >= USERS {
+        if count >= MAX_USERS {
             return Err(StoreError::Full);
         }
         let created_at = now() / 1_000_000;

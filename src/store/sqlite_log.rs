@@ -1,7 +1,7 @@
-//! The history in SQLite: appending in one transaction, reading a page at a time.
+//! The history in SQLite: it appends in one transaction, and reads a page at a time.
 //!
-//! The broadcaster appends; page threads and writer threads read, on connections of their own, so
-//! that nobody waits for a reader. Not here: connections and users (`sqlite`), and what is let go
+//! The broadcaster appends. Page threads and writer threads read, on other connections, so that the
+//! broadcaster does not wait for them. Not here: connections and users (`sqlite`), and deletion
 //! (`retention`).
 
 use std::collections::HashMap;
@@ -13,50 +13,53 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Author, Content, Message, MessageId};
-use crate::store::retention::{Budget, Mark, Retention, SIZE, let_go};
+use crate::store::retention::{Budget, Mark, Retention, SIZE, delete_oldest};
 use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
-/// What a message takes beside its own bytes, about; as in [`SIZE`].
-const MESSAGE_ITSELF: i64 = 64;
+/// The bytes that a message counts besides its content and names, as in [`SIZE`].
+const MESSAGE_OVERHEAD: i64 = 64;
 
-/// Messages beyond `--history` that a room may hold, so that not every turn has to let go of some.
-/// Nobody is shown them.
+/// The messages beyond `--history` that a room may hold, so that not every turn has to delete some.
+/// No reader sees them.
 const SLACK: i64 = 256;
 
-/// Rooms whose totals are known at a time; beyond that it begins anew.
-const KNOWN: usize = 1000;
+/// The most rooms whose totals are held in memory. Beyond that, all are dropped and read again.
+const MAX_KNOWN: usize = 1000;
 
-/// What the connection that writes knows.
+/// The state of the connection that writes.
 pub struct Appender {
-    /// `--history`.
-    most: i64,
-    /// What rooms hold in which something was said lately.
+    /// `--history`, in messages.
+    max_messages: i64,
+    /// The totals of rooms that have had messages lately.
     known: HashMap<RoomName, Totals>,
-    /// Rooms in the database; `None`: to be counted.
+    /// The number of rooms in the database; `None`: not counted yet.
     rooms: Option<usize>,
     retention: Retention,
 }
 
-/// What a room holds.
+/// The totals of a room.
 #[derive(Clone, Copy)]
 struct Totals {
     /// The room's `id`.
     row: i64,
-    /// Before its first message.
+    /// The mark before its first message.
     before: Mark,
-    /// Behind its last message.
+    /// The mark behind its last message.
     behind: Mark,
 }
 
 impl Appender {
-    /// Keeps to these bounds.
+    /// An appender that keeps to these bounds.
     pub fn new(bounds: Bounds) -> Self {
-        let most = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
-        Self { most, known: HashMap::new(), rooms: None, retention: Retention::new(bounds) }
+        let max_messages = i64::try_from(bounds.messages).unwrap_or(i64::MAX);
+        Self { max_messages, known: HashMap::new(), rooms: None, retention: Retention::new(bounds) }
     }
 
-    /// One transaction. Not rusqlite's own: that has its `BEGIN` and `COMMIT` parsed each time, and
-    /// a lone message feels it. Answers with the bytes that were written.
+    /// Appends messages in one transaction, and returns the bytes that were written. rusqlite's own
+    /// transaction is not used: it parses `BEGIN` and `COMMIT` each time, which a lone message feels.
+    ///
+    /// # Errors
+    /// The database failed, and none of the messages is kept.
     pub fn append(
         &mut self,
         connection: &Connection,
@@ -66,9 +69,10 @@ impl Appender {
         let written = self.write(connection, messages);
         let written = written.and_then(|written| run(connection, "COMMIT").map(|()| written));
         if written.is_err() {
-            // They counted what is rolled back. Some failures have done so already.
+            // These include what is rolled back now.
             self.known.clear();
             self.rooms = None;
+            // After some failures SQLite itself has rolled back already.
             if !connection.is_autocommit() {
                 run(connection, "ROLLBACK")?;
             }
@@ -85,25 +89,25 @@ impl Appender {
             Some(rooms) => rooms,
             None => connection.query_one("SELECT count(*) FROM rooms", [], |row| row.get(0))?,
         };
-        if self.known.len() > KNOWN {
+        if self.known.len() > MAX_KNOWN {
             self.known.clear();
         }
         let (mut written, mut made) = (0, 0);
         let mut talking = Vec::new();
-        for (room, said) in by_room(messages) {
+        for (room, messages) in by_room(messages) {
             let mut totals = match self.known.get(room) {
                 Some(totals) => *totals,
                 None => {
-                    made += Totals::make(connection, room, said[0].id)?;
+                    made += Totals::make(connection, room, messages[0].id)?;
                     Totals::find(connection, room)?
                 }
             };
-            written += totals.keep(connection, &said, self.most)?;
+            written += totals.keep(connection, &messages, self.max_messages)?;
             talking.push((room, totals));
         }
         let mut budget = Budget::for_turn(messages.len(), written);
         for (room, mut totals) in talking {
-            totals.let_go(connection, self.most, &mut budget)?;
+            totals.delete_excess(connection, self.max_messages, &mut budget)?;
             self.known.insert(room.clone(), totals);
         }
         let known = &mut self.known;
@@ -117,6 +121,7 @@ impl Appender {
     }
 }
 
+/// Sorts the messages by room; in each room they stay in order.
 fn by_room(messages: &[Arc<Message>]) -> HashMap<&RoomName, Vec<&Message>> {
     let mut rooms: HashMap<_, Vec<_>> = HashMap::new();
     for message in messages {
@@ -126,14 +131,14 @@ fn by_room(messages: &[Arc<Message>]) -> HashMap<&RoomName, Vec<&Message>> {
 }
 
 impl Totals {
-    /// Makes the room, if it is not there, for a message with this id. Answers with how many rooms
-    /// that are. What was said before is not known: it may have been here and forgotten.
+    /// Makes the room for its first message, if there is no such room. Returns the number of rooms
+    /// made: 0 or 1. `born` is set because the room may have existed before, and been forgotten.
     fn make(connection: &Connection, room: &RoomName, first: MessageId) -> rusqlite::Result<usize> {
         let sql = "INSERT OR IGNORE INTO rooms (name, gone, born, last) VALUES (?1, 0, ?2, ?3)";
         connection.prepare_cached(sql)?.execute(params![room.as_str(), first - 1, first])
     }
 
-    /// Reads what a room holds.
+    /// Reads the totals of a room.
     fn find(connection: &Connection, room: &RoomName) -> rusqlite::Result<Self> {
         let sql = "SELECT id FROM rooms WHERE name = ?1";
         let row = connection.prepare_cached(sql)?.query_one([room.as_str()], first)?;
@@ -146,16 +151,17 @@ impl Totals {
         Ok(Self { row, before: before.unwrap_or_default(), behind: behind.unwrap_or_default() })
     }
 
-    /// Keeps what was said in this room. Answers with the bytes that were written.
+    /// Inserts the messages of this room, and returns the bytes that were written.
     fn keep(
         &mut self,
         connection: &Connection,
-        said: &[&Message],
-        most: i64,
+        messages: &[&Message],
+        max_messages: i64,
     ) -> rusqlite::Result<i64> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        // Of a turn that fills the whole history alone, what would go at once is not even written.
-        let (passing, staying) = said.split_at(said.len().saturating_sub(most));
+        let max_messages = usize::try_from(max_messages).unwrap_or(usize::MAX);
+        // If one turn has more messages than the history holds, the first ones would be deleted at
+        // once, so they are not written.
+        let (passing, staying) = messages.split_at(messages.len().saturating_sub(max_messages));
         if let Some(gone) = passing.last() {
             self.behind.number += passing.len() as i64;
             let sql = "UPDATE rooms SET gone = ?2 WHERE id = ?1";
@@ -173,9 +179,9 @@ impl Totals {
     fn insert(&self, connection: &Connection, message: &Message) -> rusqlite::Result<usize> {
         let Message { id, author, .. } = message;
         let (name, media_type, payload) = match &message.content {
-            // SQLite tells the two kinds apart, so there is no column for that.
+            // SQLite tells text from bytes, so there is no column for that.
             Content::Text(text) => {
-                let text = str::from_utf8(text).expect("no other text is taken in");
+                let text = str::from_utf8(text).expect("the content of a text is UTF-8");
                 ("", "", ToSqlOutput::from(text))
             }
             Content::Binary { name, media_type, bytes } => {
@@ -202,37 +208,41 @@ impl Totals {
             ])
     }
 
-    /// Lets go of the oldest messages if the room holds too much.
-    fn let_go(
+    /// Deletes the oldest messages if the room holds too much.
+    fn delete_excess(
         &mut self,
         connection: &Connection,
-        most: i64,
+        max_messages: i64,
         budget: &mut Budget,
     ) -> rusqlite::Result<()> {
         let Self { row, before, behind } = *self;
-        let slack = SLACK.min(most / 4);
-        let is_over = |before: Mark, most| {
+        let slack = SLACK.min(max_messages / 4);
+        let is_over = |before: Mark, max_messages| {
             let (messages, bytes) = (behind.number - before.number, behind.total - before.total);
-            // One message is kept whatever its size.
-            messages > most || (messages > 1 && bytes > ROOM_BYTES as i64)
+            // The last message stays, whatever its size.
+            messages > max_messages || (messages > 1 && bytes > ROOM_BYTES as i64)
         };
-        if is_over(before, most.saturating_add(slack)) {
-            let gone = let_go(connection, row, budget, |before| is_over(before, most))?;
+        if is_over(before, max_messages.saturating_add(slack)) {
+            let gone =
+                delete_oldest(connection, row, budget, |before| is_over(before, max_messages))?;
             self.before = gone.unwrap_or(before);
         }
         Ok(())
     }
 }
 
-/// A part of a room's history, as it is at one moment.
+/// Reads a part of a room's history in one transaction, so that all of it is of the same moment.
+///
+/// # Errors
+/// The database failed.
 pub fn page(
     connection: &Connection,
     room: &RoomName,
     range: Range,
-    most: i64,
+    max_messages: i64,
 ) -> rusqlite::Result<HistoryPage> {
     run(connection, "BEGIN")?;
-    let page = read(connection, room, range, most);
+    let page = read(connection, room, range, max_messages);
     run(connection, "COMMIT")?;
     page
 }
@@ -241,13 +251,13 @@ fn read(
     connection: &Connection,
     room: &RoomName,
     range: Range,
-    most: i64,
+    max_messages: i64,
 ) -> rusqlite::Result<HistoryPage> {
     let sql = "SELECT id, gone, born FROM rooms WHERE name = ?1";
     let found = connection.prepare_cached(sql)?.query_one([room.as_str()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?, row.get::<_, MessageId>(2)?))
     });
-    // Of a room that is not here nobody knows what was said in it.
+    // The log cannot know whether anything was said in a room that it does not have.
     let Some((row, gone, born)) = found.optional()? else {
         return Ok(HistoryPage { complete: range.after <= 0, ..HistoryPage::default() });
     };
@@ -256,7 +266,7 @@ fn read(
         .prepare_cached(sql)?
         .query_one([row], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?)));
     let (number, last) = newest.optional()?.unwrap_or_default();
-    let hidden = number.saturating_sub(most);
+    let hidden = number.saturating_sub(max_messages);
     let gone = gone.max(last_hidden(connection, row, hidden)?);
     let (messages, more) =
         messages(connection, room, row, Range { after: range.after.max(gone), ..range })?;
@@ -264,7 +274,8 @@ fn read(
     Ok(HistoryPage { messages, more, complete, last })
 }
 
-/// The newest message that stands behind the promised number, tidied up or not; 0 if none does.
+/// The newest message that no reader sees, because the room holds enough newer ones; 0 if there is
+/// none. It may not be deleted yet. `hidden` is its number.
 fn last_hidden(connection: &Connection, row: i64, hidden: i64) -> rusqlite::Result<MessageId> {
     let sql = "SELECT id, number FROM messages WHERE room = ?1 ORDER BY id";
     let mut oldest_first = connection.prepare_cached(sql)?;
@@ -291,20 +302,23 @@ fn messages(
     let mut rows = statement.query([row, range.after, range.upto])?;
     let (mut messages, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        // Looked at before it is read: it may be large.
+        // Compare the size before the payload is copied: it may be large.
         let more = row.get_ref(5)?.as_bytes().map_or(0, <[u8]>::len);
         if messages.len() == range.messages || (!messages.is_empty() && bytes + more > range.bytes)
         {
             return Ok((messages, true));
         }
-        let message = kept(room, row)?;
-        bytes += message.size() + MESSAGE_ITSELF as usize;
+        let message = message_from(room, row)?;
+        bytes += message.size() + MESSAGE_OVERHEAD as usize;
         messages.push(Arc::new(message));
     }
     Ok((messages, false))
 }
 
-/// The newest message of a room; 0 if there is none.
+/// Finds the newest message of a room; 0 if there is none.
+///
+/// # Errors
+/// The database failed.
 pub fn last_in(connection: &Connection, room: &RoomName) -> rusqlite::Result<MessageId> {
     let sql = "SELECT coalesce((SELECT max(m.id) FROM messages m WHERE m.room = r.id), 0)
                FROM rooms r WHERE r.name = ?1";
@@ -312,7 +326,10 @@ pub fn last_in(connection: &Connection, room: &RoomName) -> rusqlite::Result<Mes
     Ok(last.unwrap_or_default())
 }
 
-/// One message.
+/// Reads one message.
+///
+/// # Errors
+/// The database failed.
 pub fn message(
     connection: &Connection,
     room: &RoomName,
@@ -322,12 +339,16 @@ pub fn message(
                FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
     let mut found = connection.prepare_cached(sql)?;
     found
-        .query_one(params![id, room.as_str()], |row| kept(room, row))
+        .query_one(params![id, room.as_str()], |row| message_from(room, row))
         .optional()
         .map(|message| message.map(Arc::new))
 }
 
-/// Rooms behind `after`, by name, each with its newest message.
+/// Lists at most `limit` rooms whose names come after `after`, in order of their names, each with its
+/// newest message.
+///
+/// # Errors
+/// The database failed.
 pub fn rooms(
     connection: &Connection,
     after: &str,
@@ -343,16 +364,20 @@ pub fn rooms(
     Ok(rooms.into_iter().filter_map(|(name, last)| Some((name?, last))).collect())
 }
 
-/// The newest id of all rooms; 0 if there is none.
+/// Finds the newest message of all rooms; 0 if there is none.
+///
+/// # Errors
+/// The database failed.
 pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     let sql = "SELECT coalesce(max((SELECT max(id) FROM messages WHERE room = rooms.id)), 0)
                FROM rooms";
     connection.query_one(sql, [], first)
 }
 
-fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
+/// Makes a message of a row: id, user, author, name, media type, payload.
+fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
     let content = match row.get_ref(5)? {
-        // A file may have been changed by anyone, and everybody else relies on UTF-8.
+        // Another program may have changed the file, but the rest of wsroom relies on UTF-8.
         ValueRef::Text(text) => Content::Text(String::from_utf8_lossy(text).into_owned().into()),
         other => Content::Binary {
             name: row.get(3)?,
@@ -366,7 +391,7 @@ fn kept(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
 
 /// Bytes of a message, as [`SIZE`] counts them.
 fn size(message: &Message) -> i64 {
-    message.size() as i64 + MESSAGE_ITSELF
+    message.size() as i64 + MESSAGE_OVERHEAD
 }
 
 fn mark(row: &Row) -> rusqlite::Result<Mark> {
