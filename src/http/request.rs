@@ -1,42 +1,62 @@
-//! One HTTP/1.x request head: its grammar, and everything that is refused about it.
+//! One HTTP/1.x request head: its grammar, and every reason to refuse it.
 //!
-//! Stricter than it must be, because what is read here is written anew for tiny_http: two readers
-//! that disagree on where a request ends is how requests are smuggled (RFC 9112 §11.2). Not here:
-//! reading from the socket (`door`), and what a path means. Pure functions, on any thread.
+//! Stricter than the RFC asks, because tiny_http parses the request again, as the proxy writes it.
+//! Two parsers that disagree about the end of a request make request smuggling possible (RFC 9112
+//! §11.2). Not here: reading from the socket (`door`), and the meaning of a path. Pure functions, on
+//! any thread.
 
 use httparse::{EMPTY_HEADER, Error, Status};
 
 use super::response::Response;
 
-/// The longest head, in bytes.
+/// The longest request head, in bytes.
 pub const MAX_HEAD: usize = 16 << 10;
 
 /// The most header fields.
 const MAX_FIELDS: usize = 100;
 
-/// A head that keeps to all the rules.
+/// A request head that follows all the rules.
 #[derive(Debug)]
 pub struct Request {
     /// The method, as sent.
     pub method: String,
     /// The path: begins with `/`, visible ASCII.
     pub path: String,
-    /// What follows the `?`, if there is one.
+    /// The part behind the `?`, if there is one.
     pub query: Option<String>,
     /// HTTP/1.1, not 1.0.
     pub is_http11: bool,
     /// Host and port as the client wrote them; empty only in HTTP/1.0.
     pub host: String,
-    /// Bytes of body behind the head, as many as it says; the door decides how many it takes.
+    /// The length of the body in bytes, as the head declares it. The door decides how much it takes.
     pub body_length: usize,
     fields: Vec<(String, Vec<u8>)>,
 }
 
 impl Request {
-    /// Reads a head from the beginning of `bytes`. `None`: it is not all there yet. Else the
-    /// request and the length of its head. ///
+    /// Parses the head at the beginning of `bytes`: the request, and the length of its head in
+    /// bytes. `None` if the head is not complete yet.
+    ///
+    /// ```
+    /// use wsroom::http::request::Request;
+    ///
+    /// let bytes = b"POST /rooms/lab?x=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    /// let Ok(Some((request, length))) = Request::parse(bytes) else { panic!("a good head") };
+    /// assert_eq!(request.method, "POST");
+    /// assert_eq!(request.path, "/rooms/lab");
+    /// assert_eq!(request.query.as_deref(), Some("x=1"));
+    /// assert_eq!(&bytes[length..], b"hello");
+    ///
+    /// // A half head is no error: the rest may follow.
+    /// assert!(matches!(Request::parse(&bytes[..20]), Ok(None)));
+    ///
+    /// // A bad head is refused with the response that its client gets.
+    /// let refusal = Request::parse(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
+    /// assert_eq!(refusal.status, 400);
+    /// ```
+    ///
     /// # Errors
-    /// The answer to a head that is refused.
+    /// The response to a head that is refused.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Response> {
         let mut fields = [EMPTY_HEADER; MAX_FIELDS];
         let mut head = httparse::Request::new(&mut fields);
@@ -46,7 +66,7 @@ impl Request {
             Ok(_) => return Err(Response::refusal(431, "The request head is over 16 KiB.")),
             Err(error) => return Err(malformed(error, bytes)),
         };
-        let complete = "complete, so every part is there";
+        let complete = "a complete head has all three parts";
         let fields = head.headers.iter();
         let mut request = Self {
             method: head.method.expect(complete).to_owned(),
@@ -63,13 +83,13 @@ impl Request {
         Ok(Some((request, length)))
     }
 
-    /// The values of a field, however often it stands there.
+    /// All values of a field, in order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = self.fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_slice())
     }
 
-    /// The value of a field that stands there exactly once, in visible ASCII.
+    /// The value of a field that occurs exactly once and is printable ASCII.
     pub fn value<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let mut values = self.values(name);
         let (first, second) = (values.next()?, values.next());
@@ -78,8 +98,8 @@ impl Request {
         text.map(str::trim)
     }
 
-    /// The cookies, `name=value` each, in all fields of that name; but for those that are not
-    /// visible ASCII: these are another program's, and RFC 6265 §4.1.1 knows none of them.
+    /// All cookies, `name=value` each, of all Cookie fields. Cookies that are not printable ASCII are
+    /// left out: another program has set them, against RFC 6265 §4.1.1.
     pub fn cookies(&self) -> impl Iterator<Item = &str> {
         let pairs = self.values("Cookie").flat_map(|value| value.split(|&c| c == b';'));
         let pairs = pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
@@ -89,15 +109,14 @@ impl Request {
         })
     }
 
-    /// Whether a comma-separated field holds `token`, whatever its case and wherever it stands
-    /// (RFC 9110 §5.6.1, §7.6.1).
+    /// Whether a field's comma-separated list contains `token`, in any case (RFC 9110 §5.6.1, §7.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name)
             .flat_map(|value| value.split(|&c| c == b','))
             .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Splits the target into path and query. Answers with the authority of an absolute form,
+    /// Splits the target into path and query. Returns the authority of a target in absolute form,
     /// which a server must accept (RFC 9112 §3.2.2).
     fn split_target(&mut self) -> Result<Option<String>, Response> {
         let target = std::mem::take(&mut self.path);
@@ -140,12 +159,12 @@ impl Request {
         };
         match host.filter(sound) {
             None => Err(Response::refusal(400, "The Host field is not a host and a port.")),
-            // The absolute form's authority counts, whatever Host says (RFC 9112 §3.2.2).
+            // The authority of an absolute form replaces the Host field (RFC 9112 §3.2.2).
             Some(host) => Ok(authority.unwrap_or_else(|| host.to_owned())),
         }
     }
 
-    /// The length of the body: only one plain Content-Length counts (RFC 9112 §6.3).
+    /// The length of the body in bytes, from exactly one Content-Length (RFC 9112 §6.3).
     fn find_body_length(&self) -> Result<usize, Response> {
         let lengths: Vec<&[u8]> = self.values("Content-Length").collect();
         let mut codings = self.values("Transfer-Encoding");
@@ -186,12 +205,12 @@ fn malformed(error: Error, bytes: &[u8]) -> Response {
             Response::refusal(400, "This is not an HTTP request line.")
         }
         Error::HeaderName | Error::HeaderValue => {
-            Response::refusal(400, "A header field is malformed (folded upstreams are not taken).")
+            Response::refusal(400, "A header field is malformed (folded lines are not taken).")
         }
     }
 }
 
-/// Whether it is a whole request line but for its version: not 1.0 or 1.1, but one all the same.
+/// Whether the first line is a request line with a version other than 1.0 and 1.1.
 fn names_other_version(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start().split(|&c| c == b'\n').next().unwrap_or_default();
     let parts: Vec<&[u8]> = line.trim_ascii_end().split(|&c| c == b' ').collect();
