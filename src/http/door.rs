@@ -210,7 +210,11 @@ impl Door {
             .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
             let response = Response::refusal(503, "No thread could be started: try again soon.");
-            self.refuse(connection, response.with("Retry-After", "5"), error.to_string().as_bytes());
+            self.refuse(
+                connection,
+                response.with("Retry-After", "5"),
+                error.to_string().as_bytes(),
+            );
         }
     }
 

@@ -56,7 +56,10 @@ impl Response {
     /// Adds a header field.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let sound = |text: &str| !text.contains(['\r', '\n']);
-        debug_assert!(sound(name) && sound(value), "a newline in a field would forge another field");
+        debug_assert!(
+            sound(name) && sound(value),
+            "a newline in a field would forge another field"
+        );
         let _ = write!(self.fields, "{name}: {value}\r\n");
         self
     }
