@@ -1,7 +1,7 @@
-//! What a request to the API says: its fields, its parameters, its body, and who asks.
+//! The parts of a request to the API: its header fields, its parameters, its body, and its peer.
 //!
-//! The request is one that the door has written anew, so it is small, whole and well formed. Not
-//! here: what it means (`routes` and on). Runs on the page's threads.
+//! The proxy has written each request anew, so it is small, whole and well formed. Not here: what a
+//! request means (`routes` and the files behind it). Runs on the page's threads.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -10,17 +10,18 @@ use tiny_http::Request;
 
 use super::reply::{Reply, problem};
 
-/// The field in which the door tells who asks. No client's own field of that name passes.
+/// The header field in which the proxy names the client's IP address. A client's own field of that
+/// name does not reach tiny_http.
 pub const PEER: &str = "Peer";
 
-/// The value of a header field.
+/// The value of a header field; of the first one if there are more.
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let mut fields = request.headers().iter();
     let found = fields.find(|header| header.field.as_str().as_str().eq_ignore_ascii_case(name));
     found.map(|header| header.value.as_str())
 }
 
-/// The media type of the body, in lower case and without parameters; empty if none is told.
+/// The media type of the body, in lower case and without parameters; empty if there is none.
 pub fn media_type(request: &Request) -> String {
     let value = header(request, "Content-Type").unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -29,7 +30,7 @@ pub fn media_type(request: &Request) -> String {
 /// The whole body.
 ///
 /// # Errors
-/// It was cut short.
+/// A 400: the body was cut short.
 pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
     let mut body = Vec::new();
     let read = request.as_reader().read_to_end(&mut body);
@@ -37,13 +38,13 @@ pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
     Ok(body)
 }
 
-/// Who asks, as the door tells it.
+/// The IP address of the client, from the field [`PEER`].
 pub fn peer(request: &Request) -> IpAddr {
     let address = header(request, PEER).and_then(|address| address.parse().ok());
     address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 
-/// The value of a parameter in a query, as it stands there.
+/// The value of a parameter in a query, not decoded; of the first one if there are more.
 pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = url.split_once('?')?;
     query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
@@ -52,7 +53,7 @@ pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
 /// The whole number in a parameter, or `default` if there is no such parameter.
 ///
 /// # Errors
-/// It is no number.
+/// A 400: it is no whole number, or too large.
 pub fn number<N: FromStr>(url: &str, name: &str, default: N) -> Result<N, Reply> {
     parameter(url, name).map_or(Ok(default), |digits| {
         digits.parse().map_err(|_| problem(400, &format!("{name} is a whole number.")))
@@ -62,7 +63,7 @@ pub fn number<N: FromStr>(url: &str, name: &str, default: N) -> Result<N, Reply>
 /// The parameter `limit`, from 1 to `largest`.
 ///
 /// # Errors
-/// It is something else.
+/// A 400: it is no whole number in that range.
 pub fn limit(url: &str, default: usize, largest: usize) -> Result<usize, Reply> {
     let limit = parameter(url, "limit").map_or(Some(default), |digits| digits.parse().ok());
     limit
