@@ -54,13 +54,13 @@ impl File {
             let mut tags = tags.split(',').map(str::trim);
             tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
         });
-        let answer = if known {
+        let reply = if known {
             Response::from_data(Vec::new()).with_status_code(304)
         } else {
             whole(200, self.media_type, self.bytes.to_vec())
         };
         // Browsers ask each time and mostly get a 304, so a new version is used at once.
-        answer.with_header(field("ETag", &tag)).with_header(field("Cache-Control", "no-cache"))
+        reply.with_header(field("ETag", &tag)).with_header(field("Cache-Control", "no-cache"))
     }
 
     /// A hash of the bytes. It need not be cryptographic: the files are our own.

@@ -45,7 +45,7 @@ pub fn whole(status: u16, media_type: &str, body: Vec<u8>) -> Reply {
         .with_header(field("Content-Type", media_type))
 }
 
-/// A header field. No part of it comes from a client.
+/// A header field. It is made by this program, so it is ASCII.
 pub fn field(name: &str, value: &str) -> Header {
     Header::from_bytes(name, value).expect("our own fields are ASCII")
 }
