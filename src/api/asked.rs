@@ -70,3 +70,64 @@ pub fn limit(url: &str, default: usize, largest: usize) -> Result<usize, Reply> 
         .filter(|limit| (1..=largest).contains(limit))
         .ok_or_else(|| problem(400, &format!("limit is a whole number from 1 to {largest}.")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_found_by_its_whole_name() {
+        for (url, value) in [
+            ("/rooms", None),
+            ("/rooms?", None),
+            ("/rooms?after", None),
+            ("/rooms?after=", Some("")),
+            ("/rooms?after=lab", Some("lab")),
+            ("/rooms?limit=2&after=lab", Some("lab")),
+            ("/rooms?after=a&after=b", Some("a")),
+            ("/rooms?after=a=b", Some("a=b")),
+            ("/rooms?after=%61", Some("%61")),
+            ("/rooms?after=http://a/?b", Some("http://a/?b")),
+            ("/rooms?hereafter=a", None),
+            ("/rooms?afters=a", None),
+            ("/rooms?After=a", None),
+            ("/after=a?limit=2", None),
+        ] {
+            assert_eq!(parameter(url, "after"), value, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_whole_and_may_be_left_out() {
+        for (url, value) in [
+            ("/users", Ok(7)),
+            ("/users?after=0", Ok(0)),
+            ("/users?after=12", Ok(12)),
+            ("/users?after=-3", Ok(-3)),
+            ("/users?after=", Err(400)),
+            ("/users?after=1.5", Err(400)),
+            ("/users?after=ten", Err(400)),
+            ("/users?after=99999999999999999999", Err(400)),
+        ] {
+            let number = number::<i64>(url, "after", 7).map_err(|reply| reply.status_code().0);
+            assert_eq!(number, value, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_between_one_and_the_largest() {
+        for (url, value) in [
+            ("/users", Ok(50)),
+            ("/users?limit=1", Ok(1)),
+            ("/users?limit=200", Ok(200)),
+            ("/users?limit=201", Err(400)),
+            ("/users?limit=0", Err(400)),
+            ("/users?limit=-1", Err(400)),
+            ("/users?limit=", Err(400)),
+            ("/users?limit=all", Err(400)),
+        ] {
+            let limit = limit(url, 50, 200).map_err(|reply| reply.status_code().0);
+            assert_eq!(limit, value, "{url}");
+        }
+    }
+}

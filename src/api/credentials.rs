@@ -100,3 +100,84 @@ pub fn unknown_key() -> Reply {
     problem(401, "Send the key of a user: Authorization: Bearer KEY.")
         .with_header(field("WWW-Authenticate", "Bearer"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::identity::name::Name;
+    use crate::store::Bounds;
+    use crate::store::sqlite::Sqlite;
+
+    fn credentials(scheme: &'static str) -> Credentials {
+        let bounds = Bounds { messages: 0, bytes: 0, idle: None };
+        let directory = Sqlite::open(None, bounds, Name::folded).expect("a database in memory");
+        let address = "127.0.0.1:8080".parse().unwrap();
+        Credentials::new(Auth::new(Arc::new(directory), None), BaseUrl { scheme, address })
+    }
+
+    #[test]
+    fn a_key_is_a_bearer_token_of_any_case() {
+        for (authorization, key) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("BEARER   abc ", Some("abc")),
+            ("Bearer", None),
+            ("Bearerabc", None),
+            ("Basic abc", None),
+            ("abc", None),
+            ("", None),
+        ] {
+            let cookies = std::iter::empty();
+            assert_eq!(
+                credentials("http").key(Some(authorization), cookies),
+                key,
+                "{authorization:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_is_in_the_cookie_of_this_port() {
+        for (cookies, key) in [
+            (vec![], None),
+            (vec!["wsroom_key_8080=abc"], Some("abc")),
+            (vec!["theme=dark", "wsroom_key_8080=abc", "x"], Some("abc")),
+            (vec!["wsroom_key_8081=other", "wsroom_key_8080=abc"], Some("abc")),
+            (vec!["wsroom_key_8080=a=b"], Some("a=b")),
+            (vec!["wsroom_key_8081=abc"], None),
+            (vec!["wsroom_key_80800=abc"], None),
+            (vec!["wsroom_key_808=abc"], None),
+            (vec!["wsroom_key=abc"], None),
+            (vec!["WSROOM_KEY_8080=abc"], None),
+            (vec!["wsroom_key_8080"], None),
+        ] {
+            let all = cookies.iter().copied();
+            assert_eq!(credentials("http").key(None, all), key, "{cookies:?}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_wins_over_a_cookie() {
+        for (authorization, key) in [("Bearer mine", "mine"), ("Basic abc", "theirs")] {
+            let cookie = std::iter::once("wsroom_key_8080=theirs");
+            assert_eq!(credentials("http").key(Some(authorization), cookie), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_read_again_and_under_tls_it_is_secure() {
+        for (scheme, secure) in [("http", false), ("https", true)] {
+            let credentials = credentials(scheme);
+            let set = credentials.cookie("abc");
+            let sent = set.split("; ").next();
+            assert_eq!(credentials.key(None, sent.into_iter()), Some("abc"));
+            for set in [set.clone(), credentials.no_cookie()] {
+                let mut attributes = set.split("; ").skip(1);
+                assert_eq!(attributes.any(|attribute| attribute == "Secure"), secure, "{set}");
+            }
+        }
+        assert!(credentials("http").no_cookie().contains("Max-Age=0"));
+    }
+}

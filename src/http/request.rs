@@ -219,3 +219,193 @@ fn names_other_version(bytes: &[u8]) -> bool {
         version.first().is_some_and(u8::is_ascii_digit) && !matches!(version, b"1.0" | b"1.1");
     parts.len() == 3 && other
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole request at the beginning of `head`, or the status of its refusal.
+    fn parse(head: &str) -> Result<Request, u16> {
+        match Request::parse(head.as_bytes()) {
+            Ok(Some((request, length))) => {
+                assert_eq!(length, head.len(), "{head:?}");
+                Ok(request)
+            }
+            Ok(None) => panic!("{head:?} is not complete"),
+            Err(refusal) => Err(refusal.status),
+        }
+    }
+
+    /// A sound HTTP/1.1 request with some more header lines.
+    fn with(fields: &str) -> Result<Request, u16> {
+        parse(&format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn a_target_is_split_into_host_path_and_query() {
+        for (target, host, path, query) in [
+            ("/", "localhost", "/", None),
+            ("/?", "localhost", "/", Some("")),
+            ("/ws/lab?since=7?", "localhost", "/ws/lab", Some("since=7?")),
+            ("//evil.example/", "localhost", "//evil.example/", None),
+            ("/http://evil.example/", "localhost", "/http://evil.example/", None),
+            ("http://talk.example/ws", "talk.example", "/ws", None),
+            ("HTTPS://talk.example:8443", "talk.example:8443", "/", None),
+            ("http://talk.example?a=1", "talk.example", "/", Some("a=1")),
+            ("http://talk.example/a?b=/c", "talk.example", "/a", Some("b=/c")),
+        ] {
+            let request = parse(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            let request = request.unwrap_or_else(|status| panic!("{target}: {status}"));
+            assert_eq!(request.host, host, "{target}");
+            assert_eq!(request.path, path, "{target}");
+            assert_eq!(request.query.as_deref(), query, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_bad_request_line_is_refused() {
+        for (line, status) in [
+            ("GET * HTTP/1.1", 400),
+            ("GET lab HTTP/1.1", 400),
+            ("GET ftp://talk.example/ HTTP/1.1", 400),
+            ("CONNECT talk.example:80 HTTP/1.1", 400),
+            ("GET /ü HTTP/1.1", 400),
+            ("GET /a b HTTP/1.1", 400),
+            ("GET /", 400),
+            ("G(T / HTTP/1.1", 400),
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/1.2", 505),
+            ("GET / HTTP/x", 400),
+            ("GET / SIP/2.0", 400),
+        ] {
+            let refused = parse(&format!("{line}\r\nHost: localhost\r\n\r\n"));
+            assert_eq!(refused.expect_err(line), status, "{line}");
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_host() {
+        for (head, host) in [
+            ("GET / HTTP/1.1\r\nHost: talk.example:8080\r\n\r\n", "talk.example:8080"),
+            ("GET / HTTP/1.1\r\nhOST:\t[::1]:8080 \r\n\r\n", "[::1]:8080"),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
+            ("GET / HTTP/1.0\r\n\r\n", ""),
+        ] {
+            assert_eq!(parse(head).map(|request| request.host), Ok(host.to_owned()), "{head:?}");
+        }
+        for head in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: user@a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: ü\r\n\r\n",
+            // The absolute form replaces the Host field, and still there must be one.
+            "GET http://a/ HTTP/1.1\r\n\r\n",
+        ] {
+            assert_eq!(parse(head).expect_err(head), 400, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_content_length_tells_where_the_body_ends() {
+        for (fields, length) in [
+            ("", Ok(0)),
+            ("Content-Length: 0\r\n", Ok(0)),
+            ("content-length: 0012\r\n", Ok(12)),
+            ("Content-Length: 99999999999999999999\r\n", Err(413)),
+            ("Content-Length: \r\n", Err(400)),
+            ("Content-Length: +5\r\n", Err(400)),
+            ("Content-Length: -5\r\n", Err(400)),
+            ("Content-Length: 0x5\r\n", Err(400)),
+            ("Content-Length: 5, 5\r\n", Err(400)),
+            ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(400)),
+            ("Transfer-Encoding: Chunked\r\n", Err(411)),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(400)),
+            ("Transfer-Encoding: identity\r\n", Err(400)),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(400)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(400)),
+        ] {
+            assert_eq!(with(fields).map(|request| request.body_length), length, "{fields:?}");
+        }
+        let head = "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(parse(head).expect_err("HTTP/1.0 knows no codings"), 400);
+    }
+
+    #[test]
+    fn a_malformed_field_is_refused() {
+        for fields in ["X : 1\r\n", "X: 1\r\n folded\r\n", "X\r\n", ": 1\r\n", "X: \0\r\n"] {
+            assert_eq!(with(fields).expect_err(fields), 400, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_may_have_100_fields_and_16_kib() {
+        let others = |count| "X: 1\r\n".repeat(count);
+        assert!(with(&others(MAX_FIELDS - 1)).is_ok());
+        assert_eq!(with(&others(MAX_FIELDS)).expect_err("101 fields"), 431);
+
+        let rest = "GET / HTTP/1.1\r\nHost: localhost\r\nX: \r\n\r\n".len();
+        let long = |count| with(&format!("X: {}\r\n", "x".repeat(count)));
+        assert!(long(MAX_HEAD - rest).is_ok());
+        assert_eq!(long(MAX_HEAD - rest + 1).expect_err("one byte more"), 431);
+
+        let unfinished = |length| Request::parse(format!("GET /{:x<length$}", "").as_bytes());
+        assert!(matches!(unfinished(MAX_HEAD - 6), Ok(None)));
+        assert_eq!(unfinished(MAX_HEAD - 5).expect_err("16 KiB without an end").status, 431);
+    }
+
+    #[test]
+    fn a_head_is_complete_with_its_last_byte() {
+        let head = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        for length in 0..head.len() {
+            assert!(matches!(Request::parse(&head[..length]), Ok(None)), "{length} bytes");
+        }
+        let Ok(Some((_, length))) = Request::parse(&[head.as_slice(), b"GET"].concat()) else {
+            panic!("a whole head")
+        };
+        assert_eq!(length, head.len());
+    }
+
+    #[test]
+    fn a_value_occurs_once_and_is_printable() {
+        for (fields, value) in [
+            ("", None),
+            ("X:  a b \r\n", Some("a b")),
+            ("x: a\r\n", Some("a")),
+            ("X: a\r\nx: a\r\n", None),
+            ("X: ü\r\n", None),
+            ("X: a\tb\r\n", None),
+            ("XX: a\r\n", None),
+        ] {
+            assert_eq!(with(fields).expect(fields).value("X"), value, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_come_from_all_fields_but_only_good_ones() {
+        for (fields, cookies) in [
+            ("", vec![]),
+            ("Cookie: a=1\r\n", vec!["a=1"]),
+            ("Cookie: a=1;b=2 ;; c=3;\r\ncookie: d=4\r\n", vec!["a=1", "b=2", "c=3", "d=4"]),
+            ("Cookie: a=1; ü=2; b=ü; c=3\r\n", vec!["a=1", "c=3"]),
+        ] {
+            let request = with(fields).expect(fields);
+            assert_eq!(request.cookies().collect::<Vec<_>>(), cookies, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_a_list_of_any_form() {
+        for fields in ["C: upgrade\r\n", "c: keep-alive ,\tUPGRADE,\r\n", "C: a\r\nC: Upgrade\r\n"]
+        {
+            assert!(with(fields).expect(fields).has_token("C", "upgrade"), "{fields:?}");
+        }
+        for fields in
+            ["", "C: upgrades\r\n", "C: up grade\r\n", "C: x=upgrade\r\n", "D: upgrade\r\n"]
+        {
+            assert!(!with(fields).expect(fields).has_token("C", "upgrade"), "{fields:?}");
+        }
+    }
+}
