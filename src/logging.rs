@@ -204,8 +204,8 @@ impl Limited {
     const PERIOD: Duration = Duration::from_secs(10);
     const LINES: u64 = 20;
 
-    /// Calls `write` if this line may be written. Its argument is empty, or a note of how many lines
-    /// were left out before.
+    /// Calls `write` if this line may be written. Its argument is empty, or a note of how many
+    /// lines were left out before.
     pub fn line(&self, write: impl FnOnce(&str)) {
         let Some(left_out) = self.ask() else { return };
         match left_out {

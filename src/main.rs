@@ -89,8 +89,8 @@ impl Signals {
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-        // Without a certificate SIGHUP keeps its meaning: when its terminal closes, the program ends,
-        // unless `nohup` started it.
+        // Without a certificate SIGHUP keeps its meaning: when its terminal closes, the program
+        // ends, unless `nohup` started it.
         if options.tls_cert.is_some() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
         }

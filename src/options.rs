@@ -116,7 +116,8 @@ impl Options {
     /// Reads the command line and the environment; the command line wins.
     ///
     /// # Errors
-    /// clap's message for the person who typed the command; `--help` and `--version` are errors too.
+    /// clap's message for the person who typed the command; `--help` and `--version` are errors
+    /// too.
     pub fn read() -> Result<Self, clap::Error> {
         let mut matches = Self::command().try_get_matches()?;
         let typed = |option| matches.value_source(option) == Some(ValueSource::CommandLine);

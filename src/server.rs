@@ -275,8 +275,9 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// Wakes the accept thread: only a connection ends a blocked `accept`. If no connection can be made,
-/// `accept` is not blocked: it fails for the same reason, and then the thread sees `stopping`.
+/// Wakes the accept thread: only a connection ends a blocked `accept`. If no connection can be
+/// made, `accept` is not blocked: it fails for the same reason, and then the thread sees
+/// `stopping`.
 fn wake(mut address: SocketAddr) {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

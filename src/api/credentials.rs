@@ -1,8 +1,8 @@
 //! The key that a request carries, and the cookie that gives a key to a browser.
 //!
 //! The key is in `Authorization: Bearer KEY`, or in a cookie with this server's own name. Not here:
-//! whose key it is (`identity`). Runs on the page's threads, and for a handshake on the connection's
-//! own thread.
+//! whose key it is (`identity`). Runs on the page's threads, and for a handshake on the
+//! connection's own thread.
 
 use tiny_http::Request;
 
@@ -87,8 +87,8 @@ impl Credentials {
         self.cookie_for("", 0)
     }
 
-    /// A cookie that scripts cannot read, and that requests from other sites do not carry (RFC 6265,
-    /// and its draft successor for `SameSite`).
+    /// A cookie that scripts cannot read, and that requests from other sites do not carry (RFC
+    /// 6265, and its draft successor for `SameSite`).
     fn cookie_for(&self, key: &str, age: u32) -> String {
         let (name, end) = (&self.cookie_name, self.cookie_end);
         format!("{name}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")

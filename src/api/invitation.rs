@@ -47,9 +47,9 @@ impl BaseUrl {
         self.pages().into_iter().find(|page| !is_local(page))
     }
 
-    /// `GET /invitation?page=&room=`: the URL of a room, and its QR code. `page` is the address of the
-    /// page that asks, not percent-encoded: only the page knows the address of a proxy in front of
-    /// the server. If it is an address for this host alone, one for other hosts replaces it.
+    /// `GET /invitation?page=&room=`: the URL of a room, and its QR code. `page` is the address of
+    /// the page that asks, not percent-encoded: only the page knows the address of a proxy in front
+    /// of the server. If it is an address for this host alone, one for other hosts replaces it.
     ///
     /// # Errors
     /// A 400: a parameter is wrong, or the URL is too long for a QR code.
@@ -96,8 +96,8 @@ fn is_local(url: &str) -> bool {
     host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
 }
 
-/// The addresses of a listener on `address`. If it listens on all interfaces, these are the addresses
-/// of all interfaces; those for other hosts come first.
+/// The addresses of a listener on `address`. If it listens on all interfaces, these are the
+/// addresses of all interfaces; those for other hosts come first.
 fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
     if !address.ip().is_unspecified() {
         return vec![address];
@@ -115,9 +115,9 @@ fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
     interfaces.iter().map(|interface| SocketAddr::new(interface.ip(), address.port())).collect()
 }
 
-/// The address of this host for connections to other hosts. Other hosts in its network can reach that
-/// one, but not the addresses of its containers. A UDP `connect` sends nothing; it only chooses a
-/// route.
+/// The address of this host for connections to other hosts. Other hosts in its network can reach
+/// that one, but not the addresses of its containers. A UDP `connect` sends nothing; it only
+/// chooses a route.
 fn outgoing_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     // An address for documentation (RFC 5737), which no host has.

@@ -1,7 +1,7 @@
 //! The page and the small REST API: the response of each address.
 //!
-//! The threads `page-0` to `page-3` run all of this. Their requests come from the proxy alone. They may
-//! wait for the disk and for the broadcaster, never for a client.
+//! The threads `page-0` to `page-3` run all of this. Their requests come from the proxy alone. They
+//! may wait for the disk and for the broadcaster, never for a client.
 //!
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read

@@ -1,8 +1,8 @@
 //! A limit on how often clients of one address may do something.
 //!
 //! Actions are counted in windows of a fixed length; a window begins with its first action. The
-//! memory is bounded: when there are [`MAX_NETWORKS`] at a time, all counts start again. Not here: which
-//! actions are counted (`users`, `rooms`). Called on the page's threads.
+//! memory is bounded: when there are [`MAX_NETWORKS`] at a time, all counts start again. Not here:
+//! which actions are counted (`users`, `rooms`). Called on the page's threads.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

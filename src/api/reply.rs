@@ -1,7 +1,7 @@
 //! The responses of the page's threads, as tiny_http takes them: files, JSON, and problems.
 //!
-//! Not here: the requests (`routes`), and the security headers (`http`). Pure functions, on the page's
-//! threads.
+//! Not here: the requests (`routes`), and the security headers (`http`). Pure functions, on the
+//! page's threads.
 
 use std::io::Cursor;
 

@@ -1,8 +1,8 @@
 //! `/rooms`: the rooms and their members, their history, and a way to post without a WebSocket.
 //!
-//! Runs on the page's threads. The history comes from the message log, which has each message before
-//! it is sent. The members come from the broadcaster, because nobody else knows them. Not here: the
-//! replay for a client that comes back (`relay`).
+//! Runs on the page's threads. The history comes from the message log, which has each message
+//! before it is sent. The members come from the broadcaster, because nobody else knows them. Not
+//! here: the replay for a client that comes back (`relay`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,8 +139,8 @@ impl Rooms {
     }
 }
 
-/// The content of a message from a body. `application/x-www-form-urlencoded` counts as text, because
-/// it is what curl sends for `-d`.
+/// The content of a message from a body. `application/x-www-form-urlencoded` counts as text,
+/// because it is what curl sends for `-d`.
 fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
     let is_text = media_type.starts_with("text/")
         || matches!(media_type, "application/json" | "application/x-www-form-urlencoded");

@@ -1,8 +1,8 @@
 //! The table of routes, and the threads that answer requests.
 //!
-//! tiny_http hands requests to a few threads, `page-0` and on. The requests come from the proxy alone,
-//! so nothing here waits for a client. Not here: security headers and the connection itself (`http`),
-//! and WebSocket addresses (`protocol`).
+//! tiny_http hands requests to a few threads, `page-0` and on. The requests come from the proxy
+//! alone, so nothing here waits for a client. Not here: security headers and the connection itself
+//! (`http`), and WebSocket addresses (`protocol`).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,8 +18,8 @@ use super::reply::{Reply, field, sentence};
 use super::rooms::Rooms;
 use super::users::Users;
 
-/// Threads that answer requests, which is also the most requests at a time. tiny_http always has the
-/// same number of threads for its connections.
+/// Threads that answer requests, which is also the most requests at a time. tiny_http always has
+/// the same number of threads for its connections.
 pub const THREADS: usize = 4;
 
 /// The longest body of a request that posts no message, in bytes.

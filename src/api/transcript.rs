@@ -17,8 +17,8 @@ use crate::protocol::message::{Content, Message, MessageId};
 use crate::protocol::v1;
 use crate::store::HistoryPage;
 
-/// Encodes as many messages as fit into `most` bytes. The first one is always encoded. `more` in the
-/// result tells whether the room has messages behind the last one.
+/// Encodes as many messages as fit into `most` bytes. The first one is always encoded. `more` in
+/// the result tells whether the room has messages behind the last one.
 pub fn encode(room: &RoomName, found: &HistoryPage, most: usize) -> Vec<u8> {
     let (complete, last) = (found.complete, found.last);
     let begin = format!(r#"{{"complete":{complete},"last":{last},"messages":["#);

@@ -1,7 +1,7 @@
 //! `/users`: the directory of users, and the rules on who may change it.
 //!
-//! Runs on the page's threads. Not here: the grammar of names and the owners of keys (`identity`), and
-//! keeping users (`store`).
+//! Runs on the page's threads. Not here: the grammar of names and the owners of keys (`identity`),
+//! and keeping users (`store`).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -155,7 +155,8 @@ impl Users {
         self.directory.user(id).map_err(failed)?.ok_or_else(no_such_user)
     }
 
-    /// Checks that the request may change `user`: it carries the user's own key, or `--admin-token`.
+    /// Checks that the request may change `user`: it carries the user's own key, or
+    /// `--admin-token`.
     fn check_right(&self, user: &User, request: &Request) -> Result<(), Reply> {
         let key = self.credentials.key_in(request).ok_or_else(unknown_key)?;
         if self.credentials.auth.is_admin(key) {

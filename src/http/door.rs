@@ -39,8 +39,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// otherwise keep its share of the byte budget, which all long responses have together.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stack of a client's thread, in bytes. A client has a new thread, because the stack pages that the
-/// handshake touched stay resident as long as the door's thread lives.
+/// Stack of a client's thread, in bytes. A client has a new thread, because the stack pages that
+/// the handshake touched stay resident as long as the door's thread lives.
 const CLIENT_STACK: usize = 128 << 10;
 
 /// Everything that serves a connection.

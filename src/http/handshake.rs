@@ -1,8 +1,8 @@
 //! The opening handshake of a WebSocket (RFC 6455 §4.2): may this request become one?
 //!
-//! tungstenite writes the 101 and checks the key. This file checks what tungstenite does not, or not
-//! strictly: lists of tokens, doubled fields, versions, origins. Not here: whose key the request
-//! carries (`door`). Pure functions, on the connection's thread.
+//! tungstenite writes the 101 and checks the key. This file checks what tungstenite does not, or
+//! not strictly: lists of tokens, doubled fields, versions, origins. Not here: whose key the
+//! request carries (`door`). Pure functions, on the connection's thread.
 
 use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
@@ -64,7 +64,8 @@ pub fn asks_for_websocket(request: &Request) -> bool {
 }
 
 /// The 101 response, or `None` if `key` is not a valid key. If the client offered only other
-/// subprotocols, the response names none (RFC 6455 §4.2.2), and the client decides what it does then.
+/// subprotocols, the response names none (RFC 6455 §4.2.2), and the client decides what it does
+/// then.
 fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     let request = http::Request::get("/")
         .header("Connection", "Upgrade")
@@ -81,9 +82,9 @@ fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Checks the Origin field. Browsers let any page open a WebSocket to any host, and the Origin field
-/// names the page's origin (RFC 6455 §10.2). A request without Origin is accepted: it comes from a
-/// program that is no browser.
+/// Checks the Origin field. Browsers let any page open a WebSocket to any host, and the Origin
+/// field names the page's origin (RFC 6455 §10.2). A request without Origin is accepted: it comes
+/// from a program that is no browser.
 ///
 /// # Errors
 /// The response to a page of an origin that is not allowed.

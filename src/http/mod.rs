@@ -1,8 +1,8 @@
 //! HTTP at the door: one request per connection.
 //!
-//! The thread `accept` takes connections. Each connection has a thread of its own, `client-7`, which
-//! runs the other files here. If the connection becomes a WebSocket, its client gets a new thread of
-//! the same name. The threads `upstream-0` to `upstream-3` carry requests to tiny_http.
+//! The thread `accept` takes connections. Each connection has a thread of its own, `client-7`,
+//! which runs the other files here. If the connection becomes a WebSocket, its client gets a new
+//! thread of the same name. The threads `upstream-0` to `upstream-3` carry requests to tiny_http.
 //!
 //! ```text
 //! accept ─▶ door: Request ──┬─ upgrade ─▶ handshake: Joining ─▶ client
@@ -10,9 +10,9 @@
 //!             client ◀─ door: Response ◀─ proxy ◀─ tiny_http ◀─ api: Reply
 //! ```
 //!
-//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]. An upgrade needs a
-//! good [`handshake`]; any other request goes through the [`proxy`]. Each HTTP response is a
-//! [`response`].
+//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]. An upgrade
+//! needs a good [`handshake`]; any other request goes through the [`proxy`]. Each HTTP response is
+//! a [`response`].
 //!
 //! There are two types of requests and two types of responses, because tiny_http has its own. A
 //! client's bytes never reach tiny_http: the proxy writes each request anew.

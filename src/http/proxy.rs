@@ -8,8 +8,8 @@
 //! Each connection is an *upstream* with a thread of its own, `upstream-0` and on, from the start.
 //! The thread takes an exchange, sends the request, and gives back the response. The door's thread
 //! waits at most [`RESPONSE_TIMEOUT`]. The upstream's thread waits without a limit; it drops a
-//! response that comes too late, and takes the next exchange. So a slow disk breaks no upstream, and
-//! no thread has to be started while the server is busy.
+//! response that comes too late, and takes the next exchange. So a slow disk breaks no upstream,
+//! and no thread has to be started while the server is busy.
 //!
 //! Not here: what a request means (`api`).
 
@@ -96,8 +96,8 @@ pub fn open() -> io::Result<(tiny_http::Server, Proxy)> {
     Ok((server, Proxy { exchanges, proofs }))
 }
 
-/// Connects all upstreams. The socket's name is in a directory that only this user may enter, and it
-/// is removed once the last upstream is connected.
+/// Connects all upstreams. The socket's name is in a directory that only this user may enter, and
+/// it is removed once the last upstream is connected.
 #[cfg(unix)]
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let directory = tempfile::tempdir()?;
@@ -107,8 +107,8 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     Ok((listener.into(), upstreams))
 }
 
-/// Connects all upstreams over loopback, on systems without Unix sockets. Other programs on this host
-/// could connect to it too.
+/// Connects all upstreams over loopback, on systems without Unix sockets. Other programs on this
+/// host could connect to it too.
 #[cfg(not(unix))]
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -118,8 +118,9 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
 }
 
 impl Proxy {
-    /// Waits until each upstream has carried a response, so that tiny_http has accepted all of them.
-    /// Later there may be no descriptor for that, and after one error tiny_http never accepts again.
+    /// Waits until each upstream has carried a response, so that tiny_http has accepted all of
+    /// them. Later there may be no descriptor for that, and after one error tiny_http never accepts
+    /// again.
     ///
     /// # Errors
     /// tiny_http did not answer in time, or an upstream broke.
@@ -192,10 +193,10 @@ impl Upstream {
         }
     }
 
-    /// Carries one exchange after the other. A broken upstream is not replaced: for that tiny_http's
-    /// listener would need a name, and others could connect to it. No request is known that breaks
-    /// an upstream, because tiny_http reads only what is written here, and answers even when a
-    /// handler panics. If one breaks, the others go on.
+    /// Carries one exchange after the other. A broken upstream is not replaced: for that
+    /// tiny_http's listener would need a name, and others could connect to it. No request is known
+    /// that breaks an upstream, because tiny_http reads only what is written here, and answers even
+    /// when a handler panics. If one breaks, the others go on.
     fn serve(&mut self, exchanges: &Receiver<Exchange>) {
         for Exchange { head, body, is_head, response: door } in exchanges {
             match self.ask(&head, &body, is_head) {
@@ -234,9 +235,9 @@ impl Upstream {
         }
     }
 
-    /// Reads the body, of which the bytes `here` have come already. A long body needs a share of the
-    /// byte budget. Without one it is dropped as it comes, because an upstream never waits for a
-    /// client.
+    /// Reads the body, of which the bytes `here` have come already. A long body needs a share of
+    /// the byte budget. Without one it is dropped as it comes, because an upstream never waits for
+    /// a client.
     fn read_body(
         &mut self,
         response: Response,
@@ -268,8 +269,8 @@ fn whole(here: &[u8], length: usize, rest: &mut impl Read) -> io::Result<Vec<u8>
     Ok(body)
 }
 
-/// The head of the request for tiny_http. Of the client's bytes it contains only the checked path and
-/// query, a method that is a token, and the values of known fields in printable ASCII.
+/// The head of the request for tiny_http. Of the client's bytes it contains only the checked path
+/// and query, a method that is a token, and the values of known fields in printable ASCII.
 fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<u8> {
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut head = format!(

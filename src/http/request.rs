@@ -2,8 +2,8 @@
 //!
 //! Stricter than the RFC asks, because tiny_http parses the request again, as the proxy writes it.
 //! Two parsers that disagree about the end of a request make request smuggling possible (RFC 9112
-//! §11.2). Not here: reading from the socket (`door`), and the meaning of a path. Pure functions, on
-//! any thread.
+//! §11.2). Not here: reading from the socket (`door`), and the meaning of a path. Pure functions,
+//! on any thread.
 
 use httparse::{EMPTY_HEADER, Error, Status};
 
@@ -28,7 +28,8 @@ pub struct Request {
     pub is_http11: bool,
     /// Host and port as the client wrote them; empty only in HTTP/1.0.
     pub host: String,
-    /// The length of the body in bytes, as the head declares it. The door decides how much it takes.
+    /// The length of the body in bytes, as the head declares it. The door decides how much it
+    /// takes.
     pub body_length: usize,
     fields: Vec<(String, Vec<u8>)>,
 }
@@ -40,7 +41,7 @@ impl Request {
     /// ```
     /// use wsroom::http::request::Request;
     ///
-    /// let bytes = b"POST /rooms/lab?x=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    /// let bytes = b"POST /rooms/lab?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
     /// let Ok(Some((request, length))) = Request::parse(bytes) else { panic!("a good head") };
     /// assert_eq!(request.method, "POST");
     /// assert_eq!(request.path, "/rooms/lab");
@@ -98,8 +99,8 @@ impl Request {
         text.map(str::trim)
     }
 
-    /// All cookies, `name=value` each, of all Cookie fields. Cookies that are not printable ASCII are
-    /// left out: another program has set them, against RFC 6265 §4.1.1.
+    /// All cookies, `name=value` each, of all Cookie fields. Cookies that are not printable ASCII
+    /// are left out: another program has set them, against RFC 6265 §4.1.1.
     pub fn cookies(&self) -> impl Iterator<Item = &str> {
         let pairs = self.values("Cookie").flat_map(|value| value.split(|&c| c == b';'));
         let pairs = pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
@@ -109,7 +110,8 @@ impl Request {
         })
     }
 
-    /// Whether a field's comma-separated list contains `token`, in any case (RFC 9110 §5.6.1, §7.6.1).
+    /// Whether a field's comma-separated list contains `token`, in any case (RFC 9110 §5.6.1,
+    /// §7.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name)
             .flat_map(|value| value.split(|&c| c == b','))

@@ -1,9 +1,9 @@
 //! An HTTP response, as the door writes it to a client.
 //!
 //! Every response except the 101 is made here, so the fields of all responses are in one place. No
-//! header field contains a client's bytes, with one exception: the Location for a plain request on a
-//! TLS port, whose grammar was checked (`request`, `door`). Not here: choosing the response. Used on
-//! the connection's own thread and on the upstreams' threads.
+//! header field contains a client's bytes, with one exception: the Location for a plain request on
+//! a TLS port, whose grammar was checked (`request`, `door`). Not here: choosing the response. Used
+//! on the connection's own thread and on the upstreams' threads.
 
 use std::fmt::Write;
 use std::time::SystemTime;

@@ -1,8 +1,8 @@
 //! One connection's socket, plain or TLS: blocking reads, non-blocking sends, and its end.
 //!
-//! Three threads share it: its own thread, which reads; the broadcaster, which sends and never waits;
-//! and, while the client is behind, its writer thread. Not here: what the bytes mean, and which thread
-//! may write when (see `outbox`).
+//! Three threads share it: its own thread, which reads; the broadcaster, which sends and never
+//! waits; and, while the client is behind, its writer thread. Not here: what the bytes mean, and
+//! which thread may write when (see `outbox`).
 
 use std::any::Any;
 use std::fmt;
@@ -28,7 +28,8 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// The longest wait for the peer's last bytes after our last byte: see [`Connection::linger`].
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest time in which a client that is behind may read its last messages and its Close frame.
+/// The longest time in which a client that is behind may read its last messages and its Close
+/// frame.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of one connection, in the log and in the names of its threads: `client-7`.
@@ -65,7 +66,8 @@ pub struct Connection {
     client: AtomicBool,
     /// Whether the kernel has our last byte and the writing side is shut.
     finished: AtomicBool,
-    /// Why this server cut the connection off. Set once, before the shutdown that the reader notices.
+    /// Why this server cut the connection off. Set once, before the shutdown that the reader
+    /// notices.
     cut: OnceLock<&'static str>,
     /// Its slot among `--max-clients`, of any type. Dropped last, so that the descriptor is free
     /// before the slot is.
@@ -119,8 +121,8 @@ impl Connection {
         self.client.load(Ordering::Acquire)
     }
 
-    /// Lets each blocking read fail after `timeout` (see [`timed_out`]). Zero becomes a millisecond,
-    /// because for the system zero means "never".
+    /// Lets each blocking read fail after `timeout` (see [`timed_out`]). Zero becomes a
+    /// millisecond, because for the system zero means "never".
     ///
     /// # Errors
     /// The system refuses it.
@@ -169,8 +171,8 @@ impl Connection {
     /// Blocks until bytes come; 0 is the end of the stream.
     ///
     /// # Errors
-    /// Those of the socket. Under TLS, an end without `close_notify` is an error too: an attacker may
-    /// have cut the stream short (RFC 8446 §6.1).
+    /// Those of the socket. Under TLS, an end without `close_notify` is an error too: an attacker
+    /// may have cut the stream short (RFC 8446 §6.1).
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_after(|| Ok(()), buffer)
     }
@@ -183,8 +185,8 @@ impl Connection {
         self.read_after(|| self.wait_at_most(deadline), buffer)
     }
 
-    /// Reads bytes that have come already; 0 if there are none. 0 may also be the end of the stream,
-    /// which the next blocking read shows.
+    /// Reads bytes that have come already; 0 if there are none. 0 may also be the end of the
+    /// stream, which the next blocking read shows.
     ///
     /// # Errors
     /// As [`Connection::read`].
@@ -204,8 +206,8 @@ impl Connection {
         }
     }
 
-    /// Reads, and calls `prepare` before each read of the socket. One read of plaintext may take many
-    /// of these.
+    /// Reads, and calls `prepare` before each read of the socket. One read of plaintext may take
+    /// many of these.
     fn read_after(
         &self,
         prepare: impl Fn() -> io::Result<()>,
@@ -265,8 +267,8 @@ impl Connection {
         }
     }
 
-    /// Blocks until some bytes are sent. Bytes that [`Sent::Part`] took and did not give to the kernel
-    /// are sent first, even if `bytes` is empty.
+    /// Blocks until some bytes are sent. Bytes that [`Sent::Part`] took and did not give to the
+    /// kernel are sent first, even if `bytes` is empty.
     ///
     /// # Errors
     /// Those of the socket, and a timeout after [`STALLED`] without progress.
@@ -322,8 +324,9 @@ impl Connection {
         self.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection at once, without a Close frame, because the client's socket takes no more
-    /// bytes. The reset frees the kernel's buffers; the shutdown wakes the reader and the writer.
+    /// Ends the connection at once, without a Close frame, because the client's socket takes no
+    /// more bytes. The reset frees the kernel's buffers; the shutdown wakes the reader and the
+    /// writer.
     pub fn cut(&self, reason: &'static str) {
         let _ = self.cut.set(reason);
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
@@ -356,8 +359,8 @@ impl Connection {
             // In slices of time, because the writer thread may finish while this thread is blocked.
             let slice = until.min(Instant::now() + LINGER_TIMEOUT);
             match self.read_before(slice, &mut dropped) {
-                // The peer has closed. Our last bytes may still be on their way, and the thread that
-                // sends the last one shuts our side.
+                // The peer has closed. Our last bytes may still be on their way, and the thread
+                // that sends the last one shuts our side.
                 Ok(0) => return,
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
                 Ok(_) => {}
@@ -375,8 +378,8 @@ impl Connection {
 pub enum Sent {
     /// The kernel has all bytes.
     All,
-    /// This number of bytes is accepted, under TLS perhaps all of them. But the kernel does not have
-    /// all accepted bytes, so the next sender must block.
+    /// This number of bytes is accepted, under TLS perhaps all of them. But the kernel does not
+    /// have all accepted bytes, so the next sender must block.
     Part(usize),
 }
 

@@ -1,9 +1,9 @@
 //! A certificate that the program makes itself, for this host's names and addresses.
 //!
-//! With `--data FILE` it is kept in `FILE.pem`, so that a browser which trusts it still does so after
-//! a restart. A new one is made when the old one expires soon, or when it lacks a name or an IPv4
-//! address of the host. Not here: how it is shown (`certificate`). Called once, at the start, on the
-//! main thread.
+//! With `--data FILE` it is kept in `FILE.pem`, so that a browser which trusts it still does so
+//! after a restart. A new one is made when the old one expires soon, or when it lacks a name or an
+//! IPv4 address of the host. Not here: how it is shown (`certificate`). Called once, at the start,
+//! on the main thread.
 
 use std::fs;
 use std::io::{self, Write};
@@ -26,8 +26,8 @@ const VALIDITY: time::Duration = time::Duration::days(397);
 /// long.
 const MIN_REMAINING: time::Duration = time::Duration::days(30);
 
-/// A certificate and its key, in PEM: the one that is kept beside `data` if it is still good, else a
-/// new one.
+/// A certificate and its key, in PEM: the one that is kept beside `data` if it is still good, else
+/// a new one.
 ///
 /// # Errors
 /// A sentence: no certificate can be made. If it cannot be kept, that is only logged, because it

@@ -1,9 +1,9 @@
 //! All open connections: their number, its limit, and how to end them.
 //!
-//! A connection counts from `accept` on, not from its handshake: a silent one also costs a thread and
-//! a descriptor. Not here: the members of rooms; only the broadcaster knows them. Used by the threads
-//! `accept`, `client-7` and main. They take the lock when a connection comes or goes, never for a
-//! message.
+//! A connection counts from `accept` on, not from its handshake: a silent one also costs a thread
+//! and a descriptor. Not here: the members of rooms; only the broadcaster knows them. Used by the
+//! threads `accept`, `client-7` and main. They take the lock when a connection comes or goes, never
+//! for a message.
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -75,8 +75,8 @@ impl Slots {
         wait.expect("nothing panics while holding it").0.connections.is_empty()
     }
 
-    /// A copy of the references, made under the lock and used without it: dropping the last reference
-    /// to a connection takes the lock again.
+    /// A copy of the references, made under the lock and used without it: dropping the last
+    /// reference to a connection takes the lock again.
     fn connections(&self) -> Vec<Arc<Connection>> {
         self.open().connections.values().filter_map(Weak::upgrade).collect()
     }

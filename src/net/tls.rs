@@ -1,13 +1,13 @@
 //! The record layer of one TLS connection: plaintext on one side, ciphertext on the other.
 //!
 //! It touches no socket (`connection` does), so no thread waits for the network while it holds the
-//! lock. The reader reads ciphertext from the socket without the lock. The writer seals under the lock
-//! and then sends without it, or sends without blocking. Not here: which certificate is shown
+//! lock. The reader reads ciphertext from the socket without the lock. The writer seals under the
+//! lock and then sends without it, or sends without blocking. Not here: which certificate is shown
 //! (`certificate`).
 //!
 //! Used by the connection's own thread, which feeds and opens, and by the one thread at a time that
-//! writes to it (see `outbox`), which seals and flushes. The record layer's own messages, such as the
-//! answer to a key update, wait for that thread's next flush.
+//! writes to it (see `outbox`), which seals and flushes. The record layer's own messages, such as
+//! the answer to a key update, wait for that thread's next flush.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,8 +27,8 @@ struct State {
     /// rustls's state. It keeps at most 64 KiB that are sealed and not flushed, and 16 KiB that are
     /// open and not read.
     connection: ServerConnection,
-    /// Ciphertext from the socket. Its memory is freed once all of it is opened, because most clients
-    /// are silent most of the time.
+    /// Ciphertext from the socket. Its memory is freed once all of it is opened, because most
+    /// clients are silent most of the time.
     fed: Vec<u8>,
     /// How many bytes of `fed` are opened already.
     opened: usize,
@@ -64,8 +64,8 @@ impl Session {
         Ok(!state.connection.is_handshaking())
     }
 
-    /// Takes plaintext out and returns its length. `None` if more ciphertext is needed first; 0 if the
-    /// client has ended its side (`close_notify`).
+    /// Takes plaintext out and returns its length. `None` if more ciphertext is needed first; 0 if
+    /// the client has ended its side (`close_notify`).
     ///
     /// # Errors
     /// The ciphertext is not what the client has sealed (RFC 8446 §5.2).
@@ -83,8 +83,8 @@ impl Session {
         }
     }
 
-    /// Seals plaintext for the next flush, and returns how many bytes it took. If nothing waits to be
-    /// flushed, it takes at least as much as one record holds.
+    /// Seals plaintext for the next flush, and returns how many bytes it took. If nothing waits to
+    /// be flushed, it takes at least as much as one record holds.
     ///
     /// # Errors
     /// Those of rustls's writer.
@@ -113,8 +113,8 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the lock. If a thread has panicked while it held the lock, only this connection ends, not
-    /// the broadcaster.
+    /// Takes the lock. If a thread has panicked while it held the lock, only this connection ends,
+    /// not the broadcaster.
     fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
         self.state.lock().map_err(|_| io::Error::other("the record layer has failed"))
     }
