@@ -1,32 +1,33 @@
 //! How many connections this host can really hold.
 //!
-//! Better refused at the door with a 503 than out of descriptors, or ended by the system: a
-//! process that runs out of memory mappings dies inside the start of a thread. Runs once, at the
-//! start.
+//! `--max-clients` is lowered to that number, because a 503 is better than a failure: without
+//! descriptors `accept` fails, and without memory mappings the process dies while it starts a
+//! thread. Runs once, at the start, on the main thread. Not here: counting connections
+//! (`net::slots`).
 
-/// Descriptors for all that is not a client: standard streams, log file, listener, the lines to
-/// tiny_http (three each), signals, and connections that are just being turned away.
+/// Descriptors that are not for clients: standard streams, log file, listener, the upstreams to
+/// tiny_http (three each), signals, and connections that are being turned away.
 const OTHER_DESCRIPTORS: u64 = 48;
 
-/// Mappings of all that is not a client's: binary, libraries, heap arenas, the program's own
-/// threads; connections that are just passing from the door to a thread of their own, and stacks
-/// that glibc keeps for the next thread (40 MiB of them).
+/// Memory mappings that are not for clients: binary, libraries, heap arenas, the program's own
+/// threads, connections that move from the door's thread to the client's, and the stacks that
+/// glibc keeps for the next thread (40 MiB of them).
 #[cfg(target_os = "linux")]
 const OTHER_MAPPINGS: u64 = 2048;
 
-/// Mappings that one thread takes: its stack and its signal stack, each with a guard page.
+/// Memory mappings of one thread: its stack and its signal stack, each with a guard page.
 #[cfg(target_os = "linux")]
 const MAPPINGS_PER_THREAD: u64 = 4;
 
-/// A client has one thread that reads, and while it is behind one that writes. All may be behind
-/// at once: a room with too much to say is enough.
+/// Threads of one client: one that reads, and one that writes while the client is behind. All
+/// clients may be behind at once: one busy room is enough.
 #[cfg(target_os = "linux")]
 const THREADS_PER_CLIENT: u64 = 2;
 
-/// `wanted`, or as many as fit, with a warning.
+/// The number of connections that fit, at most `wanted`. Warns if it is lower.
 ///
 /// # Errors
-/// Not even one fits.
+/// A sentence with the remedy: not even one connection fits.
 pub fn clip(wanted: usize) -> Result<usize, String> {
     let mut fitting = wanted;
     for (limit, name, remedy) in [
@@ -45,7 +46,7 @@ pub fn clip(wanted: usize) -> Result<usize, String> {
     Ok(fitting)
 }
 
-/// Clients that the limit of open files allows, once it is raised as far as it goes.
+/// How many clients the limit of open files allows, after it is raised as far as possible.
 #[cfg(unix)]
 fn descriptors() -> Option<usize> {
     let limit = rlimit::increase_nofile_limit(u64::MAX).ok()?;
@@ -57,7 +58,7 @@ fn descriptors() -> Option<usize> {
     None
 }
 
-/// Clients that the limit of memory mappings allows.
+/// How many clients the limit of memory mappings allows.
 #[cfg(target_os = "linux")]
 fn mappings() -> Option<usize> {
     let limit: u64 =

@@ -1,9 +1,10 @@
-//! Where log lines go, how many of one kind there may be, and how a peer's bytes look in one.
+//! The log: its queue and its thread, the limit on lines of one kind, and how a peer's bytes are
+//! escaped.
 //!
-//! Whoever logs never waits: a line goes into a bounded queue, and the thread `log` writes it. A
-//! pipe that nobody reads, or a terminal that is held, stops that thread alone; lines that do not
-//! fit are dropped and counted. Not here: what is logged. Only lines of this program pass:
-//! tungstenite's own trace lines would show what people say to each other.
+//! A thread that logs never waits: its line goes into a bounded queue, and the thread `log` writes
+//! it. A pipe that nobody reads, or a stopped terminal, blocks that thread alone. Lines that do not
+//! fit into the queue are dropped and counted. Only this program's own lines are logged, because
+//! tungstenite's trace lines would show the messages of users. Not here: which events are logged.
 //! Set up once by the main thread; used by every thread.
 
 use std::fs::OpenOptions;
@@ -20,18 +21,21 @@ use simplelog::{Config, ConfigBuilder, ThreadLogMode, WriteLogger};
 
 use crate::options::Options;
 
-/// Lines that may wait to be written, and their bytes.
-const LINES: usize = 1024;
-const BYTES: usize = 256 << 10;
+/// The most lines that wait to be written.
+const QUEUE_LINES: usize = 1024;
 
-/// How long [`flush`] waits. A log that takes nothing for so long takes nothing at all.
-const FLUSH: Duration = Duration::from_secs(1);
+/// The most bytes of the lines that wait to be written.
+const QUEUE_BYTES: usize = 256 << 10;
+
+/// The longest time that [`flush`] waits. A log that is still blocked then stays blocked.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts logging to standard error or to `--log-file`. From then on panics are logged too: by
-/// default they are written to standard error by whoever panics, who would wait for it.
+/// default the thread that panics writes to standard error, and it would wait for that.
 ///
 /// # Errors
-/// A sentence for the person at the terminal if the file cannot be opened.
+/// A sentence for the person at the terminal: the file cannot be opened, or the thread does not
+/// start.
 pub fn start(options: &Options) -> Result<(), String> {
     let out: Box<dyn Write + Send> = match &options.log_file {
         None => Box::new(io::stderr()),
@@ -52,23 +56,23 @@ pub fn start(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits until all that was logged so far is written, but not for a log that takes nothing.
+/// Waits until all lines that were logged so far are written, at most [`FLUSH_TIMEOUT`].
 pub fn flush() {
     log::logger().flush();
 }
 
-/// The way to the thread `log`: takes the bytes of lines, and never waits.
+/// The queue to the thread `log`: it takes the bytes of lines, and never waits.
 struct Queue {
-    /// The beginning of a line.
+    /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
     items: Sender<Item>,
     counts: Arc<Counts>,
 }
 
-/// What the thread `log` is given.
+/// One item in the queue of the thread `log`.
 enum Item {
     Line(Vec<u8>),
-    /// Dropped when everything before it is written.
+    /// A sender that the thread drops once all items before it are written.
     Flush(Sender<()>),
 }
 
@@ -76,14 +80,14 @@ enum Item {
 struct Counts {
     /// Bytes of lines that wait.
     waiting: AtomicUsize,
-    /// Lines that were dropped, and not yet told of.
+    /// Lines that were dropped and are not yet mentioned in the log.
     lost: AtomicU64,
 }
 
 impl Queue {
     /// Starts the thread that writes to `out`.
     fn open(mut out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (items, waiting) = bounded(LINES);
+        let (items, waiting) = bounded(QUEUE_LINES);
         let counts = Arc::new(Counts::default());
         let own = Arc::clone(&counts);
         let thread = thread::Builder::new().name("log".to_owned());
@@ -94,7 +98,7 @@ impl Queue {
     fn add(&self, line: Vec<u8>) {
         let size = line.len();
         let waiting = self.counts.waiting.fetch_add(size, Ordering::Relaxed) + size;
-        if waiting > BYTES || self.items.try_send(Item::Line(line)).is_err() {
+        if waiting > QUEUE_BYTES || self.items.try_send(Item::Line(line)).is_err() {
             self.counts.waiting.fetch_sub(size, Ordering::Relaxed);
             self.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -114,18 +118,18 @@ impl Write for Queue {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + FLUSH;
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         let (done, written) = bounded(0);
         if self.items.send_deadline(Item::Flush(done), deadline).is_ok() {
-            // Nothing ever comes: it is dropped at the other end, or the time is over.
+            // Nothing is ever sent here: the thread drops its sender, or the deadline passes.
             let _ = written.recv_deadline(deadline);
         }
         Ok(())
     }
 }
 
-/// The thread `log`. It never logs, for it would wait for itself. A failure to write cannot be
-/// told to anyone: the next line may go through again.
+/// The thread `log`. It never logs itself, because its line would come back to it. It ignores a
+/// failed write: there is nowhere to report it, and the next line may be written again.
 fn write_all(items: &Receiver<Item>, counts: &Counts, out: &mut impl Write) {
     let lost = || counts.lost.swap(0, Ordering::Relaxed);
     for item in items {
@@ -145,7 +149,7 @@ fn write_all(items: &Receiver<Item>, counts: &Counts, out: &mut impl Write) {
     }
 }
 
-/// Told when there is room again, as a line like the others.
+/// Writes how many lines were lost, as a log line like the others.
 fn tell_lost(lost: u64, out: &mut impl Write) {
     if lost > 0 {
         let now = humantime::format_rfc3339_seconds(SystemTime::now());
@@ -165,7 +169,7 @@ fn level(options: &Options) -> LevelFilter {
 fn config() -> Config {
     ConfigBuilder::new()
         .set_time_format_rfc3339()
-        // The thread's name says who speaks: `client-7`, `broadcaster`.
+        // Each line names the thread that logged it: `client-7`, `broadcaster`.
         .set_thread_level(LevelFilter::Error)
         .set_thread_mode(ThreadLogMode::Names)
         .set_target_level(LevelFilter::Off)
@@ -174,17 +178,17 @@ fn config() -> Config {
         .build()
 }
 
-/// A peer's bytes as they may stand in a log line: a newline in them cannot forge a line, and
-/// a long one cannot fill the disk.
+/// A peer's bytes, escaped for a log line: a newline in them cannot forge a line, and a long text
+/// cannot fill the disk.
 pub fn escaped(bytes: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let shown = &bytes[..bytes.len().min(LONGEST)];
-    let more = if bytes.len() > LONGEST { "…" } else { "" };
+    const MAX_BYTES: usize = 200;
+    let shown = &bytes[..bytes.len().min(MAX_BYTES)];
+    let more = if bytes.len() > MAX_BYTES { "…" } else { "" };
     format!("{}{more}", shown.escape_ascii())
 }
 
-/// Lets a few lines of one kind through in each period and counts the rest, so that a hostile
-/// run costs a few lines and not a full disk.
+/// Lets a few lines of one kind through in each period and counts the others. So a flood of bad
+/// requests costs a few lines, and does not fill the disk.
 #[derive(Default)]
 pub struct Limited {
     period: Mutex<Option<Period>>,
@@ -192,7 +196,7 @@ pub struct Limited {
 
 struct Period {
     began: Instant,
-    /// Lines asked for since then.
+    /// Calls of [`Limited::line`] since then.
     asked: u64,
 }
 
@@ -200,7 +204,8 @@ impl Limited {
     const PERIOD: Duration = Duration::from_secs(10);
     const LINES: u64 = 20;
 
-    /// Calls `write` if this line may be written, with a note on how many were left out before.
+    /// Calls `write` if this line may be written. Its argument is empty, or a note of how many
+    /// lines were left out before.
     pub fn line(&self, write: impl FnOnce(&str)) {
         let Some(left_out) = self.ask() else { return };
         match left_out {
@@ -209,7 +214,7 @@ impl Limited {
         }
     }
 
-    /// `Some(lines left out in the last period)` if one more line may be written.
+    /// `Some(n)` if one more line may be written; `n` lines were left out in the last period.
     fn ask(&self) -> Option<u64> {
         let mut period = self.period.lock().expect("nothing panics while holding it");
         let over = period.take_if(|period| period.began.elapsed() > Self::PERIOD);

@@ -28,10 +28,10 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     logging::start(options)?;
-    // Before anything can be greeted: a signal that comes early must not kill.
+    // The handlers come before the greeting: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
-    // Warnings stand before the greeting.
+    // Warnings come before the greeting.
     logging::flush();
     greet(&server, options);
     signals.wait(&server);
@@ -40,8 +40,8 @@ fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// A bad value becomes one line and exit status 1. Wrong usage, `--help` and `--version` are
-/// clap's: it prints and exits (2 and 0).
+/// A bad value becomes one line, and the exit status is 1. For wrong usage (status 2), `--help`
+/// and `--version` (status 0) clap prints and exits itself.
 fn refuse(error: &clap::Error) -> String {
     if error.kind() != ErrorKind::ValueValidation {
         error.exit();
@@ -53,7 +53,7 @@ fn refuse(error: &clap::Error) -> String {
     format!("{option} {:?}: {remedy}", named(ContextKind::InvalidValue))
 }
 
-/// What a person needs. A closed standard output is no reason not to serve.
+/// Prints the addresses of the page. The server runs even if standard output is closed.
 fn greet(server: &Server, options: &Options) {
     let mut lines =
         String::from("wsroom is running. Open one of these pages, here and elsewhere:\n");
@@ -77,7 +77,7 @@ fn greet(server: &Server, options: &Options) {
 #[cfg(unix)]
 struct Signals {
     arriving: signal_hook::iterator::Signals,
-    /// Set by the first: from then on each ends the program.
+    /// Set by the first SIGINT or SIGTERM. The next one then ends the program at once.
     stopping: Arc<AtomicBool>,
 }
 
@@ -89,7 +89,8 @@ impl Signals {
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-        // Else it keeps its meaning: a terminal that closes ends the program, but for `nohup`.
+        // Without a certificate SIGHUP keeps its meaning: when its terminal closes, the program
+        // ends, unless `nohup` started it.
         if options.tls_cert.is_some() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
         }
@@ -100,7 +101,7 @@ impl Signals {
         Ok(Self { arriving, stopping })
     }
 
-    /// Until one that ends the program.
+    /// Waits until a signal ends the program.
     fn wait(mut self, server: &Server) {
         for signal in self.arriving.forever() {
             match server.certificate() {
@@ -112,7 +113,7 @@ impl Signals {
     }
 }
 
-/// Without signals the system ends the program, and with it every connection.
+/// On a system without Unix signals the system itself ends the program and all its connections.
 #[cfg(not(unix))]
 struct Signals;
 

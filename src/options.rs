@@ -1,6 +1,6 @@
 //! The command line: every option, its default, its unit and its environment variable.
 //!
-//! Not here: what an option does. Each part of the program takes the fields it needs.
+//! Not here: what an option does. Each part of the program takes the fields that it needs.
 //! Runs on the main thread, once.
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// Connections of every kind at once; one more is answered 503.
+    /// Connections of every kind at once; one more gets a 503.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS", value_parser = count)]
     #[arg(default_value = "4096")]
     pub max_clients: usize,
@@ -36,14 +36,14 @@ pub struct Options {
     #[arg(default_value = "4M")]
     pub max_backlog: usize,
 
-    /// Messages a second taken from one client; a faster one is read more slowly. As many are taken
-    /// from one address by POST. 0 = no limit.
+    /// Messages a second taken from one client; a faster client is read more slowly. The same
+    /// limit holds for POST from one address. 0 = no limit.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", value_parser = rate)]
     #[arg(default_value = "0")]
     pub max_rate: u32,
 
-    /// A client from which no byte comes for so long is gone (seconds, or 90s, 5m). It is
-    /// pinged after 5/12 of it.
+    /// A client that sends no byte for this time is cut off (seconds, or 90s, 5m). It gets a Ping
+    /// after 5/12 of the time.
     #[arg(long, value_name = "DURATION", env = "WSROOM_IDLE_TIMEOUT", value_parser = duration)]
     #[arg(default_value = "60s")]
     pub idle_timeout: Duration,
@@ -63,8 +63,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "WSROOM_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
 
-    /// Speak TLS with a certificate made now, for this host's names and addresses. Browsers warn
-    /// of it: compare the fingerprint that is printed.
+    /// Speak TLS with a certificate of the program's own, for this host's names and addresses.
+    /// Browsers warn of it: compare the fingerprint that is printed.
     #[arg(long, env = "WSROOM_TLS_SELF_SIGNED", value_parser = BoolishValueParser::new())]
     #[arg(conflicts_with_all = ["tls_cert", "tls_key"])]
     pub tls_self_signed: bool,
@@ -73,18 +73,18 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "WSROOM_DATA")]
     pub data: Option<PathBuf>,
 
-    /// Messages that each room keeps, for those who come back; at most 16 MiB a room. 0 = none.
+    /// Messages that each room keeps for clients that come back; at most 16 MiB a room. 0 = none.
     #[arg(long, value_name = "N", env = "WSROOM_HISTORY", value_parser = history)]
     #[arg(default_value = "100")]
     pub history: usize,
 
-    /// A room in which nothing was said for so long is forgotten (seconds, or 90s, 30d).
-    /// 0 = never.
+    /// A room without a new message for this time is forgotten (seconds, or 90s, 30d). 0 = never.
     #[arg(long, value_name = "DURATION", env = "WSROOM_FORGET_AFTER", value_parser = forget)]
     #[arg(default_value = "30d")]
     pub forget_after: Duration,
 
-    /// May change and remove every user, as `Authorization: Bearer TOKEN`; at least 16 characters.
+    /// A request with `Authorization: Bearer TOKEN` may change and remove every user; at least 16
+    /// characters.
     #[arg(long, value_name = "TOKEN", env = "WSROOM_ADMIN_TOKEN", value_parser = token)]
     #[arg(hide_env_values = true)]
     pub admin_token: Option<String>,
@@ -95,7 +95,7 @@ pub struct Options {
     #[arg(default_value = "60")]
     pub max_new_users: u32,
 
-    /// Do not print the page's address as a code for phones; it is printed to terminals only.
+    /// Do not print the page's address as a QR code; the code is printed to terminals only.
     #[arg(long, env = "WSROOM_NO_QR", value_parser = BoolishValueParser::new())]
     pub no_qr: bool,
 
@@ -116,11 +116,13 @@ impl Options {
     /// Reads the command line and the environment; the command line wins.
     ///
     /// # Errors
-    /// What clap has to say to the person who typed it, `--help` and `--version` included.
+    /// clap's message for the person who typed the command; `--help` and `--version` are errors
+    /// too.
     pub fn read() -> Result<Self, clap::Error> {
         let mut matches = Self::command().try_get_matches()?;
         let typed = |option| matches.value_source(option) == Some(ValueSource::CommandLine);
-        // clap knows that one option's own variable comes second, not that -v undoes WSROOM_QUIET.
+        // clap compares an option only with its own variable: it does not know that -v on the
+        // command line wins over WSROOM_QUIET.
         let louder = typed("verbose") && !typed("quiet");
         let mut options = Self::from_arg_matches_mut(&mut matches)?;
         options.quiet &= !louder;
@@ -128,7 +130,7 @@ impl Options {
     }
 }
 
-/// `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
+/// An address such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let help = "give an address and a port, such as 0.0.0.0:8080 or [::]:8080";
     let found = text.to_socket_addrs().map_err(|_| help.to_owned())?.next();
@@ -152,14 +154,14 @@ fn history(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "give a whole number up to 1000000, such as 100, or 0 for none".to_owned())
 }
 
-/// As [`duration`] reads it, but of any length.
+/// A duration as [`duration`] reads it, but of any length.
 fn forget(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
     duration.ok_or_else(|| "give a time such as 30d or 12h, or 0 for never".to_owned())
 }
 
-/// Long enough that nobody guesses it, and of characters that a header field carries.
+/// A token that is too long to be guessed, made of characters that a header field may contain.
 fn token(text: &str) -> Result<String, String> {
     let sound = text.len() >= 16 && text.bytes().all(|c| c.is_ascii_graphic());
     sound.then(|| text.to_owned()).ok_or_else(|| {
@@ -167,7 +169,7 @@ fn token(text: &str) -> Result<String, String> {
     })
 }
 
-/// Bytes: a whole number from 1, with K, M or G for powers of 1024.
+/// A number of bytes from 1, with K, M or G for powers of 1024.
 fn size(text: &str) -> Result<usize, String> {
     let upper = text.to_ascii_uppercase();
     let (digits, unit) = match upper.as_bytes().last() {
@@ -177,16 +179,16 @@ fn size(text: &str) -> Result<usize, String> {
         _ => (upper.as_str(), 1),
     };
     let bytes = digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit));
-    // tungstenite and the frame header count in 64 bits; 1 GiB keeps 32-bit hosts whole too.
+    // A frame header has 64 bits for a length. 1 GiB also fits the memory of a 32-bit host.
     let bytes = bytes.filter(|n| (1..=1 << 30).contains(n));
     bytes.ok_or_else(|| "give 1 to 1G bytes, such as 65536, 64K or 1M".to_owned())
 }
 
-/// A bare number is seconds; else what humantime reads, such as `90s` or `5m`.
+/// A bare number of seconds, or a time that humantime reads, such as `90s` or `5m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    // Under a second a sound client over a slow network could not answer a Ping in time.
+    // With less than a second, a good client on a slow network could not answer a Ping in time.
     let sound = Duration::from_secs(1)..=Duration::from_secs(86_400);
     duration
         .filter(|duration| sound.contains(duration))

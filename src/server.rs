@@ -1,6 +1,6 @@
-//! Wires the parts together, and stops them in order.
+//! Starts the parts of the server, connects them, and stops them in order.
 //!
-//! Not here: any of their work. Called by the main thread (and by tests).
+//! Not here: the work of any part. Called by the main thread (and by tests).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -36,31 +36,33 @@ use crate::store::memory::Memory;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, MessageLog};
 
-/// Connections that may wait to be accepted. A class opens the page at once.
+/// The most connections that wait to be accepted: a whole class may open the page at once.
 const LISTEN_QUEUE: i32 = 4096;
 
-/// Bytes of history in all rooms.
-const IN_MEMORY: usize = 64 << 20;
-const IN_A_FILE: usize = 4 << 30;
+/// Bytes of history that all rooms together keep in memory.
+const HISTORY_IN_MEMORY: usize = 64 << 20;
 
-/// How often the certificate's files are looked at.
-const LOOK: Duration = Duration::from_secs(60);
+/// Bytes of history that all rooms together keep in the file of `--data`.
+const HISTORY_IN_FILE: usize = 4 << 30;
 
-/// A server that could not be started, in words for the person who did.
+/// The time between two looks at the certificate's files.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("--listen {address}: {error}; {}", remedy(error))]
     Listen {
-        /// What was asked for.
+        /// The address of `--listen`.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// `--max-clients` cannot be had at all.
+    /// This host's limits leave no room for even one connection.
     #[error("--max-clients: {0}")]
     Capacity(String),
-    /// Users and history cannot be kept where they should be.
+    /// The store of users and history cannot be opened.
     #[error("{0}")]
     Store(String),
     /// The certificate cannot be used.
@@ -95,11 +97,35 @@ pub struct Server {
 impl Server {
     /// Starts all threads; from then on clients can connect.
     ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::TcpStream;
+    ///
+    /// use clap::Parser;
+    /// use wsroom::options::Options;
+    /// use wsroom::server::Server;
+    ///
+    /// // Port 0 lets the system pick a free port.
+    /// let options = Options::parse_from(["wsroom", "--listen", "127.0.0.1:0"]);
+    /// let server = Server::start(&options)?;
+    ///
+    /// let mut client = TcpStream::connect(server.address())?;
+    /// client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    /// let mut response = String::new();
+    /// client.read_to_string(&mut response)?;
+    /// assert!(response.starts_with("HTTP/1.1 200 OK\r\n"));
+    /// assert!(response.contains(r#""status":"ok""#));
+    ///
+    /// server.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
-        let certificate = Certificate::open(options, LOOK).map_err(StartError::Certificate)?;
+        let certificate =
+            Certificate::open(options, CERTIFICATE_INTERVAL).map_err(StartError::Certificate)?;
         let certificate = certificate.map(Arc::new);
         let Store { directory, log } = open_store(options).map_err(StartError::Store)?;
         let address = options.listen;
@@ -162,26 +188,26 @@ impl Server {
         Ok(Self { base, certificate, stopping, slots, events, accept, broadcaster, api })
     }
 
-    /// Where it listens, with the port that it got.
+    /// The address on which it listens, with the port that the system gave it.
     pub fn address(&self) -> SocketAddr {
         self.base.address
     }
 
-    /// The same, as people come to it.
+    /// The beginning of all URLs of this server.
     pub fn base(&self) -> BaseUrl {
         self.base
     }
 
-    /// What it shows to clients, where it speaks TLS.
+    /// The certificate that it shows to clients; `None` if it does not speak TLS.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
     }
 
-    /// Stops in this order, within [`GOODBYE`] and a bit:
+    /// Stops in this order, within [`GOODBYE`] and about a second:
     /// 1. no more connections are accepted, and the port is free;
-    /// 2. connections that have not asked for anything yet are ended;
-    /// 3. every client gets Close 1001 and the time to answer it;
-    /// 4. what is still open is shut, which ends its threads;
+    /// 2. connections that are not WebSockets yet are ended;
+    /// 3. every client gets a Close frame with 1001, and time to answer it;
+    /// 4. connections that are still open are shut, which ends their threads;
     /// 5. the page's threads end.
     pub fn stop(self) {
         let deadline = Instant::now() + GOODBYE;
@@ -202,8 +228,8 @@ impl Server {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart need not wait for the last connections' TIME_WAIT. On Windows the same option
-    // would let another program take the port.
+    // So a restart need not wait until the old connections leave TIME_WAIT. On Windows the same
+    // option would let another program take the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -211,7 +237,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Where users and history are kept.
+/// The two parts of the store: users and history.
 struct Store {
     directory: Arc<dyn Directory>,
     log: Arc<dyn MessageLog>,
@@ -222,7 +248,7 @@ fn open_store(options: &Options) -> Result<Store, String> {
     let (file, forget_after) = (options.data.as_deref(), options.forget_after);
     let bounds = Bounds {
         messages: options.history,
-        bytes: if file.is_some() { IN_A_FILE } else { IN_MEMORY },
+        bytes: if file.is_some() { HISTORY_IN_FILE } else { HISTORY_IN_MEMORY },
         idle: (!forget_after.is_zero()).then_some(forget_after),
     };
     let sqlite = Arc::new(Sqlite::open(file, bounds, Name::folded)?);
@@ -249,8 +275,9 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// A blocked `accept` can only be woken by a connection. If none can be made, it is not blocked:
-/// it fails for the same reason, and looks whether to stop.
+/// Wakes the accept thread: only a connection ends a blocked `accept`. If no connection can be
+/// made, `accept` is not blocked: it fails for the same reason, and then the thread sees
+/// `stopping`.
 fn wake(mut address: SocketAddr) {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

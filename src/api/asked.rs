@@ -1,7 +1,7 @@
-//! What a request to the API says: its fields, its parameters, its body, and who asks.
+//! The parts of a request to the API: its header fields, its parameters, its body, and its peer.
 //!
-//! The request is one that the door has written anew, so it is small, whole and well formed. Not
-//! here: what it means (`routes` and on). Runs on the page's threads.
+//! The proxy has written each request anew, so it is small, whole and well formed. Not here: what a
+//! request means (`routes` and the files behind it). Runs on the page's threads.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -10,17 +10,18 @@ use tiny_http::Request;
 
 use super::reply::{Reply, problem};
 
-/// The field in which the door tells who asks. No client's own field of that name passes.
+/// The header field in which the proxy names the client's IP address. A client's own field of that
+/// name does not reach tiny_http.
 pub const PEER: &str = "Peer";
 
-/// The value of a header field.
+/// The value of a header field; of the first one if there are more.
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let mut fields = request.headers().iter();
     let found = fields.find(|header| header.field.as_str().as_str().eq_ignore_ascii_case(name));
     found.map(|header| header.value.as_str())
 }
 
-/// The media type of the body, in lower case and without parameters; empty if none is told.
+/// The media type of the body, in lower case and without parameters; empty if there is none.
 pub fn media_type(request: &Request) -> String {
     let value = header(request, "Content-Type").unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -29,7 +30,7 @@ pub fn media_type(request: &Request) -> String {
 /// The whole body.
 ///
 /// # Errors
-/// It was cut short.
+/// A 400: the body was cut short.
 pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
     let mut body = Vec::new();
     let read = request.as_reader().read_to_end(&mut body);
@@ -37,13 +38,13 @@ pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
     Ok(body)
 }
 
-/// Who asks, as the door tells it.
+/// The IP address of the client, from the field [`PEER`].
 pub fn peer(request: &Request) -> IpAddr {
     let address = header(request, PEER).and_then(|address| address.parse().ok());
     address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 
-/// The value of a parameter in a query, as it stands there.
+/// The value of a parameter in a query, not decoded; of the first one if there are more.
 pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = url.split_once('?')?;
     query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
@@ -52,7 +53,7 @@ pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
 /// The whole number in a parameter, or `default` if there is no such parameter.
 ///
 /// # Errors
-/// It is no number.
+/// A 400: it is no whole number, or too large.
 pub fn number<N: FromStr>(url: &str, name: &str, default: N) -> Result<N, Reply> {
     parameter(url, name).map_or(Ok(default), |digits| {
         digits.parse().map_err(|_| problem(400, &format!("{name} is a whole number.")))
@@ -62,10 +63,71 @@ pub fn number<N: FromStr>(url: &str, name: &str, default: N) -> Result<N, Reply>
 /// The parameter `limit`, from 1 to `largest`.
 ///
 /// # Errors
-/// It is something else.
+/// A 400: it is no whole number in that range.
 pub fn limit(url: &str, default: usize, largest: usize) -> Result<usize, Reply> {
     let limit = parameter(url, "limit").map_or(Some(default), |digits| digits.parse().ok());
     limit
         .filter(|limit| (1..=largest).contains(limit))
         .ok_or_else(|| problem(400, &format!("limit is a whole number from 1 to {largest}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_found_by_its_whole_name() {
+        for (url, value) in [
+            ("/rooms", None),
+            ("/rooms?", None),
+            ("/rooms?after", None),
+            ("/rooms?after=", Some("")),
+            ("/rooms?after=lab", Some("lab")),
+            ("/rooms?limit=2&after=lab", Some("lab")),
+            ("/rooms?after=a&after=b", Some("a")),
+            ("/rooms?after=a=b", Some("a=b")),
+            ("/rooms?after=%61", Some("%61")),
+            ("/rooms?after=http://a/?b", Some("http://a/?b")),
+            ("/rooms?hereafter=a", None),
+            ("/rooms?afters=a", None),
+            ("/rooms?After=a", None),
+            ("/after=a?limit=2", None),
+        ] {
+            assert_eq!(parameter(url, "after"), value, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_whole_and_may_be_left_out() {
+        for (url, value) in [
+            ("/users", Ok(7)),
+            ("/users?after=0", Ok(0)),
+            ("/users?after=12", Ok(12)),
+            ("/users?after=-3", Ok(-3)),
+            ("/users?after=", Err(400)),
+            ("/users?after=1.5", Err(400)),
+            ("/users?after=ten", Err(400)),
+            ("/users?after=99999999999999999999", Err(400)),
+        ] {
+            let number = number::<i64>(url, "after", 7).map_err(|reply| reply.status_code().0);
+            assert_eq!(number, value, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_between_one_and_the_largest() {
+        for (url, value) in [
+            ("/users", Ok(50)),
+            ("/users?limit=1", Ok(1)),
+            ("/users?limit=200", Ok(200)),
+            ("/users?limit=201", Err(400)),
+            ("/users?limit=0", Err(400)),
+            ("/users?limit=-1", Err(400)),
+            ("/users?limit=", Err(400)),
+            ("/users?limit=all", Err(400)),
+        ] {
+            let limit = limit(url, 50, 200).map_err(|reply| reply.status_code().0);
+            assert_eq!(limit, value, "{url}");
+        }
+    }
 }

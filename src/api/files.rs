@@ -1,6 +1,6 @@
-//! The page's files, inside the program.
+//! The page's files, which are part of the program's binary.
 //!
-//! Not here: what is in them (`static/`). Runs on the page's threads.
+//! Not here: their contents (`static/`). Runs on the page's threads.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -26,7 +26,7 @@ macro_rules! file {
     };
 }
 
-/// All there is: no path leads to anything else.
+/// All files. No other path leads to a file, so no file of the host can be read.
 const FILES: [File; 14] = [
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
@@ -50,23 +50,23 @@ pub fn find(path: &str) -> Option<&'static File> {
 }
 
 impl File {
-    /// 200, or 304 to a client that has these very bytes (RFC 9110 §13.1.2).
+    /// The file in a 200, or a 304 for a client that has the same bytes (RFC 9110 §13.1.2).
     pub fn answer(&self, request: &Request) -> Reply {
         let tag = self.entity_tag();
         let known = header(request, "If-None-Match").is_some_and(|tags| {
             let mut tags = tags.split(',').map(str::trim);
             tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
         });
-        let answer = if known {
+        let reply = if known {
             Response::from_data(Vec::new()).with_status_code(304)
         } else {
             whole(200, self.media_type, self.bytes.to_vec())
         };
-        // Asked again each time, answered mostly by a 304: a new version shows at once.
-        answer.with_header(field("ETag", &tag)).with_header(field("Cache-Control", "no-cache"))
+        // Browsers ask each time and mostly get a 304, so a new version is used at once.
+        reply.with_header(field("ETag", &tag)).with_header(field("Cache-Control", "no-cache"))
     }
 
-    /// Changes when the bytes do; it need not withstand an attacker.
+    /// A hash of the bytes. It need not be cryptographic: the files are our own.
     fn entity_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.bytes.hash(&mut hasher);

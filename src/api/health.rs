@@ -1,7 +1,7 @@
-//! `/healthz`: is it well, and how many are there.
+//! `/healthz`: whether the server works, and how many clients and rooms there are.
 //!
-//! Runs on the page's threads; the broadcaster itself is asked, for a server that does not relay is
-//! not well.
+//! Runs on the page's threads. It asks the broadcaster itself, because a server that does not relay
+//! does not work. Not here: counting (`relay`).
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use serde_json::json;
 use super::reply::{Reply, json};
 use crate::relay::events::Events;
 
-/// How long the broadcaster may take to answer.
+/// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Knows how the server is.
+/// The health of the server.
 pub struct Health {
     events: Events,
     began: Instant,
 }
 
 impl Health {
-    /// Of a server that begins now.
+    /// The health of a server that starts now.
     pub fn new(events: Events) -> Self {
         Self { events, began: Instant::now() }
     }

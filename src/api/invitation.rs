@@ -1,6 +1,6 @@
-//! How others come here: the addresses of this host, and one of them as a code for phones.
+//! How others find this server: the addresses of this host, and one of them as a QR code.
 //!
-//! Not here: what is at those addresses (`page`). Called by the main thread for the terminal, and
+//! Not here: the page at these addresses (`files`). Called by the main thread for the terminal, and
 //! by the page's threads.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -13,30 +13,30 @@ use super::asked::parameter;
 use super::reply::{Reply, json, problem};
 use crate::protocol::address::RoomName;
 
-/// The longest address that is made into a code, in bytes: what a camera still reads well.
-const LONGEST: usize = 300;
+/// The longest page address in a QR code, in bytes. A camera reads a longer one badly.
+const MAX_PAGE_BYTES: usize = 300;
 
-/// Where the server is: the beginning of all of its addresses.
+/// The beginning of all URLs of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct BaseUrl {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// With the port that it got.
+    /// The address on which it listens, with the port that the system gave it.
     pub address: SocketAddr,
 }
 
 impl BaseUrl {
-    /// The pages under which it can be reached, the likeliest for others first.
+    /// The URLs of the page. The one that works most probably from other hosts is first.
     pub fn pages(&self) -> Vec<String> {
         let scheme = self.scheme;
         addresses(self.address).iter().map(|address| format!("{scheme}://{address}/")).collect()
     }
 
-    /// For a terminal: the page for others, as a code; `None` if there is none.
+    /// The page for other hosts as a QR code for a terminal; `None` if other hosts cannot reach it.
     pub fn code(&self) -> Option<String> {
         let page = self.page_for_others()?;
         let code = QrCode::new(&page).ok()?;
-        // Light on dark is what most terminals are, and every camera reads that way round too.
+        // Most terminals show light text on a dark ground, and cameras read an inverted code too.
         let mut image = code.render::<unicode::Dense1x2>();
         Some(
             image.dark_color(unicode::Dense1x2::Light).light_color(unicode::Dense1x2::Dark).build(),
@@ -47,9 +47,12 @@ impl BaseUrl {
         self.pages().into_iter().find(|page| !is_local(page))
     }
 
-    /// `GET /invitation?page=&room=`: how to come to a room. `page` is where the asking page is, not
-    /// percent-encoded: only it knows what is in front of the server. If that is on this very host,
-    /// the address for others takes its place.
+    /// `GET /invitation?page=&room=`: the URL of a room, and its QR code. `page` is the address of
+    /// the page that asks, not percent-encoded: only the page knows the address of a proxy in front
+    /// of the server. If it is an address for this host alone, one for other hosts replaces it.
+    ///
+    /// # Errors
+    /// A 400: a parameter is wrong, or the URL is too long for a QR code.
     pub fn invite(&self, url: &str) -> Result<Reply, Reply> {
         let page = parameter(url, "page").unwrap_or_default();
         let room = parameter(url, "room").and_then(RoomName::parse);
@@ -81,11 +84,11 @@ fn svg(url: &str) -> Result<String, QrError> {
 
 fn is_page(url: &str) -> bool {
     let uri = url.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
-    url.len() <= LONGEST
+    url.len() <= MAX_PAGE_BYTES
         && uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
 }
 
-/// Whether an address leads nowhere but to the host that it is typed on.
+/// Whether a URL leads to the host on which it is typed, whichever host that is.
 fn is_local(url: &str) -> bool {
     let uri = url.parse::<http::Uri>().ok();
     let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
@@ -93,30 +96,31 @@ fn is_local(url: &str) -> bool {
     host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
 }
 
-/// The addresses under which a listener on `address` can be reached: when it listens on all,
-/// those of this host's interfaces, the ones for others first.
+/// The addresses of a listener on `address`. If it listens on all interfaces, these are the
+/// addresses of all interfaces; those for other hosts come first.
 fn addresses(address: SocketAddr) -> Vec<SocketAddr> {
     if !address.ip().is_unspecified() {
         return vec![address];
     }
     let mut interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    // A link-local address needs a zone, and browsers take none.
+    // A link-local address needs a zone, and browsers do not accept zones.
     interfaces.retain(|interface| !interface.is_link_local());
-    // `[::]` takes IPv4 too, `0.0.0.0` nothing else.
+    // `[::]` also accepts IPv4; `0.0.0.0` accepts only IPv4.
     interfaces.retain(|interface| address.is_ipv6() || interface.ip().is_ipv4());
-    let way_out = way_out();
+    let outgoing = outgoing_address();
     interfaces.sort_by_key(|interface| {
         let ip = interface.ip();
-        (interface.is_loopback(), Some(ip) != way_out, ip.is_ipv6())
+        (interface.is_loopback(), Some(ip) != outgoing, ip.is_ipv6())
     });
     interfaces.iter().map(|interface| SocketAddr::new(interface.ip(), address.port())).collect()
 }
 
-/// The address from which this host goes out: others in its network know it by that one, and not
-/// by those of its containers. To connect UDP sends nothing; it only chooses a route.
-fn way_out() -> Option<IpAddr> {
+/// The address of this host for connections to other hosts. Other hosts in its network can reach
+/// that one, but not the addresses of its containers. A UDP `connect` sends nothing; it only
+/// chooses a route.
+fn outgoing_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // An address for documentation (RFC 5737), which nobody has.
+    // An address for documentation (RFC 5737), which no host has.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }

@@ -1,12 +1,12 @@
-//! The page and the small REST API: what each address answers.
+//! The page and the small REST API: the response of each address.
 //!
-//! The threads `page-0` to `page-3` run all of this, for the door alone. They may wait for the disk
-//! and for the broadcaster, never for a client.
+//! The threads `page-0` to `page-3` run all of this. Their requests come from the proxy alone. They
+//! may wait for the disk and for the broadcaster, never for a client.
 //!
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
-//! requests with [`asked`] and answer with a [`reply`]; [`credentials`] find the key that a request
-//! carries; [`per_address`] counts what may not be done too often.
+//! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a request
+//! carries. [`per_address`] limits how often an address may create users and post messages.
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
 

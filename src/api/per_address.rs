@@ -1,44 +1,44 @@
-//! How often something may be done from one address.
+//! A limit on how often clients of one address may do something.
 //!
-//! Counted in windows of a fixed length, which begin with the first deed. Bounded: beyond
-//! [`NETWORKS`] at a time counting begins anew. Not here: what is counted (`users`, `rooms`). Called
-//! on the page's threads.
+//! Actions are counted in windows of a fixed length; a window begins with its first action. The
+//! memory is bounded: when there are [`MAX_NETWORKS`] at a time, all counts start again. Not here:
+//! which actions are counted (`users`, `rooms`). Called on the page's threads.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Networks that are counted at a time: about half a megabyte.
-const NETWORKS: usize = 10_000;
+/// The most networks that are counted at a time; they take about half a megabyte.
+const MAX_NETWORKS: usize = 10_000;
 
 /// A count for each address.
 pub struct PerAddress {
-    /// How often in a window; 0 is no limit.
+    /// The most actions in one window; 0 is no limit.
     most: u32,
     window: Duration,
-    /// Since when, and how often.
+    /// For each network the begin of its window, and the actions in it.
     counts: Mutex<HashMap<IpAddr, (Instant, u32)>>,
 }
 
 impl PerAddress {
-    /// At most `most` times in each window; 0 for no limit.
+    /// A limit of `most` actions in each window; 0 is no limit.
     pub fn new(most: u32, window: Duration) -> Self {
         Self { most, window, counts: Mutex::default() }
     }
 
-    /// Counts one more deed. A class behind one router is one address.
+    /// Counts one more action. A class behind one router has one address.
     ///
     /// # Errors
-    /// It is one too many; in so many seconds there is a new window.
+    /// It is over the limit. The error is the number of seconds until the next window.
     pub fn count(&self, address: IpAddr) -> Result<(), u64> {
         if self.most == 0 {
             return Ok(());
         }
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= NETWORKS {
+        if counts.len() >= MAX_NETWORKS {
             counts.retain(|_, (since, _)| since.elapsed() < self.window);
-            if counts.len() >= NETWORKS {
+            if counts.len() >= MAX_NETWORKS {
                 counts.clear();
             }
         }
@@ -54,7 +54,8 @@ impl PerAddress {
     }
 }
 
-/// One household has a /64 of IPv6 addresses, and takes a new one whenever it likes.
+/// The part of an address that is counted. For IPv6 it is the /64 network: a household has a whole
+/// one, and can use a new address of it for each request.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -97,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_no_more_than_its_place() {
+    fn a_flood_of_addresses_takes_no_more_than_its_memory() {
         let counts = PerAddress::new(1, HOUR);
-        for number in 0..3 * NETWORKS as u32 {
+        for number in 0..3 * MAX_NETWORKS as u32 {
             let _ = counts.count(IpAddr::V4(number.into()));
         }
-        assert!(counts.counts.lock().unwrap().len() <= NETWORKS);
+        assert!(counts.counts.lock().unwrap().len() <= MAX_NETWORKS);
     }
 }

@@ -1,27 +1,28 @@
-//! What the page's threads answer, as tiny_http takes it: files, JSON, and why not.
+//! The responses of the page's threads, as tiny_http takes them: files, JSON, and problems.
 //!
-//! Not here: what is asked for (`routes`), and the security headers (`http`).
+//! Not here: the requests (`routes`), and the security headers (`http`). Pure functions, on the
+//! page's threads.
 
 use std::io::Cursor;
 
 use serde_json::{Value, json};
 use tiny_http::{Header, Response};
 
-/// A whole answer. A route answers with a [`Result`] of two of them, the second one a refusal.
+/// A whole response of tiny_http. A route returns `Result<Reply, Reply>`, whose error is a refusal.
 pub type Reply = Response<Cursor<Vec<u8>>>;
 
-/// One sentence for people, on a page that programs do not ask for.
+/// One sentence of plain text, for people.
 pub fn sentence(status: u16, text: &str) -> Reply {
     whole(status, "text/plain; charset=utf-8", format!("{text}\n").into_bytes())
 }
 
-/// What was asked for.
+/// A JSON value. It is never cached.
 pub fn json(status: u16, value: &Value) -> Reply {
     whole(status, "application/json", value.to_string().into_bytes())
         .with_header(field("Cache-Control", "no-store"))
 }
 
-/// Why not, for programs and for people (RFC 9457).
+/// Why a request is refused, in JSON for programs and for people (RFC 9457).
 pub fn problem(status: u16, detail: &str) -> Reply {
     let code = http::StatusCode::from_u16(status).ok();
     let title = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
@@ -30,21 +31,21 @@ pub fn problem(status: u16, detail: &str) -> Reply {
         .with_header(field("Cache-Control", "no-store"))
 }
 
-/// Too often from one address; in so many seconds it may be tried again.
+/// A 429: one address has sent too many requests. It may try again after `wait` seconds.
 pub fn too_many(detail: &str, wait: u64) -> Reply {
     problem(429, detail).with_header(field("Retry-After", &wait.to_string()))
 }
 
-/// A body of any kind.
+/// A response with a body of any media type.
 pub fn whole(status: u16, media_type: &str, body: Vec<u8>) -> Reply {
     Response::from_data(body)
         .with_status_code(status)
-        // Always with a length, never chunked: the door reads by it.
+        // Never chunked: the proxy reads the body by its Content-Length.
         .with_chunked_threshold(usize::MAX)
         .with_header(field("Content-Type", media_type))
 }
 
-/// A header field of our own making.
+/// A header field. It is made by this program, so it is ASCII.
 pub fn field(name: &str, value: &str) -> Header {
     Header::from_bytes(name, value).expect("our own fields are ASCII")
 }

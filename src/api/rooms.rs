@@ -1,8 +1,8 @@
-//! `/rooms`: who is where, what was said, and a way to say something without a WebSocket.
+//! `/rooms`: the rooms and their members, their history, and a way to post without a WebSocket.
 //!
-//! Runs on the page's threads. What was said is read from the log, for it is kept before it is sent;
-//! who is where, only the broadcaster knows. Not here: the past of a client that comes back
-//! (`relay`).
+//! Runs on the page's threads. The history comes from the message log, which has each message
+//! before it is sent. The members come from the broadcaster, because nobody else knows them. Not
+//! here: the replay for a client that comes back (`relay`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,40 +22,46 @@ use crate::protocol::message::{Content, MessageId};
 use crate::relay::events::Events;
 use crate::store::{MessageLog, Range, StoreError};
 
-/// How long the broadcaster may take to answer.
+/// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Messages, and rooms, in one answer.
-const LIMIT: usize = 100;
-const LARGEST_LIMIT: usize = 1000;
+/// Messages, or rooms, in one response if the request has no `limit`.
+const DEFAULT_LIMIT: usize = 100;
 
-/// Bytes of one answer, but for a single message that is longer; what is beyond comes with the next.
-const ANSWER_BYTES: usize = 1 << 20;
+/// The largest `limit`: messages, or rooms, in one response.
+const MAX_LIMIT: usize = 1000;
 
-/// What is behind `/rooms`.
+/// The most bytes of messages in one response; a single longer message is sent alone. A client gets
+/// the others with its next request.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+/// The routes under `/rooms`.
 pub struct Rooms {
     events: Events,
     log: Arc<dyn MessageLog>,
     credentials: Arc<Credentials>,
-    /// Messages, as many as `--max-rate`.
-    said: PerAddress,
+    /// Limits the posted messages of one address to `--max-rate` a second.
+    posts: PerAddress,
 }
 
 impl Rooms {
-    /// Everything that is asked goes to these; `rate` is `--max-rate`.
+    /// The routes for these parts of the server; `rate` is `--max-rate`.
     pub fn new(
         events: Events,
         log: Arc<dyn MessageLog>,
         credentials: Arc<Credentials>,
         rate: u32,
     ) -> Self {
-        let said = PerAddress::new(rate, Duration::from_secs(1));
-        Self { events, log, credentials, said }
+        let posts = PerAddress::new(rate, Duration::from_secs(1));
+        Self { events, log, credentials, posts }
     }
 
-    /// `GET /rooms?limit=&after=`: rooms with somebody in them, or something kept of them, by name.
+    /// `GET /rooms?limit=&after=`: rooms that have members or a history, ordered by name.
+    ///
+    /// # Errors
+    /// The response to a wrong `limit`, or for a history or a broadcaster that does not answer.
     pub fn list(&self, url: &str) -> Result<Reply, Reply> {
-        let limit = asked::limit(url, LIMIT, LARGEST_LIMIT)?;
+        let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let after = parameter(url, "after").unwrap_or_default();
         let kept = self.log.rooms(after, limit + 1).map_err(|error| failed(&error))?;
         let live = self.events.list(TIMEOUT).ok_or_else(busy)?;
@@ -67,31 +73,37 @@ impl Rooms {
             rooms.entry(name.as_str().to_owned()).or_default().0 = members;
         }
         let next = rooms.keys().nth(limit).is_some().then(|| rooms.keys().nth(limit - 1)).flatten();
-        let mut answer = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, last))| {
+        let mut page = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, last))| {
             json!({"name": name, "members": members, "last": last})
         }).collect::<Vec<_>>()});
         if let Some(next) = next {
-            answer["next"] = json!(next);
+            page["next"] = json!(next);
         }
-        Ok(json(200, &answer))
+        Ok(json(200, &page))
     }
 
-    /// `GET /rooms/ROOM/messages?since=&limit=`: what is kept, in order.
+    /// `GET /rooms/ROOM/messages?since=&limit=`: the messages that are kept, in order.
+    ///
+    /// # Errors
+    /// The response to a wrong parameter, or for a history that cannot be read.
     pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
         let since = match parameter(url, "since") {
             None => 0,
             Some(digits) => parse_id(digits)?,
         };
-        let limit = asked::limit(url, LIMIT, LARGEST_LIMIT)?;
-        let range = Range { messages: limit, bytes: ANSWER_BYTES, ..Range::behind(since) };
+        let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
+        let range = Range { messages: limit, bytes: MAX_RESPONSE_BYTES, ..Range::behind(since) };
         let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
-        let body = transcript::encode(&room, &found, ANSWER_BYTES);
-        let answer = whole(200, "application/json", body);
-        Ok(answer.with_header(field("Cache-Control", "no-store")))
+        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES);
+        let reply = whole(200, "application/json", body);
+        Ok(reply.with_header(field("Cache-Control", "no-store")))
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
+    ///
+    /// # Errors
+    /// The response to a message that is not there, or for a history that cannot be read.
     pub fn message(&self, room: &str, id: &str) -> Result<Reply, Reply> {
         let found = self.log.message(&parse_room(room)?, parse_id(id)?);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
@@ -99,17 +111,22 @@ impl Rooms {
         };
         Ok(match &kept.content {
             Content::Text(text) => whole(200, "text/plain; charset=utf-8", text.to_vec()),
-            // Never as what its sender says that it is: a page of somebody else's making would run
-            // under our address. The security headers say `nosniff`.
+            // Never with the sender's media type: a page that somebody posted would run with the
+            // rights of ours. The security headers say `nosniff`.
             Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.to_vec())
                 .with_header(field("Content-Disposition", "attachment")),
         })
     }
 
-    /// `POST /rooms/ROOM`: the body, to everyone in the room. Text types as text, else binary.
+    /// `POST /rooms/ROOM`: sends the body to everyone in the room. Its media type decides between
+    /// text and binary.
+    ///
+    /// # Errors
+    /// The response to a message that is refused, or for a store or a broadcaster that cannot take
+    /// it.
     pub fn post(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
-        self.said.count(asked::peer(request)).map_err(|wait| {
+        self.posts.count(asked::peer(request)).map_err(|wait| {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
         let user = self.credentials.speaker(request)?;
@@ -122,7 +139,8 @@ impl Rooms {
     }
 }
 
-/// What curl sends for `-d` if it is told nothing else is text too.
+/// The content of a message from a body. `application/x-www-form-urlencoded` counts as text,
+/// because it is what curl sends for `-d`.
 fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
     let is_text = media_type.starts_with("text/")
         || matches!(media_type, "application/json" | "application/x-www-form-urlencoded");

@@ -1,8 +1,8 @@
-//! What each address answers, and the threads that do so.
+//! The table of routes, and the threads that answer requests.
 //!
-//! tiny_http hands requests to a few threads, `page-0` and on. They come from the door alone: no
-//! client reaches them, and nothing here waits for one. Not here: security headers and the
-//! connection itself (`http`), and WebSocket addresses (`protocol`).
+//! tiny_http hands requests to a few threads, `page-0` and on. The requests come from the proxy
+//! alone, so nothing here waits for a client. Not here: security headers and the connection itself
+//! (`http`), and WebSocket addresses (`protocol`).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,14 +18,14 @@ use super::reply::{Reply, field, sentence};
 use super::rooms::Rooms;
 use super::users::Users;
 
-/// Threads that answer, and so the requests that are under way at a time: as many as tiny_http
-/// always has for its connections.
+/// Threads that answer requests, which is also the most requests at a time. tiny_http always has
+/// the same number of threads for its connections.
 pub const THREADS: usize = 4;
 
-/// The longest body, in bytes, but for a message.
-const LARGEST_BODY: usize = 64 << 10;
+/// The longest body of a request that posts no message, in bytes.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// The threads that answer.
+/// The threads that answer requests.
 pub struct Api {
     server: Arc<Server>,
     threads: Vec<JoinHandle<()>>,
@@ -47,8 +47,8 @@ impl Api {
         Ok(Self { server, threads })
     }
 
-    /// Ends the threads. tiny_http's own accept thread stays parked until the process ends: its
-    /// listener has lost its name, so nothing can wake it, and it holds no client.
+    /// Ends the threads. tiny_http's own accept thread stays blocked until the process ends: its
+    /// listener has no name any more, so nothing can wake it. It holds no client.
     pub fn stop(self) {
         self.threads.iter().for_each(|_| self.server.unblock());
         for thread in self.threads {
@@ -59,14 +59,14 @@ impl Api {
 
 fn serve(server: &Server, routes: &Routes) {
     while let Ok(mut request) = server.recv() {
-        // A panic costs one answer, not this thread: there are only so many.
-        let answer = catch_unwind(AssertUnwindSafe(|| routes.answer(&mut request)));
-        let answer = answer.unwrap_or_else(|_| sentence(500, "Something broke while answering."));
-        let _ = request.respond(answer);
+        // A panic costs one response, not one of these few threads.
+        let reply = catch_unwind(AssertUnwindSafe(|| routes.answer(&mut request)));
+        let reply = reply.unwrap_or_else(|_| sentence(500, "Something broke while answering."));
+        let _ = request.respond(reply);
     }
 }
 
-/// What answers where.
+/// The parts that answer the requests, by path.
 pub struct Routes {
     /// `/users`.
     pub users: Users,
@@ -99,7 +99,7 @@ impl Routes {
             (Method::Get, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
             (Method::Get, ["users", "me"], _) => self.users.me(request),
-            (_, steps @ ["users", "me"], _) => Err(not_here(steps, false)),
+            (_, steps @ ["users", "me"], _) => Err(no_route(steps, false)),
             (Method::Get, ["users", id], _) => self.users.show(id),
             (Method::Put, ["users", id], _) => self.users.rename(id, request),
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
@@ -109,18 +109,18 @@ impl Routes {
                 self.rooms.messages(room, request.url())
             }
             (Method::Get, ["rooms", room, "messages", id], _) => self.rooms.message(room, id),
-            (_, steps, file) => Err(not_here(steps, file.is_some())),
+            (_, steps, file) => Err(no_route(steps, file.is_some())),
         }
     }
 }
 
-/// The longest body that is taken at a path, in bytes: a message may be as long as messages are.
+/// The longest body at a path, in bytes. A posted message may have `message_size` bytes.
 pub fn largest_body(path: &str, message_size: usize) -> usize {
-    if path.starts_with("/rooms/") { message_size } else { LARGEST_BODY }
+    if path.starts_with("/rooms/") { message_size } else { MAX_BODY_BYTES }
 }
 
-/// No route: the method is not one of this address, or there is no such address.
-fn not_here(steps: &[&str], is_file: bool) -> Reply {
+/// The refusal of a request without a route: a 405 if its address has other methods, else a 404.
+fn no_route(steps: &[&str], is_file: bool) -> Reply {
     match steps {
         ["users"] => not_allowed("GET, HEAD, POST"),
         ["users", "me"] => not_allowed("GET, HEAD"),

@@ -1,9 +1,8 @@
-//! What was said in a room, as JSON, up to a bound.
+//! The messages of a room as JSON, up to a limit in bytes.
 //!
-//! Messages are encoded one by one, straight into the bytes of the answer, and dropped: so nothing
-//! is there twice, and it is what is sent that is bounded, not what was kept (a control character
-//! takes one byte there, and six here). Not here: who asks (`rooms`). Pure functions, on the
-//! page's threads.
+//! Each message is encoded straight into the bytes of the response, so its JSON is never in memory
+//! twice. The limit counts encoded bytes: a control character has one byte in the store, and six in
+//! JSON. Not here: the request (`rooms`). Pure functions, on the page's threads.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
@@ -18,8 +17,8 @@ use crate::protocol::message::{Content, Message, MessageId};
 use crate::protocol::v1;
 use crate::store::HistoryPage;
 
-/// As many messages as `most` bytes hold, but always one, if there is one. `more` tells whether
-/// the room has others behind the last of them.
+/// Encodes as many messages as fit into `most` bytes. The first one is always encoded. `more` in
+/// the result tells whether the room has messages behind the last one.
 pub fn encode(room: &RoomName, found: &HistoryPage, most: usize) -> Vec<u8> {
     let (complete, last) = (found.complete, found.last);
     let begin = format!(r#"{{"complete":{complete},"last":{last},"messages":["#);
@@ -27,33 +26,33 @@ pub fn encode(room: &RoomName, found: &HistoryPage, most: usize) -> Vec<u8> {
     // `false` is the longer of the two.
     let most = most.saturating_sub(end(false).len());
     let mut bytes = begin.into_bytes();
-    let mut told = 0;
-    for kept in &found.messages {
-        if !add(&mut bytes, kept, (told > 0).then_some(most)) {
+    let mut count = 0;
+    for message in &found.messages {
+        if !add(&mut bytes, message, (count > 0).then_some(most)) {
             break;
         }
-        told += 1;
+        count += 1;
     }
-    bytes.extend(end(found.more || told < found.messages.len()).into_bytes());
+    bytes.extend(end(found.more || count < found.messages.len()).into_bytes());
     bytes
 }
 
-/// Adds a message behind those that are there, if `most` bytes hold it: `None` for the first one,
-/// which is told whatever its length.
-fn add(bytes: &mut Vec<u8>, kept: &Message, most: Option<usize>) -> bool {
+/// Adds a message, and the comma before it, if `bytes` then has at most `most` bytes. `None` is for
+/// the first message: it is added whatever its length.
+fn add(bytes: &mut Vec<u8>, message: &Message, most: Option<usize>) -> bool {
     let mark = bytes.len();
     if most.is_some() {
         bytes.push(b',');
     }
     let mut bounded = Bounded { bytes, most: most.unwrap_or(usize::MAX) };
-    let fits = serde_json::to_writer(&mut bounded, &Told::from(kept)).is_ok();
+    let fits = serde_json::to_writer(&mut bounded, &Encoded::from(message)).is_ok();
     if !fits {
         bytes.truncate(mark);
     }
     fits
 }
 
-/// Bytes that refuse to grow beyond a bound: what is too long is not even written to its end.
+/// Bytes that never grow beyond a limit: writing a longer message fails before its end.
 struct Bounded<'a> {
     bytes: &'a mut Vec<u8>,
     most: usize,
@@ -73,19 +72,19 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// A message as it is told.
+/// A message as JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Encoded<'a> {
     at: String,
     from: v1::From<'a>,
     id: MessageId,
     #[serde(flatten)]
-    what: What<'a>,
+    content: EncodedContent<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum What<'a> {
+enum EncodedContent<'a> {
     Text {
         text: Cow<'a, str>,
     },
@@ -98,20 +97,20 @@ enum What<'a> {
     },
 }
 
-impl<'a> From<&'a Message> for Told<'a> {
-    fn from(kept: &'a Message) -> Self {
-        let what = match &kept.content {
-            Content::Text(text) => What::Text { text: String::from_utf8_lossy(text) },
+impl<'a> From<&'a Message> for Encoded<'a> {
+    fn from(message: &'a Message) -> Self {
+        let content = match &message.content {
+            Content::Text(text) => EncodedContent::Text { text: String::from_utf8_lossy(text) },
             Content::Binary { name, media_type, bytes } => {
-                What::Binary { name, media_type, size: bytes.len(), base64: bytes }
+                EncodedContent::Binary { name, media_type, size: bytes.len(), base64: bytes }
             }
         };
-        let from = v1::From { user: kept.author.user, name: &kept.author.name };
-        Self { at: message::time(kept.id), from, id: kept.id, what }
+        let from = v1::From { user: message.author.user, name: &message.author.name };
+        Self { at: message::time(message.id), from, id: message.id, content }
     }
 }
 
-/// Piece by piece, so that it is nowhere whole but in the answer.
+/// Encodes piece by piece, so that the base64 is whole nowhere but in the response.
 fn as_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
 }
@@ -133,7 +132,7 @@ mod tests {
         Arc::new(Message { id, room, author, content })
     }
 
-    /// Ids that are told of these messages, and whether there are more.
+    /// The ids of the encoded messages, `more`, and the length of the JSON in bytes.
     fn told(messages: Vec<Arc<Message>>, more: bool, most: usize) -> (Vec<MessageId>, bool, usize) {
         let found = HistoryPage { messages, more, complete: true, last: 9 };
         let bytes = encode(&RoomName::parse("a").unwrap(), &found, most);
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_as_long_as_it_may_be_and_no_longer() {
+    fn a_response_is_as_long_as_it_may_be_and_no_longer() {
         let room = |count| (1..=count).map(|id| said(id, "\u{1}\u{1}\u{1}")).collect::<Vec<_>>();
         let (all, more, length) = told(room(9), false, usize::MAX);
         assert_eq!((all.len(), more), (9, false));
@@ -152,7 +151,7 @@ mod tests {
         let (some, more, shorter) = told(room(9), false, length - 1);
         assert_eq!((some, more), ((1..=8).collect(), true));
         assert!(shorter < length);
-        // One is always told, and only the log knows of those that were not asked for.
+        // The first message is always encoded. `more` of the page is kept.
         assert_eq!(told(room(9), false, 0).0, [1]);
         assert!(told(room(1), true, usize::MAX).1);
         assert!(!told(vec![], false, 0).1);

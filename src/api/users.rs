@@ -1,7 +1,7 @@
-//! `/users`: the directory of people, and who may change it.
+//! `/users`: the directory of users, and the rules on who may change it.
 //!
-//! Runs on the page's threads. Not here: what a name may be and whose key this is (`identity`), and
-//! where users are kept (`store`).
+//! Runs on the page's threads. Not here: the grammar of names and the owners of keys (`identity`),
+//! and keeping users (`store`).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,23 +20,25 @@ use crate::protocol::message::UserId;
 use crate::relay::events::Events;
 use crate::store::{Directory, StoreError, User};
 
-/// The longest body of a user, in bytes.
-const LARGEST: usize = 4096;
+/// The longest body of a request that makes or renames a user, in bytes.
+const MAX_BODY_BYTES: usize = 4096;
 
-/// Users in one answer.
-const LIMIT: usize = 50;
-const LARGEST_LIMIT: usize = 200;
+/// Users in one response if the request has no `limit`.
+const DEFAULT_LIMIT: usize = 50;
 
-/// The directory, and who may do what with it.
+/// The largest `limit`: users in one response.
+const MAX_LIMIT: usize = 200;
+
+/// The routes under `/users`.
 pub struct Users {
     directory: Arc<dyn Directory>,
     events: Events,
     credentials: Arc<Credentials>,
-    /// New users, as many as `--max-new-users`.
+    /// Limits the new users of one address to `--max-new-users` a minute.
     new: PerAddress,
 }
 
-/// What is sent to make or rename a user.
+/// The body of a request that makes or renames a user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -44,7 +46,7 @@ struct Named {
 }
 
 impl Users {
-    /// What is in `directory`; `most_new` is `--max-new-users`.
+    /// The routes for the users in `directory`; `most_new` is `--max-new-users`.
     pub fn new(
         directory: Arc<dyn Directory>,
         events: Events,
@@ -55,7 +57,11 @@ impl Users {
         Self { directory, events, credentials, new }
     }
 
-    /// `POST /users`: a new user, and the only time that its key is shown.
+    /// `POST /users`: makes a new user. Only this response contains the user's key.
+    ///
+    /// # Errors
+    /// The response to a bad or taken name, to too many new users, or for a directory that cannot
+    /// keep the user.
     pub fn create(&self, request: &mut Request) -> Result<Reply, Reply> {
         let name = name_in(request)?;
         self.new.count(asked::peer(request)).map_err(|wait| {
@@ -66,53 +72,69 @@ impl Users {
             .directory
             .add_user(&name.shown, &name.folded, &auth::hash(&key))
             .map_err(failed)?;
-        let mut told = shown(&user);
-        told["key"] = json!(key);
-        Ok(json(201, &told)
+        let mut created = shown(&user);
+        created["key"] = json!(key);
+        Ok(json(201, &created)
             .with_header(field("Location", &format!("/users/{}", user.id)))
             .with_header(field("Set-Cookie", &self.credentials.cookie(&key))))
     }
 
-    /// `GET /users?limit=&after=`.
+    /// `GET /users?limit=&after=`: users in the order of their ids.
+    ///
+    /// # Errors
+    /// The response to a wrong parameter, or for a directory that cannot be read.
     pub fn list(&self, url: &str) -> Result<Reply, Reply> {
-        let limit = asked::limit(url, LIMIT, LARGEST_LIMIT)?;
+        let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let after = asked::number(url, "after", 0)?;
         let mut users = self.directory.users(after, limit + 1).map_err(failed)?;
         let more = users.len() > limit;
         users.truncate(limit);
-        let mut answer = json!({"users": users.iter().map(shown).collect::<Vec<_>>()});
+        let mut page = json!({"users": users.iter().map(shown).collect::<Vec<_>>()});
         if more {
-            answer["next"] = json!(users.last().map(|user| user.id));
+            page["next"] = json!(users.last().map(|user| user.id));
         }
-        Ok(json(200, &answer))
+        Ok(json(200, &page))
     }
 
-    /// `GET /users/ID`.
+    /// `GET /users/ID`: one user.
+    ///
+    /// # Errors
+    /// The response to an unknown id, or for a directory that cannot be read.
     pub fn show(&self, id: &str) -> Result<Reply, Reply> {
         Ok(json(200, &shown(&self.find(id)?)))
     }
 
-    /// `GET /users/me`: whose key it is.
+    /// `GET /users/me`: the user whose key the request carries.
+    ///
+    /// # Errors
+    /// The response to a request without a user's key, or for a directory that cannot be read.
     pub fn me(&self, request: &Request) -> Result<Reply, Reply> {
         let user = self.credentials.user_of(request)?.ok_or_else(unknown_key)?;
         Ok(json(200, &shown(&user)))
     }
 
-    /// `PUT /users/ID`: another name.
+    /// `PUT /users/ID`: gives a user another name.
+    ///
+    /// # Errors
+    /// The response to an unknown id, a wrong key, or a bad or taken name, or for a directory that
+    /// cannot be changed.
     pub fn rename(&self, id: &str, request: &mut Request) -> Result<Reply, Reply> {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
         let name = name_in(request)?;
         let renamed =
             self.directory.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
-        // It may have been removed a moment ago.
+        // Another request may just have removed the user.
         let user = renamed.ok_or_else(no_such_user)?;
-        let answer = json(200, &shown(&user));
+        let reply = json(200, &shown(&user));
         self.events.renamed(user);
-        Ok(answer)
+        Ok(reply)
     }
 
-    /// `DELETE /users/ID`.
+    /// `DELETE /users/ID`: removes a user.
+    ///
+    /// # Errors
+    /// The response to an unknown id or a wrong key, or for a directory that cannot be changed.
     pub fn remove(&self, id: &str, request: &Request) -> Result<Reply, Reply> {
         let user = self.find(id)?;
         self.check_right(&user, request)?;
@@ -122,18 +144,19 @@ impl Users {
             return Err(no_such_user());
         }
         self.events.removed(user.id);
-        let answer = Reply::from_data(Vec::new()).with_status_code(204);
+        let reply = Reply::from_data(Vec::new()).with_status_code(204);
         let forget = field("Set-Cookie", &self.credentials.no_cookie());
-        Ok(if by_themselves { answer.with_header(forget) } else { answer })
+        Ok(if by_themselves { reply.with_header(forget) } else { reply })
     }
 
-    /// An unknown user is told before anything else is asked.
+    /// The user with an id in a path. An unknown id is refused before the key is checked.
     fn find(&self, id: &str) -> Result<User, Reply> {
         let id: UserId = id.parse().map_err(|_| no_such_user())?;
         self.directory.user(id).map_err(failed)?.ok_or_else(no_such_user)
     }
 
-    /// A user may change what is theirs, and the holder of `--admin-token` everything.
+    /// Checks that the request may change `user`: it carries the user's own key, or
+    /// `--admin-token`.
     fn check_right(&self, user: &User, request: &Request) -> Result<(), Reply> {
         let key = self.credentials.key_in(request).ok_or_else(unknown_key)?;
         if self.credentials.auth.is_admin(key) {
@@ -147,12 +170,12 @@ impl Users {
     }
 }
 
-/// The name that a request asks for.
+/// The name in the body of a request.
 fn name_in(request: &mut Request) -> Result<Name, Reply> {
     if asked::media_type(request) != "application/json" {
         return Err(problem(415, "Send JSON, and say so: Content-Type: application/json."));
     }
-    if request.body_length().is_some_and(|length| length > LARGEST) {
+    if request.body_length().is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(problem(413, "A user takes 4096 bytes at most."));
     }
     let asked: Named = serde_json::from_slice(&asked::body(request)?)
@@ -172,8 +195,8 @@ fn no_such_user() -> Reply {
     problem(404, "There is no such user.")
 }
 
-/// The answer for a directory that cannot do what it should.
-#[allow(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+/// The response for a directory that failed.
+#[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 pub fn failed(error: StoreError) -> Reply {
     match error {
         StoreError::Taken => {

@@ -1,7 +1,7 @@
 //! The accept thread: takes each connection and gives it a slot, a number and a thread.
 //!
-//! Runs on `accept`. It never waits for a client and never ends on an error: what it cannot hold
-//! it turns away. Not here: what is said on the connection (`door`).
+//! Runs on `accept`. It never waits for a client and never ends on an error: it turns away the
+//! connections that it cannot hold. Not here: the bytes of a connection (`door`).
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,31 +15,33 @@ use crate::logging::Limited;
 use crate::net::connection::Connection;
 use crate::net::slots::{Slot, Slots};
 
-/// Stack of a connection's first thread, in bytes. Only what is touched is real memory. Over four
-/// times a client's: glibc hands a dead thread's stack, with its touched pages, to the next thread
-/// that asks for at least a quarter of it, and an idle client would keep them (16 KiB, not 8).
+/// Stack of a connection's first thread, in bytes. Only touched pages are real memory. It is over
+/// four times a client's stack: glibc gives a dead thread's stack, with its touched pages, to the
+/// next thread that asks for at least a quarter of its size. An idle client would then keep these
+/// pages (16 KiB instead of 8).
 const DOOR_STACK: usize = 1 << 20;
 
-/// Connections that are being turned away at once; further ones are told in passing.
-const TURNED_AWAY: usize = 16;
+/// The most connections that are turned away at the same time on threads of their own. Others are
+/// turned away without waiting.
+const MAX_TURNED_AWAY: usize = 16;
 
-/// Pause after an `accept` that failed. Out of descriptors it fails at once and for ever, and
-/// without a pause that is a busy core.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Pause after a failed `accept`. Without descriptors it fails at once, again and again: without a
+/// pause the loop would keep a core busy.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// What the accept thread works with.
+/// The accept thread's listener, and the parts to which it gives connections.
 pub struct Acceptor {
-    /// Dropped when the thread ends: then the port is free.
+    /// Dropped when the thread ends; then the port is free.
     pub listener: TcpListener,
-    /// Set before a last connection of our own wakes `accept`.
+    /// Set before the server wakes `accept` with a connection of its own.
     pub stopping: Arc<AtomicBool>,
-    /// How many connections there may be.
+    /// The connections that there are, and their limit.
     pub slots: Arc<Slots>,
-    /// What each new connection is given to.
+    /// The door that serves each new connection.
     pub door: Arc<Door>,
 }
 
-/// How often which thing went wrong.
+/// Limits the log lines of each kind of trouble.
 #[derive(Default)]
 struct Troubles {
     full: Limited,
@@ -48,9 +50,9 @@ struct Troubles {
 }
 
 impl Acceptor {
-    /// The accept thread, until `stopping`.
+    /// Runs the accept thread until `stopping` is set.
     pub fn run(self) {
-        let turned_away = Slots::new(TURNED_AWAY);
+        let turned_away = Slots::new(MAX_TURNED_AWAY);
         let troubles = Troubles::default();
         loop {
             let accepted = self.listener.accept();
@@ -62,13 +64,13 @@ impl Acceptor {
                     Some(slot) => self.receive(socket, peer, slot, &troubles),
                     None => turn_away(socket, peer, &turned_away, &self.door, &troubles),
                 },
-                // It was reset while it waited to be accepted: no trouble of ours.
+                // The peer reset it while it waited to be accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     troubles.accept.line(|more| {
                         log::warn!("no connection could be accepted: {error}{more}");
                     });
-                    thread::sleep(PAUSE);
+                    thread::sleep(PAUSE_AFTER_ERROR);
                 }
             }
         }
@@ -82,7 +84,7 @@ impl Acceptor {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
-            self.door.turn_away_in_passing(&connection);
+            self.door.turn_away_without_waiting(&connection);
         }
     }
 }
@@ -92,8 +94,9 @@ fn start(connection: &Connection, work: impl FnOnce() + Send + 'static) -> io::R
     thread::Builder::new().name(name).stack_size(DOOR_STACK).spawn(work).map(drop)
 }
 
-/// `--max-clients` is reached. A few at a time are told with all care, on threads of their own;
-/// in a flood it is done in passing, so that those who are connected feel nothing.
+/// Turns a connection away, because `--max-clients` is reached. A few at a time get their response
+/// on threads of their own. In a flood the others are turned away without waiting, so that it does
+/// not disturb the connected clients.
 fn turn_away(
     socket: TcpStream,
     peer: SocketAddr,
@@ -102,13 +105,13 @@ fn turn_away(
     troubles: &Troubles,
 ) {
     troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
-    let (slot, careful) = match turned_away.admit() {
+    let (slot, has_thread) = match turned_away.admit() {
         Some(slot) => (slot, true),
-        None => (Slots::new(1).admit().expect("a house of its own has room"), false),
+        None => (Slots::new(1).admit().expect("new slots are free"), false),
     };
     let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
     let (own, guest) = (Arc::clone(door), Arc::clone(&connection));
-    if !careful || start(&connection, move || own.turn_away(&guest)).is_err() {
-        door.turn_away_in_passing(&connection);
+    if !has_thread || start(&connection, move || own.turn_away(&guest)).is_err() {
+        door.turn_away_without_waiting(&connection);
     }
 }

@@ -1,9 +1,9 @@
-//! The door: one request per connection, whole and checked, before anything else sees it.
+//! The door: it reads and checks one request per connection, before any other part sees it.
 //!
-//! Runs on the connection's own thread. An upgrade becomes a client, on a thread of its own;
-//! anything else is handed to tiny_http as a complete request that the door wrote itself, and the
-//! whole answer is taken back before the first byte of it goes to the client. So a slow or
-//! hostile client meets nothing but this. Not here: the grammar of a head (`request`).
+//! Runs on the connection's own thread. An upgrade becomes a client, on a thread of its own. Any
+//! other request goes to tiny_http, whole and written anew by the proxy. The whole response comes
+//! back before its first byte goes to the client. So a slow or hostile client reaches nothing but
+//! the door. Not here: the grammar of a head (`request`).
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -31,71 +31,75 @@ use crate::protocol::message::MessageId;
 use crate::relay::events::Joining;
 use crate::store::{MessageLog, User};
 
-/// From connecting to the last byte of the request, however slowly it comes.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The time from the start of a connection to the last byte of its request. The proxy, too, has at
+/// least this time to find a free upstream.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From the first to the last byte of an answer, however slowly it is taken: what all answers may
-/// take together is not for a few to keep.
-const SENDING: Duration = Duration::from_secs(30);
+/// The time from the first to the last byte of a response. A client that takes it slowly would
+/// otherwise keep its share of the byte budget, which all long responses have together.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stack of a client's thread, in bytes. A thread of its own, because pages that the handshake
-/// has touched would stay resident for as long as the thread lives.
+/// Stack of a client's thread, in bytes. A client has a new thread, because the stack pages that
+/// the handshake touched stay resident as long as the door's thread lives.
 const CLIENT_STACK: usize = 128 << 10;
 
-/// Everything that a connection may be given.
+/// Everything that serves a connection.
 pub struct Door {
-    /// What all clients share.
+    /// The limits and the queue of events that all clients share.
     pub clients: Clients,
-    /// What was said; a newcomer is told the newest id.
+    /// The history; a new client learns the id of the newest message.
     pub log: Arc<dyn MessageLog>,
     /// The way to tiny_http.
     pub proxy: Proxy,
-    /// The keys that come with a handshake.
+    /// Finds the user whose key comes with a handshake.
     pub credentials: Arc<Credentials>,
-    /// Where TLS is spoken.
+    /// The certificate; `None` if the server does not speak TLS.
     pub certificate: Option<Arc<Certificate>>,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
-    /// Requests that were refused.
+    /// Limits the log lines about refused requests.
     pub refused: Limited,
-    /// Clients that joined.
+    /// Limits the log lines about clients that joined.
     pub joined: Limited,
 }
 
 /// Why no request came.
 pub enum NoRequest {
-    /// The client has gone, or said nothing at all in time: there is nobody to answer.
+    /// The client has gone, or sent nothing in time: it gets no response.
     Gone,
-    /// What it sent is refused.
+    /// The client's bytes are refused with this response.
     Refused(Response),
 }
 
 impl From<Response> for NoRequest {
-    fn from(answer: Response) -> Self {
-        Self::Refused(answer)
+    fn from(response: Response) -> Self {
+        Self::Refused(response)
     }
 }
 
 impl Door {
-    /// One connection, from its first byte to its answer or to its own client thread.
+    /// Serves one connection, from its first byte to its response or to the thread of its client.
     pub fn receive(self: &Arc<Self>, connection: &Arc<Connection>) {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         match self
             .greet(connection, deadline)
             .and_then(|()| self.read_request(connection, deadline))
         {
             Ok((request, tail)) => self.serve(connection, &request, tail, deadline),
-            Err(NoRequest::Refused(answer)) => self.refuse(connection, answer, b""),
+            Err(NoRequest::Refused(response)) => self.refuse(connection, response, b""),
             Err(NoRequest::Gone) => {
                 log::debug!("{} {} asked nothing", connection.id(), connection.peer());
-                // It may still be there, and over TLS it is told that nothing comes (RFC 8446
-                // §6.1).
+                // The client may still be there: over TLS it gets a `close_notify` (RFC 8446 §6.1).
                 connection.finish();
             }
         }
     }
 
-    /// Speaks TLS with whoever begins with it. A plain request goes on, to be told where to ask.
+    /// Speaks TLS with a client that begins with it. Any other client goes on in plain HTTP; on a
+    /// TLS port it gets a redirect later.
+    ///
+    /// # Errors
+    /// The client is gone, or no TLS could be agreed on.
     pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<(), NoRequest> {
         let first = connection.first_byte(deadline).map_err(|_| NoRequest::Gone)?;
         if first != Some(tls::FIRST_BYTE) {
@@ -108,7 +112,7 @@ impl Door {
         outcome.map_err(|error| {
             let (id, peer) = (connection.id(), connection.peer());
             self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
-            // An alert may be under way to it.
+            // An alert may still be on its way to the client.
             connection.finish();
             connection.linger();
             NoRequest::Gone
@@ -123,23 +127,23 @@ impl Door {
         deadline: Instant,
     ) {
         if self.certificate.is_some() && !connection.is_secure() {
-            return self.refuse_request(connection, request, over_there(request));
+            return self.refuse_request(connection, request, same_address_under_https(request));
         }
         match Target::of(&request.path) {
             Some(Ok(target)) => match self.agree(request, &target) {
                 Ok(joining) => self.upgrade(connection, target, joining, tail),
-                Err(answer) => self.refuse_request(connection, request, answer),
+                Err(response) => self.refuse_request(connection, request, response),
             },
             Some(Err(_)) => {
-                let answer = Response::refusal(
+                let response = Response::refusal(
                     400,
                     "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).",
                 );
-                self.refuse_request(connection, request, answer);
+                self.refuse_request(connection, request, response);
             }
             None if handshake::asks_for_websocket(request) => {
-                let answer = Response::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
-                self.refuse_request(connection, request, answer);
+                let response = Response::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
+                self.refuse_request(connection, request, response);
             }
             None => self.pass_on(connection, request, tail, deadline),
         }
@@ -152,13 +156,14 @@ impl Door {
         Ok(Joining { user, last, ..joining })
     }
 
-    /// Whose key a request carries; `None`: it carries none.
+    /// The user whose key a request carries; `None` if it carries no key.
     fn user_of(&self, request: &Request) -> Result<Option<User>, Response> {
         let key = self.credentials.key(request.value("Authorization"), request.cookies());
         let Some(key) = key else { return Ok(None) };
         match self.credentials.auth.user_with(key) {
             Ok(Some(user)) => Ok(Some(user)),
-            // A browser's is taken back: its page would be refused for ever, and could not help it.
+            // The cookie is removed: the browser would send it for ever, and its page cannot change
+            // that.
             Ok(None) => {
                 let sentence = "This key is nobody's: leave it out, or get a new one.";
                 Err(Response::refusal(401, sentence)
@@ -172,7 +177,8 @@ impl Door {
         }
     }
 
-    /// The newest message, for those who are told of it now: with the past it comes later.
+    /// The id of the newest message in a room, for a client of `wsroom.v1` without `since`. For any
+    /// other it is 0: with a replay the id comes later.
     fn last_in(&self, target: &Target, dialect: Dialect, options: JoinOptions) -> MessageId {
         match target {
             Target::Room(room) if dialect == Dialect::V1 && options.since.is_none() => {
@@ -192,18 +198,23 @@ impl Door {
         joining: Joining,
         tail: Vec<u8>,
     ) {
-        // Not by the client's own thread: the pages that formatting a line touches would stay.
+        // Logged here, not on the client's thread: formatting touches stack pages, and these would
+        // stay resident.
         let (id, peer) = (connection.id(), connection.peer());
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
-        // What all clients share is not copied for each.
+        // The thread holds the door: what all clients share is not copied for each.
         let (own, door) = (Arc::clone(connection), Arc::clone(self));
         let thread = thread::Builder::new()
             .name(connection.id().to_string())
             .stack_size(CLIENT_STACK)
             .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
-            let answer = Response::refusal(503, "No thread could be started: try again soon.");
-            self.refuse(connection, answer.with("Retry-After", "5"), error.to_string().as_bytes());
+            let response = Response::refusal(503, "No thread could be started: try again soon.");
+            self.refuse(
+                connection,
+                response.with("Retry-After", "5"),
+                error.to_string().as_bytes(),
+            );
         }
     }
 
@@ -214,34 +225,34 @@ impl Door {
         tail: Vec<u8>,
         deadline: Instant,
     ) {
-        // A page from elsewhere may not change anything here: browsers send its user's cookies
-        // along, and tell only where it came from.
+        // A page of another origin may not change anything here. Browsers send the user's cookies
+        // with its requests, and only the Origin field tells them apart.
         if !matches!(request.method.as_str(), "GET" | "HEAD")
-            && let Err(answer) = handshake::check_origin(request, &self.allow_origin)
+            && let Err(response) = handshake::check_origin(request, &self.allow_origin)
         {
-            return self.refuse_request(connection, request, answer);
+            return self.refuse_request(connection, request, response);
         }
         let largest = largest_body(&request.path, self.clients.limits.message_size);
         if request.body_length > largest {
-            let answer = Response::refusal(413, &format!("The body is over {largest} bytes."));
-            return self.refuse_request(connection, request, answer);
+            let response = Response::refusal(413, &format!("The body is over {largest} bytes."));
+            return self.refuse_request(connection, request, response);
         }
         let body = match read_body(connection, request, tail, deadline) {
             Ok(body) => body,
-            Err(NoRequest::Refused(answer)) => {
-                return self.refuse_request(connection, request, answer);
+            Err(NoRequest::Refused(response)) => {
+                return self.refuse_request(connection, request, response);
             }
             Err(NoRequest::Gone) => return connection.finish(),
         };
-        let deadline = deadline.max(Instant::now() + TIMEOUT);
-        let answer = self.proxy.ask(request, connection.peer(), body, deadline);
+        let deadline = deadline.max(Instant::now() + REQUEST_TIMEOUT);
+        let response = self.proxy.ask(request, connection.peer(), body, deadline);
         let path = escaped(request.path.as_bytes());
-        log::debug!("{} {} {} {path}", connection.id(), answer.status, request.method);
-        respond(connection, &request.method, answer);
+        log::debug!("{} {} {} {path}", connection.id(), response.status, request.method);
+        respond(connection, &request.method, response);
     }
 
-    /// Tells a client that there is no room for it. Reads what it asks before answering, so that the
-    /// answer is not lost in a reset.
+    /// Sends a 503, because the server is full. Reads from the request first: a close with unread
+    /// bytes is a reset, and the response would be lost in it.
     pub fn turn_away(&self, connection: &Connection) {
         let deadline = Instant::now() + Duration::from_secs(1);
         if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
@@ -254,18 +265,17 @@ impl Door {
         }
     }
 
-    /// The same without waiting for anything. The answer may be lost if the client has sent much
-    /// already.
-    pub fn turn_away_in_passing(&self, connection: &Connection) {
-        // Over TLS nothing can be said before the handshake, and for that somebody would have to
-        // wait.
+    /// As [`Door::turn_away`], but waits for nothing. The response may be lost if the client has
+    /// sent bytes already.
+    pub fn turn_away_without_waiting(&self, connection: &Connection) {
+        // Over TLS a response needs a handshake first, and a thread would have to wait for that.
         if self.certificate.is_none() {
             let _ = connection.send_now(&full());
         }
         connection.shutdown(Shutdown::Both);
     }
 
-    /// Reads one request head; also what came behind it.
+    /// Reads one request head, and returns it with the bytes that came behind it.
     fn read_request(
         &self,
         connection: &Connection,
@@ -276,8 +286,8 @@ impl Door {
             if !read_some(connection, &mut bytes, deadline)? {
                 return Err(NoRequest::Gone);
             }
-            // Parsed anew with every piece, so that rubbish is refused at its first wrong byte;
-            // the limit on the head bounds what that costs.
+            // Every piece parses the head again from its beginning, so that the first wrong byte is
+            // refused at once. The limit on the head bounds this work.
             if let Some((request, length)) = Request::parse(&bytes)? {
                 let tail = bytes.split_off(length);
                 return Ok((request, tail));
@@ -285,23 +295,23 @@ impl Door {
         }
     }
 
-    fn refuse_request(&self, connection: &Connection, request: &Request, answer: Response) {
+    fn refuse_request(&self, connection: &Connection, request: &Request, response: Response) {
         let what = format!("{} {}", request.method, request.path);
-        self.log_refusal(connection, &answer, what.as_bytes());
-        respond(connection, &request.method, answer);
+        self.log_refusal(connection, &response, what.as_bytes());
+        respond(connection, &request.method, response);
     }
 
-    fn refuse(&self, connection: &Connection, answer: Response, what: &[u8]) {
-        self.log_refusal(connection, &answer, what);
-        respond(connection, "GET", answer);
+    fn refuse(&self, connection: &Connection, response: Response, what: &[u8]) {
+        self.log_refusal(connection, &response, what);
+        respond(connection, "GET", response);
     }
 
-    fn log_refusal(&self, connection: &Connection, answer: &Response, what: &[u8]) {
-        let (id, peer, status) = (connection.id(), connection.peer(), answer.status);
+    fn log_refusal(&self, connection: &Connection, response: &Response, what: &[u8]) {
+        let (id, peer, status) = (connection.id(), connection.peer(), response.status);
         self.refused.line(|more| {
             log::info!(
                 "{id} {peer} refused: {status} {} {}{more}",
-                answer.sentence(),
+                response.sentence(),
                 escaped(what)
             );
         });
@@ -312,9 +322,10 @@ fn full() -> Vec<u8> {
     Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5").bytes()
 }
 
-/// The same address under https. Not to be remembered: the next server on this port may be plain.
-fn over_there(request: &Request) -> Response {
-    // What is no sound authority would lead elsewhere, or nowhere.
+/// Redirects to the same address under https. Browsers may not cache that: the next server on this
+/// port may speak plain HTTP.
+fn same_address_under_https(request: &Request) -> Response {
+    // With any other Host, or with a user name in it, the redirect would lead elsewhere or nowhere.
     let host = request.host.parse::<Authority>().ok().filter(|host| !host.as_str().contains('@'));
     let Some(host) = host else {
         return Response::refusal(
@@ -339,7 +350,7 @@ fn read_body(
         if !expected.eq_ignore_ascii_case(b"100-continue") {
             return Err(Response::refusal(417, "Only 100-continue can be expected.").into());
         }
-        // The client holds the body back until it is asked for (RFC 9110 §10.1.1).
+        // The client does not send the body before it gets a 100 (RFC 9110 §10.1.1).
         if request.is_http11 && body.len() < request.body_length {
             let _ = connection.send_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -349,12 +360,12 @@ fn read_body(
             return Err(NoRequest::Gone);
         }
     }
-    // One request per connection: what a client pipelines behind it is not answered.
+    // One request per connection: a pipelined request gets no response.
     body.truncate(request.body_length);
     Ok(body)
 }
 
-/// Adds what comes next; `false` at the end of the stream.
+/// Adds the next bytes from the connection; `false` at the end of the stream.
 fn read_some(
     connection: &Connection,
     bytes: &mut Vec<u8>,
@@ -376,13 +387,13 @@ fn read_some(
     }
 }
 
-fn respond(connection: &Connection, method: &str, answer: Response) {
-    let deadline = Instant::now() + SENDING;
-    let body = if method == "HEAD" { b"" } else { answer.body() };
-    let head = connection.send_all_before(deadline, &answer.head());
+fn respond(connection: &Connection, method: &str, response: Response) {
+    let deadline = Instant::now() + SEND_TIMEOUT;
+    let body = if method == "HEAD" { b"" } else { response.body() };
+    let head = connection.send_all_before(deadline, &response.head());
     let sent = head.and_then(|()| connection.send_all_before(deadline, body));
-    // It is with the kernel now, or will never be: while we linger it takes no memory.
-    drop(answer);
+    // The kernel has the body now, or will never have it: freed before this thread lingers.
+    drop(response);
     if sent.is_ok() {
         connection.finish();
         connection.linger();

@@ -1,7 +1,8 @@
 //! The opening handshake of a WebSocket (RFC 6455 §4.2): may this request become one?
 //!
-//! tungstenite writes the 101 and checks the key; what it is lax or silent about is decided here:
-//! lists of tokens, doubled fields, versions, origins. Pure functions, on the connection's thread.
+//! tungstenite writes the 101 and checks the key. This file checks what tungstenite does not, or
+//! not strictly: lists of tokens, doubled fields, versions, origins. Not here: whose key the
+//! request carries (`door`). Pure functions, on the connection's thread.
 
 use http::HeaderValue;
 use tungstenite::handshake::server::{create_response, write_response};
@@ -13,11 +14,11 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::v1;
 use crate::relay::events::Joining;
 
-/// What is agreed on with a request that becomes a WebSocket at `target`. Whose key it carries, and
-/// what was said last, others have to add.
+/// The result of the handshake for a WebSocket at `target`. The caller adds the user and the id of
+/// the newest message.
 ///
 /// # Errors
-/// The answer to one that may not.
+/// The response to a request that may not become a WebSocket.
 pub fn accept(
     request: &Request,
     target: &Target,
@@ -57,13 +58,14 @@ pub fn accept(
     }
 }
 
-/// Whether it is a WebSocket that the client wants, wherever it asks for it.
+/// Whether the request asks for a WebSocket, at any path.
 pub fn asks_for_websocket(request: &Request) -> bool {
     request.has_token("Connection", "upgrade") && request.has_token("Upgrade", "websocket")
 }
 
-/// The 101 answer, or `None` if the key is not one. A client that offered only other subprotocols
-/// is told so by the absence of any (RFC 6455 §4.2.2), and decides for itself.
+/// The 101 response, or `None` if `key` is not a valid key. If the client offered only other
+/// subprotocols, the response names none (RFC 6455 §4.2.2), and the client decides what it does
+/// then.
 fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     let request = http::Request::get("/")
         .header("Connection", "Upgrade")
@@ -80,11 +82,12 @@ fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Browsers let any page open a WebSocket to any host and only tell where the page came from
-/// (RFC 6455 §10.2). A program that is no browser sends no Origin, and is welcome.
+/// Checks the Origin field. Browsers let any page open a WebSocket to any host, and the Origin
+/// field names the page's origin (RFC 6455 §10.2). A request without Origin is accepted: it comes
+/// from a program that is no browser.
 ///
 /// # Errors
-/// The answer to a page that may not.
+/// The response to a page of an origin that is not allowed.
 pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Response> {
     if request.values("Origin").next().is_none() {
         return Ok(());
@@ -101,7 +104,7 @@ pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Respons
     ))
 }
 
-/// Host and port are equal; the scheme does not count, for a TLS proxy changes it.
+/// Whether host and port are equal. The scheme does not count, because a TLS proxy changes it.
 fn is_same_host(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = if scheme == "https" { ":443" } else { ":80" };

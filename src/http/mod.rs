@@ -1,8 +1,8 @@
 //! HTTP at the door: one request per connection.
 //!
-//! The thread `accept` takes connections. Each has a thread of its own, `client-7`, which runs the
-//! rest of this; if it becomes a WebSocket, its client has a new thread of the same name. The
-//! threads `upstream-0` to `upstream-3` carry requests to tiny_http.
+//! The thread `accept` takes connections. Each connection has a thread of its own, `client-7`,
+//! which runs the other files here. If the connection becomes a WebSocket, its client gets a new
+//! thread of the same name. The threads `upstream-0` to `upstream-3` carry requests to tiny_http.
 //!
 //! ```text
 //! accept ─▶ door: Request ──┬─ upgrade ─▶ handshake: Joining ─▶ client
@@ -10,14 +10,14 @@
 //!             client ◀─ door: Response ◀─ proxy ◀─ tiny_http ◀─ api: Reply
 //! ```
 //!
-//! The walk: [`accept`], then the [`door`], which reads one [`request`], whole and checked. An
-//! upgrade needs a good [`handshake`]; anything else goes through the [`proxy`]. Whatever is
-//! answered leaves as a [`response`].
+//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]. An upgrade
+//! needs a good [`handshake`]; any other request goes through the [`proxy`]. Each HTTP response is
+//! a [`response`].
 //!
-//! There are two types of a request and of an answer because tiny_http has its own: what a client
-//! sent never reaches it, only what the proxy has written anew.
+//! There are two types of requests and two types of responses, because tiny_http has its own. A
+//! client's bytes never reach tiny_http: the proxy writes each request anew.
 //!
-//! It imports `api` and `client`, and what these import.
+//! It imports `api` and `client`, and the folders that these import.
 
 pub(crate) mod accept;
 pub(crate) mod door;

@@ -1,14 +1,17 @@
-//! The way from the door to tiny_http: a few private connections over which the door asks.
+//! The way from the door to tiny_http: a few private connections that carry the door's requests.
 //!
 //! tiny_http has no time limits, no header limits, and an accept loop that ends at the first
-//! error. So it never meets a client: the door hands it complete requests that the door wrote
-//! itself, over connections that are all made, and used once, at the start. After that its
-//! listener has no name any more: nobody can reach it, and it has nothing left to accept.
+//! error. So no client's connection reaches it: it gets complete requests that are written here,
+//! over connections that are all made, and used once, at the start. After that its listener has no
+//! name any more: nobody can connect to it, and it has nothing left to accept.
 //!
-//! Each of them is an *upstream* with a thread of its own, `upstream-0` and on, which is there from the start: it takes a
-//! exchange, asks, and gives back the answer. Whoever asked waits only so long; the upstream's
-//! thread waits as long as it takes, drops an answer for which nobody waits any more, and takes the next
-//! exchange. So a disk that stalls costs no upstream, and nothing need be started at a bad moment.
+//! Each connection is an *upstream* with a thread of its own, `upstream-0` and on, from the start.
+//! The thread takes an exchange, sends the request, and gives back the response. The door's thread
+//! waits at most [`RESPONSE_TIMEOUT`]. The upstream's thread waits without a limit; it drops a
+//! response that comes too late, and takes the next exchange. So a slow disk breaks no upstream,
+//! and no thread has to be started while the server is busy.
+//!
+//! Not here: what a request means (`api`).
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -26,21 +29,22 @@ use crate::api::routes::THREADS;
 use crate::logging::escaped;
 use crate::net::byte_budget::ByteBudget;
 
-/// How long an answer is waited for. tiny_http is in this process and its handlers do not wait for
-/// clients, but the disk may keep them.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait for a response. tiny_http is in this process and its handlers do not wait for
+/// clients, but they may wait for the disk.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of all long answers together that have left tiny_http and are not yet sent.
-const RESPONSES: usize = 16 << 20;
+/// The most bytes of all long responses together that have left tiny_http and are not yet sent.
+const LONG_RESPONSES_BYTES: usize = 16 << 20;
 
-/// Up to here an answer is short: a client may have one without a share of [`RESPONSES`].
-const SHORT: usize = 64 << 10;
+/// The longest body of a short response, in bytes. It needs no share of [`LONG_RESPONSES_BYTES`].
+const SHORT_RESPONSE_BYTES: usize = 64 << 10;
 
-/// Fields of a request that the page may see, beside its cookies.
-const ASKED: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
+/// Header fields of a request that reach tiny_http, besides its cookies.
+const REQUEST_FIELDS: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
 
-/// Fields of its answer that reach the client. Length, connection and date are the door's own.
-const ANSWERED: [&str; 9] = [
+/// Header fields of tiny_http's response that reach the client. The door writes its own
+/// Content-Length, Connection and Date.
+const RESPONSE_FIELDS: [&str; 9] = [
     "Content-Type",
     "Content-Disposition",
     "ETag",
@@ -57,43 +61,43 @@ type Socket = std::os::unix::net::UnixStream;
 #[cfg(not(unix))]
 type Socket = std::net::TcpStream;
 
-/// Where the door asks.
+/// The door's end of the way to tiny_http.
 pub struct Proxy {
-    /// Without room: a exchange is taken by a free upstream, or not at all.
+    /// A queue of length 0: an exchange is taken by a free upstream, or not at all.
     exchanges: Sender<Exchange>,
-    /// Each upstream's first answer.
+    /// The outcome of each upstream's first request.
     proofs: Receiver<io::Result<()>>,
 }
 
-/// A request, and who waits for the answer to it.
+/// A request, and the sender for the response to it.
 struct Exchange {
     head: Vec<u8>,
     body: Vec<u8>,
     is_head: bool,
-    answer: Sender<Response>,
+    response: Sender<Response>,
 }
 
-/// Starts tiny_http behind upstreams of its own.
+/// Starts tiny_http and its upstreams.
 ///
 /// # Errors
 /// No socket could be made in the system's temporary directory, or no thread started.
 pub fn open() -> io::Result<(tiny_http::Server, Proxy)> {
     let (listener, upstreams) = connect()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let (exchanges, asked) = bounded(0);
+    let (exchanges, queue) = bounded(0);
     let (proven, proofs) = bounded(THREADS);
-    let budget = Arc::new(ByteBudget::new(RESPONSES));
+    let budget = Arc::new(ByteBudget::new(LONG_RESPONSES_BYTES));
     for (number, socket) in upstreams.into_iter().enumerate() {
         let upstream = Upstream { socket, budget: Arc::clone(&budget) };
-        let (asked, proven) = (asked.clone(), proven.clone());
+        let (queue, proven) = (queue.clone(), proven.clone());
         let thread = thread::Builder::new().name(format!("upstream-{number}"));
-        thread.spawn(move || upstream.run(&asked, &proven))?;
+        thread.spawn(move || upstream.run(&queue, &proven))?;
     }
     Ok((server, Proxy { exchanges, proofs }))
 }
 
-/// The socket's name lives in a directory that only this user may enter, and only until the last
-/// upstream is connected.
+/// Connects all upstreams. The socket's name is in a directory that only this user may enter, and
+/// it is removed once the last upstream is connected.
 #[cfg(unix)]
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let directory = tempfile::tempdir()?;
@@ -103,7 +107,8 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     Ok((listener.into(), upstreams))
 }
 
-/// Where there are no such sockets, loopback: other programs on this host could reach it.
+/// Connects all upstreams over loopback, on systems without Unix sockets. Other programs on this
+/// host could connect to it too.
 #[cfg(not(unix))]
 fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -113,19 +118,20 @@ fn connect() -> io::Result<(tiny_http::Listener, Vec<Socket>)> {
 }
 
 impl Proxy {
-    /// Waits until each upstream has carried an answer, so that tiny_http has accepted all of them:
-    /// later there may be no descriptors left for that, and it would never accept again.
+    /// Waits until each upstream has carried a response, so that tiny_http has accepted all of
+    /// them. Later there may be no descriptor for that, and after one error tiny_http never accepts
+    /// again.
     ///
     /// # Errors
-    /// tiny_http did not answer.
+    /// tiny_http did not answer in time, or an upstream broke.
     pub fn prove(&self) -> io::Result<()> {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + RESPONSE_TIMEOUT;
         (0..THREADS)
             .try_for_each(|_| self.proofs.recv_deadline(deadline).map_err(io::Error::other)?)
     }
 
-    /// Asks tiny_http, once a upstream is free before `deadline`; blocks until its whole answer is
-    /// here, but not for ever.
+    /// Sends a request to tiny_http and blocks until the whole response is here, at most
+    /// [`RESPONSE_TIMEOUT`]. The response is a 503 if no upstream is free before `deadline`.
     pub fn ask(
         &self,
         request: &Request,
@@ -133,15 +139,15 @@ impl Proxy {
         body: Vec<u8>,
         deadline: Instant,
     ) -> Response {
-        let (answer, answered) = bounded(1);
+        let (response, responses) = bounded(1);
         let head = written_anew(request, peer, body.len());
         let is_head = request.method == "HEAD";
-        let exchange = Exchange { head, body, is_head, answer };
+        let exchange = Exchange { head, body, is_head, response };
         if self.exchanges.send_deadline(exchange, deadline).is_err() {
             return crowded("Too many pages are being asked for: try again soon.");
         }
-        match answered.recv_timeout(TIMEOUT) {
-            Ok(answer) => answer,
+        match responses.recv_timeout(RESPONSE_TIMEOUT) {
+            Ok(response) => response,
             Err(RecvTimeoutError::Timeout) => late(&request.method),
             Err(RecvTimeoutError::Disconnected) => {
                 Response::refusal(500, "The page did not answer.")
@@ -154,9 +160,9 @@ fn crowded(sentence: &str) -> Response {
     Response::refusal(503, sentence).with("Retry-After", "2")
 }
 
-/// Nobody knows what becomes of a request whose answer is late.
+/// A 504. The request may still be carried out after it.
 fn late(method: &str) -> Response {
-    log::warn!("an answer to {} is late: is the disk slow?", escaped(method.as_bytes()));
+    log::warn!("the response to {} is late: is the disk slow?", escaped(method.as_bytes()));
     Response::refusal(
         504,
         match method {
@@ -176,8 +182,8 @@ struct Upstream {
 }
 
 impl Upstream {
-    /// The upstream's thread, until the door is no more. It takes exchanges only when tiny_http has
-    /// answered once.
+    /// Runs the upstream's thread until the proxy is dropped. It takes exchanges only after
+    /// tiny_http has answered a first request.
     fn run(mut self, exchanges: &Receiver<Exchange>, proven: &Sender<io::Result<()>>) {
         let proof = self.ask(b"HEAD / HTTP/1.1\r\nHost: wsroom\r\n\r\n", b"", true).map(drop);
         let sound = proof.is_ok();
@@ -187,16 +193,18 @@ impl Upstream {
         }
     }
 
-    /// A upstream that breaks is not made anew: for that tiny_http's listener would have to keep a name
-    /// by which others could reach it. No request is known that breaks one, for tiny_http reads
-    /// nothing but what is written here, and answers even when a handler panics. If one does
-    /// break, the others go on.
+    /// Carries one exchange after the other. A broken upstream is not replaced: for that
+    /// tiny_http's listener would need a name, and others could connect to it. No request is known
+    /// that breaks an upstream, because tiny_http reads only what is written here, and answers even
+    /// when a handler panics. If one breaks, the others go on.
     fn serve(&mut self, exchanges: &Receiver<Exchange>) {
-        for Exchange { head, body, is_head, answer } in exchanges {
+        for Exchange { head, body, is_head, response: door } in exchanges {
             match self.ask(&head, &body, is_head) {
-                // Nobody waits for it any more if it is late.
-                Ok(told) => drop(answer.send(told)),
-                Err(error) => return log::error!("a upstream to the page broke for good: {error}"),
+                // If the response is late, nobody waits for it, and this fails.
+                Ok(response) => drop(door.send(response)),
+                Err(error) => {
+                    return log::error!("an upstream to the page broke for good: {error}");
+                }
             }
         }
     }
@@ -204,10 +212,10 @@ impl Upstream {
     fn ask(&mut self, head: &[u8], body: &[u8], is_head: bool) -> io::Result<Response> {
         self.socket.write_all(head)?;
         self.socket.write_all(body)?;
-        self.read_answer(is_head)
+        self.read_response(is_head)
     }
 
-    fn read_answer(&mut self, is_head: bool) -> io::Result<Response> {
+    fn read_response(&mut self, is_head: bool) -> io::Result<Response> {
         let mut bytes = Vec::new();
         let mut piece = [0; 4096];
         loop {
@@ -216,26 +224,34 @@ impl Upstream {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             bytes.extend_from_slice(&piece[..count]);
-            if let Some((answer, length, start)) = parse_head(&bytes)? {
-                // No body follows these, whatever length they name (RFC 9112 §6.3).
-                if is_head || matches!(answer.status, 204 | 304) {
-                    return Ok(answer.with_body_of(length));
+            if let Some((response, length, start)) = parse_head(&bytes)? {
+                // These have no body, whatever their Content-Length says (RFC 9112 §6.3).
+                if is_head || matches!(response.status, 204 | 304) {
+                    return Ok(response.with_body_of(length));
                 }
                 let here = &bytes[start..bytes.len().min(start + length)];
-                return self.read_body(answer, here, length);
+                return self.read_body(response, here, length);
             }
         }
     }
 
-    /// A long body is read only if it gets a share of what all may take, and else dropped as it
-    /// comes: the upstream never waits for a client.
-    fn read_body(&mut self, answer: Response, here: &[u8], length: usize) -> io::Result<Response> {
+    /// Reads the body, of which the bytes `here` have come already. A long body needs a share of
+    /// the byte budget. Without one it is dropped as it comes, because an upstream never waits for
+    /// a client.
+    fn read_body(
+        &mut self,
+        response: Response,
+        here: &[u8],
+        length: usize,
+    ) -> io::Result<Response> {
         let mut rest = (&mut self.socket).take((length - here.len()) as u64);
-        if length <= SHORT {
-            return Ok(answer.with_body(whole(here, length, &mut rest)?));
+        if length <= SHORT_RESPONSE_BYTES {
+            return Ok(response.with_body(whole(here, length, &mut rest)?));
         }
         match self.budget.try_take(length) {
-            Some(share) => Ok(answer.with_body(whole(here, length, &mut rest)?).with_share(share)),
+            Some(share) => {
+                Ok(response.with_body(whole(here, length, &mut rest)?).with_share(share))
+            }
             None => {
                 io::copy(&mut rest, &mut io::sink())?;
                 Ok(crowded("Too many long answers are under way: try again soon."))
@@ -244,7 +260,7 @@ impl Upstream {
     }
 }
 
-/// What is here of a body, and the rest of it.
+/// A whole body of `length` bytes: the bytes `here`, then those of `rest`.
 fn whole(here: &[u8], length: usize, rest: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut body = vec![0; length];
     let (begun, missing) = body.split_at_mut(here.len());
@@ -253,8 +269,8 @@ fn whole(here: &[u8], length: usize, rest: &mut impl Read) -> io::Result<Vec<u8>
     Ok(body)
 }
 
-/// The request in the door's own words: nothing of the client's bytes but a checked path, a
-/// method that is a token, and the values of known fields in visible ASCII.
+/// The head of the request for tiny_http. Of the client's bytes it contains only the checked path
+/// and query, a method that is a token, and the values of known fields in printable ASCII.
 fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<u8> {
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut head = format!(
@@ -263,7 +279,7 @@ fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<
         request.path,
         peer.ip(),
     );
-    for name in ASKED {
+    for name in REQUEST_FIELDS {
         if let Some(value) = request.value(name) {
             head.extend([name, ": ", value, "\r\n"]);
         }
@@ -276,22 +292,25 @@ fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<
     head.into_bytes()
 }
 
-/// The answer without its body, the length of that, and where it begins.
+/// The response without its body, the length of the body, and the offset at which the body begins.
+/// `None` if the head is not complete yet.
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(Response, usize, usize)>> {
     let mut fields = [EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut fields);
     let Status::Complete(start) = head.parse(bytes).map_err(io::Error::other)? else {
         return Ok(None);
     };
-    let mut answer = Response::new(head.code.unwrap_or(500));
+    let mut response = Response::new(head.code.unwrap_or(500));
     let mut length = 0;
     for field in head.headers.iter() {
         let value = str::from_utf8(field.value).map_err(io::Error::other)?;
         if field.name.eq_ignore_ascii_case("Content-Length") {
             length = value.parse().map_err(io::Error::other)?;
-        } else if let Some(name) = ANSWERED.iter().find(|n| n.eq_ignore_ascii_case(field.name)) {
-            answer = answer.with(name, value);
+        } else if let Some(name) =
+            RESPONSE_FIELDS.iter().find(|n| n.eq_ignore_ascii_case(field.name))
+        {
+            response = response.with(name, value);
         }
     }
-    Ok(Some((answer, length, start)))
+    Ok(Some((response, length, start)))
 }

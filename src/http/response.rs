@@ -1,78 +1,82 @@
-//! An HTTP answer, as the door writes it to a client.
+//! An HTTP response, as the door writes it to a client.
 //!
-//! Every answer but the 101 passes here, so what all of them carry stands in one place. Not here:
-//! deciding what to answer. Nothing that a client sent is put into a header, but for the address to
-//! which a plain request is sent on; its grammar was checked (`request`).
+//! Every response except the 101 is made here, so the fields of all responses are in one place. No
+//! header field contains a client's bytes, with one exception: the Location for a plain request on
+//! a TLS port, whose grammar was checked (`request`, `door`). Not here: choosing the response. Used
+//! on the connection's own thread and on the upstreams' threads.
 
 use std::fmt::Write;
 use std::time::SystemTime;
 
 use crate::net::byte_budget::Share;
 
-/// Carried by every answer. The policy lets a page of ours load its own files and open its own
-/// WebSocket (`'self'` covers ws and wss), show pictures that it received, and nothing else.
-const ALWAYS: &str = "\
+/// Header fields of every response. The policy lets our page load its own files, open its own
+/// WebSocket (`'self'` covers ws and wss) and show pictures that it received, and nothing else.
+const SECURITY_FIELDS: &str = "\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n";
 
-/// Status, fields and body.
+/// A response: its status, header fields and body.
 #[derive(Debug)]
 pub struct Response {
     /// The status code (RFC 9110 §15).
     pub status: u16,
-    /// One request per connection, so it closes behind every answer.
+    /// The Connection field. It always says `close`: there is one request per connection.
     connection: &'static str,
     fields: String,
     body: Vec<u8>,
-    /// Given back when the answer is dropped, which is when it is sent.
+    /// Returned to its budget when the response is dropped, after it is sent.
     _share: Option<Share>,
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     pub fn new(status: u16) -> Self {
         let (connection, fields, body) = ("close", String::new(), Vec::new());
         Self { status, connection, fields, body, _share: None }
     }
 
-    /// Says why not, in one sentence.
+    /// A response that refuses a request, with the reason in one sentence.
     pub fn refusal(status: u16, sentence: &str) -> Self {
         Self::new(status)
             .with("Content-Type", "text/plain; charset=utf-8")
             .with_body(format!("{sentence}\n").into_bytes())
     }
 
-    /// 426: "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22), and that
-    /// is named in Connection because it is meant for this connection alone (§7.6.1).
+    /// A 426. "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22). The
+    /// Connection field names it, because it is meant for this connection alone (§7.6.1).
     pub fn upgrade_required(sentence: &str) -> Self {
-        let answer = Self { connection: "close, upgrade", ..Self::refusal(426, sentence) };
-        answer.with("Upgrade", "websocket")
+        let response = Self { connection: "close, upgrade", ..Self::refusal(426, sentence) };
+        response.with("Upgrade", "websocket")
     }
 
     /// Adds a header field.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let sound = |text: &str| !text.contains(['\r', '\n']);
-        debug_assert!(sound(name) && sound(value), "a field that would forge another");
+        debug_assert!(
+            sound(name) && sound(value),
+            "a newline in a field would forge another field"
+        );
         let _ = write!(self.fields, "{name}: {value}\r\n");
         self
     }
 
-    /// Sets the body, and its length with it.
+    /// Sets the body and its Content-Length.
     pub fn with_body(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         let length = self.body.len().to_string();
         self.with("Content-Length", &length)
     }
 
-    /// Counts the body among all long ones until this is dropped.
+    /// Keeps the body's share of a byte budget until the response is dropped.
     pub fn with_share(self, share: Share) -> Self {
         Self { _share: Some(share), ..self }
     }
 
-    /// No body, but the length that it would have: what a HEAD request is told.
+    /// Sets the Content-Length of a body that is left out, for the response to HEAD.
     pub fn with_body_of(self, length: usize) -> Self {
         match self.status {
             204 | 304 => self,
@@ -85,25 +89,24 @@ impl Response {
         String::from_utf8_lossy(&self.body).trim_end().to_owned()
     }
 
-    /// The bytes before the body, up to the empty line: all that a HEAD request is sent (RFC 9110
-    /// §9.3.2).
+    /// The head, up to and with the empty line. It is the whole response to HEAD (RFC 9110 §9.3.2).
     pub fn head(&self) -> Vec<u8> {
         let status = http::StatusCode::from_u16(self.status).ok();
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
         let date = httpdate::fmt_http_date(SystemTime::now());
         let head = format!(
-            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {}\r\n{ALWAYS}{}\r\n",
+            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {}\r\n{SECURITY_FIELDS}{}\r\n",
             self.status, self.connection, self.fields
         );
         head.into_bytes()
     }
 
-    /// The body, which may be too long to be copied.
+    /// The body. It is borrowed, because a long body should not be copied.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// All bytes of a short answer.
+    /// All bytes of a short response, in one piece.
     pub fn bytes(&self) -> Vec<u8> {
         [&self.head(), self.body()].concat()
     }

@@ -1,10 +1,11 @@
-//! So many bytes may be under way at a time: whoever wants some takes a share.
+//! A limit on bytes that several threads have in memory at a time; each thread takes a share of it.
 //!
-//! Not here: what the bytes are. Used on any thread but the broadcaster's, which must never wait.
+//! Not here: what the bytes are. Used on any thread. The broadcaster never calls
+//! [`ByteBudget::take`], because it must never wait.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// Bytes that may be under way together.
+/// A limit in bytes, and the bytes that are taken of it.
 #[derive(Debug)]
 pub struct ByteBudget {
     most: usize,
@@ -15,14 +16,14 @@ pub struct ByteBudget {
 #[derive(Debug, Default)]
 struct Used {
     bytes: usize,
-    /// Whoever waits for bytes draws a number and waits for its turn: else a large share could wait
-    /// for ever while small ones pass it by.
+    /// Numbers given out so far. A thread that takes bytes draws a number and waits for its turn.
+    /// Otherwise a large share could wait for ever while small ones pass it.
     drawn: u64,
-    /// The number whose turn it is.
+    /// The number that is next.
     turn: u64,
 }
 
-/// A part of a [`ByteBudget`], given back when dropped.
+/// A part of a [`ByteBudget`], returned to it on drop.
 #[derive(Debug)]
 pub struct Share {
     bytes: usize,
@@ -30,13 +31,13 @@ pub struct Share {
 }
 
 impl ByteBudget {
-    /// Room for `most` bytes.
+    /// A budget of `most` bytes.
     pub fn new(most: usize) -> Self {
         Self { most, used: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// A share of so many bytes; blocks until there is room for them. One that is larger than
-    /// everything is given alone.
+    /// Takes a share of `bytes` bytes; blocks until there is room for them. A share that is larger
+    /// than the whole budget is given while no other share is taken.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Share {
         let mut used = self.used();
         let number = used.drawn;
@@ -50,7 +51,8 @@ impl ByteBudget {
         Share { bytes, budget: Arc::clone(self) }
     }
 
-    /// The same without waiting: `None` if there is no room now, or somebody waits for it.
+    /// As [`ByteBudget::take`], but without waiting: `None` if there is no room now, or if another
+    /// thread waits for room.
     pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let mut used = self.used();
         if used.turn < used.drawn || !self.fits(&used, bytes) {
@@ -96,7 +98,7 @@ mod tests {
         assert!(budget.try_take(100).is_some());
     }
 
-    /// Else it could wait for ever: there is always a small one that fits.
+    /// Otherwise the large share could wait for ever, because a small one always fits.
     #[test]
     fn a_large_share_is_not_passed_by_small_ones() {
         let budget = Arc::new(ByteBudget::new(100));

@@ -1,8 +1,8 @@
 //! The certificate that the server shows: where it comes from, and how it is renewed in place.
 //!
-//! Read from files (`--tls-cert`, `--tls-key`) or this program's own (see `self_signed`). Not
-//! here: the record layer (`tls`), and when a handshake happens (`door`). The main thread opens
-//! it; for files the thread `certificate` looks whether there are new ones.
+//! It is read from files (`--tls-cert`, `--tls-key`), or the program makes it (`self_signed`). Not
+//! here: the record layer (`tls`), and the start of a handshake (`door`). The main thread opens the
+//! certificate; the thread `certificate` looks for new files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,28 +21,28 @@ use rustls::sign::CertifiedKey;
 use crate::net::self_signed;
 use crate::options::Options;
 
-/// The certificate in use, and what every handshake is made with.
+/// The certificate in use, and the TLS configuration of every handshake.
 pub struct Certificate {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
-    /// None for a self-signed one, which lives as long as the program.
+    /// `None` for a self-signed certificate, which the program never replaces while it runs.
     renewal: Option<Renewal>,
 }
 
-/// Where a certificate is read from.
+/// The files of a certificate.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// `--tls-cert`: PEM, the server's own first, then those that vouch for it.
+    /// `--tls-cert`: PEM, the server's own certificate first, then those of its issuers.
     pub chain: PathBuf,
     /// `--tls-key`: PEM; PKCS#8, PKCS#1 or SEC1.
     pub key: PathBuf,
 }
 
-/// What the files held, to tell whether they hold something else by now.
+/// The contents of both files, to see whether they have changed.
 type Contents = (Vec<u8>, Vec<u8>);
 
-/// The one that handshakes are to show from now on. Those that are over do not need it any more,
-/// so a new one disturbs nobody.
+/// The certificate and key for the next handshake. A connection does not need them after its
+/// handshake, so a new certificate disturbs no client.
 #[derive(Debug)]
 struct Shown(RwLock<Arc<CertifiedKey>>);
 
@@ -67,17 +67,17 @@ impl Shown {
 }
 
 impl Certificate {
-    /// The one that the options name, if they do. Files are looked at again whenever `look` has
-    /// passed, and when [`Certificate::renew`] is called.
+    /// Opens the certificate that the options name; `None` if they name none. Its files are read
+    /// again after each `interval`, and when [`Certificate::renew`] is called.
     ///
     /// # Errors
     /// A sentence with the option, the file and the remedy.
-    pub fn open(options: &Options, look: Duration) -> Result<Option<Self>, String> {
+    pub fn open(options: &Options, interval: Duration) -> Result<Option<Self>, String> {
         match (&options.tls_cert, &options.tls_key) {
             (None, None) if options.tls_self_signed => Self::own(options).map(Some),
             (None, None) => Ok(None),
             (Some(chain), Some(key)) => {
-                Self::watch(Files { chain: chain.clone(), key: key.clone() }, look).map(Some)
+                Self::watch(Files { chain: chain.clone(), key: key.clone() }, interval).map(Some)
             }
             (Some(chain), None) => {
                 Err(format!("--tls-cert {} needs its key: add --tls-key FILE", chain.display()))
@@ -89,11 +89,11 @@ impl Certificate {
         }
     }
 
-    fn watch(files: Files, look: Duration) -> Result<Self, String> {
+    fn watch(files: Files, interval: Duration) -> Result<Self, String> {
         let contents = files.read()?;
         let shown = Shown::new(files.load(&contents)?);
         let config = config(Arc::clone(&shown))?;
-        let renewal = Renewal::start(files, contents, Arc::clone(&shown), look)?;
+        let renewal = Renewal::start(files, contents, Arc::clone(&shown), interval)?;
         Ok(Self { config, shown, renewal: Some(renewal) })
     }
 
@@ -107,33 +107,33 @@ impl Certificate {
         Ok(Self { config: config(Arc::clone(&shown))?, shown, renewal: None })
     }
 
-    /// What a [`crate::net::tls::Session`] begins with.
+    /// The configuration of a new [`crate::net::tls::Session`].
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 
-    /// SHA-256 of the certificate that is shown now, written as browsers do.
+    /// The SHA-256 fingerprint of the certificate in use, written as browsers show it.
     pub fn fingerprint(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.shown.now().cert[0]);
         let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(":")
     }
 
-    /// Whether it was made by this program, so that nobody vouches for it.
+    /// Whether this program made the certificate, so that no browser trusts it.
     pub fn is_self_signed(&self) -> bool {
         self.renewal.is_none()
     }
 
-    /// Looks now whether the files hold a new one.
+    /// Makes the thread `certificate` look for new files now.
     pub fn renew(&self) {
         if let Some(renewal) = &self.renewal {
-            // One call that waits is enough.
+            // If a call waits already, it is enough.
             let _ = renewal.calls.try_send(());
         }
     }
 }
 
-/// The thread that looks after the files; it ends when this is dropped.
+/// The handle of the thread `certificate`; the thread ends when the handle is dropped.
 struct Renewal {
     calls: Sender<()>,
     thread: Option<JoinHandle<()>>,
@@ -144,11 +144,11 @@ impl Renewal {
         files: Files,
         mut seen: Contents,
         shown: Arc<Shown>,
-        look: Duration,
+        interval: Duration,
     ) -> Result<Self, String> {
         let (calls, called) = bounded(1);
         let watch = move || {
-            while wait(&called, look) {
+            while wait(&called, interval) {
                 renew(&files, &mut seen, &shown);
             }
         };
@@ -160,7 +160,7 @@ impl Renewal {
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        // Without a sender the thread's wait ends.
+        // Drops the sender, which ends the thread's wait.
         self.calls = bounded(0).0;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -168,13 +168,13 @@ impl Drop for Renewal {
     }
 }
 
-/// Until it is time to look; `false` when the server has stopped.
-fn wait(called: &Receiver<()>, look: Duration) -> bool {
-    !matches!(called.recv_timeout(look), Err(RecvTimeoutError::Disconnected))
+/// Waits until it is time to read the files; `false` if the server stops.
+fn wait(called: &Receiver<()>, interval: Duration) -> bool {
+    !matches!(called.recv_timeout(interval), Err(RecvTimeoutError::Disconnected))
 }
 
-/// Shows what the files hold if that is new and good. Whole contents are compared: a renewal may
-/// keep sizes and times, and swaps links rather than files.
+/// Uses the certificate in the files if it is new and good. Whole contents are compared, because a
+/// renewal may keep the files' sizes and times, or change only symbolic links.
 fn renew(files: &Files, seen: &mut Contents, shown: &Shown) {
     let contents = match files.read() {
         Ok(contents) if contents == *seen => return,
@@ -186,7 +186,7 @@ fn renew(files: &Files, seen: &mut Contents, shown: &Shown) {
             log::info!("new certificate from {}", files.chain.display());
             shown.replace(key);
         }
-        // Perhaps one file is new and the other is not yet: it is looked at again.
+        // Perhaps only one of the two files is new yet. The next look finds both.
         Err(sentence) => log::error!("{sentence}; the old certificate stays"),
     }
     *seen = contents;
@@ -228,8 +228,10 @@ impl Files {
     }
 }
 
+/// Warns if the certificate has expired or is not valid yet.
+///
 /// # Errors
-/// It is no certificate at all.
+/// It is not an X.509 certificate.
 fn warn_if_not_good(certificate: &[u8], file: &str) -> Result<(), String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| {
         format!("--tls-cert {file}: not an X.509 certificate; export it anew as PEM")
@@ -247,13 +249,13 @@ fn warn_if_not_good(certificate: &[u8], file: &str) -> Result<(), String> {
 
 fn config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, String> {
     let mut config = ServerConfig::builder_with_provider(provider())
-        // 1.2 and 1.3, which is all that rustls has.
+        // TLS 1.2 and 1.3: rustls has no others.
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .with_no_client_auth()
         .with_cert_resolver(shown);
-    // A client that speaks only HTTP/2 is told so in the handshake (RFC 7301 §3.2). Some offer
-    // 1.0 alone.
+    // The handshake fails for a client that offers only HTTP/2 (RFC 7301 §3.2). Some clients offer
+    // only HTTP/1.0.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(Arc::new(config))
 }

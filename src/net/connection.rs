@@ -1,8 +1,8 @@
 //! One connection's socket, plain or TLS: blocking reads, non-blocking sends, and its end.
 //!
-//! Shared by the connection's own thread (which reads), the broadcaster (which sends and never
-//! waits) and, while the client is behind, its writer thread. Not here: what the bytes mean,
-//! and who may write when (see `outbox`).
+//! Three threads share it: its own thread, which reads; the broadcaster, which sends and never
+//! waits; and, while the client is behind, its writer thread. Not here: what the bytes mean, and
+//! which thread may write when (see `outbox`).
 
 use std::any::Any;
 use std::fmt;
@@ -17,31 +17,32 @@ use socket2::SockRef;
 
 use crate::net::tls::Session;
 
-/// How long a client may take no byte of what is sent to it before it is gone.
+/// A client that takes no byte for this time counts as gone.
 pub const STALLED: Duration = Duration::from_secs(10);
 
-/// What the kernel may hold for a client that does not read, in bytes. The system's own choice
-/// grows to megabytes, and tells a writer that there is room again only when a third of it is
-/// free: somebody who reads 40 KB a second would seem stalled for a minute.
-const SEND_BUFFER: usize = 256 << 10;
+/// The size in bytes of the kernel's send buffer for one client. The system's own choice grows to
+/// megabytes, and a blocked writer wakes only when a third of it is free: a client that reads
+/// 40 KB a second would seem stalled for a minute.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// How long the peer's last bytes are awaited after our last: see [`Connection::linger`].
-const LINGER: Duration = Duration::from_secs(2);
+/// The longest wait for the peer's last bytes after our last byte: see [`Connection::linger`].
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a client that is behind may take to fetch what waits for it once it has left.
-const FAREWELL: Duration = Duration::from_secs(30);
+/// The longest time in which a client that is behind may read its last messages and its Close
+/// frame.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of one connection, in the log and in the names of its threads: `client-7`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientId(u64);
 
 impl ClientId {
-    /// The `number`th connection since the start.
+    /// The id of the `number`th connection since the start of the program.
     pub fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Which it is, counted from the start of the program.
+    /// The number, counted from the start of the program.
     pub fn number(self) -> u64 {
         self.0
     }
@@ -53,21 +54,23 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// A connection's socket.
+/// A connection: its socket, its TLS session and its slot.
 pub struct Connection {
     id: ClientId,
     socket: TcpStream,
     peer: SocketAddr,
-    /// Where TLS is spoken: set before the first byte is read. Boxed: on plain sockets it is small.
+    /// The TLS session, set before the first byte is read; empty on a plain connection. Boxed, so
+    /// that it takes little memory there.
     session: OnceLock<Box<Session>>,
-    /// Past the handshake: from then on the broadcaster says goodbye to it.
+    /// Whether it is a WebSocket. If so, the broadcaster closes it when the server stops.
     client: AtomicBool,
-    /// Our last byte is with the kernel and the writing side is shut.
+    /// Whether the kernel has our last byte and the writing side is shut.
     finished: AtomicBool,
-    /// Why this server ended it, if it did. Set once, before the shutdown that shows it.
+    /// Why this server cut the connection off. Set once, before the shutdown that the reader
+    /// notices.
     cut: OnceLock<&'static str>,
-    /// Its slot among `--max-clients`, whatever that is made of. Dropped last, so that the
-    /// descriptor is free before the slot is.
+    /// Its slot among `--max-clients`, of any type. Dropped last, so that the descriptor is free
+    /// before the slot is.
     _slot: Box<dyn Any + Send + Sync>,
 }
 
@@ -75,17 +78,17 @@ impl Connection {
     /// Takes over an accepted socket.
     ///
     /// # Errors
-    /// The socket was reset before it could be set up.
+    /// The socket cannot be set up, for example because the peer has reset it.
     pub fn new(
         id: ClientId,
         socket: TcpStream,
         peer: SocketAddr,
         slot: impl Any + Send + Sync,
     ) -> io::Result<Arc<Self>> {
-        // A relayed message is whole: holding it back for more (Nagle) only delays it.
+        // Each message is sent whole: Nagle's algorithm would only delay it.
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(STALLED))?;
-        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
+        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
         Ok(Arc::new(Self {
             id,
             socket,
@@ -98,50 +101,56 @@ impl Connection {
         }))
     }
 
-    /// The number of this connection.
+    /// The id of this connection.
     pub fn id(&self) -> ClientId {
         self.id
     }
 
-    /// The address at the other end.
+    /// The address of the peer.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// From here on it is a WebSocket.
+    /// Marks the connection as a WebSocket.
     pub fn becomes_client(&self) {
         self.client.store(true, Ordering::Release);
     }
 
-    /// Whether it is a WebSocket by now.
+    /// Whether the connection is a WebSocket.
     pub fn is_client(&self) -> bool {
         self.client.load(Ordering::Acquire)
     }
 
-    /// Each blocking read gives up after `timeout` ([`timed_out`] tells). Zero is taken as a
-    /// millisecond: for the system it would mean "never".
+    /// Lets each blocking read fail after `timeout` (see [`timed_out`]). Zero becomes a
+    /// millisecond, because for the system zero means "never".
+    ///
+    /// # Errors
+    /// The system refuses it.
     pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.socket.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
     }
 
-    /// The first byte that the peer sends, which stays there to be read; `None` if it ends first.
+    /// The first byte that the peer sends; `None` if the stream ends first. The byte stays unread.
+    ///
+    /// # Errors
+    /// Those of the socket, and a timeout at `deadline`.
     pub fn first_byte(&self, deadline: Instant) -> io::Result<Option<u8>> {
         let mut first = [0];
         self.wait_at_most(deadline)?;
         Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
     }
 
-    /// Speaks TLS from here on, and blocks until the handshake is over. Called before anybody else
-    /// sends here.
+    /// Starts TLS and blocks until the handshake is over. Called before any other thread sends.
     ///
     /// # Errors
-    /// Nothing could be agreed on, as the peer has been told, or not before `deadline`.
+    /// The two sides cannot agree, and the peer has got an alert; or the handshake was not over at
+    /// `deadline`.
     pub fn secure(&self, config: Arc<ServerConfig>, deadline: Instant) -> io::Result<()> {
         let session = Box::new(Session::new(config)?);
         let session = self.session.get_or_init(|| session);
         let mut piece = [0; 4096];
         loop {
-            let over = session.shakes_hands();
+            let over = session.continue_handshake();
             session.flush(&mut &self.socket)?;
             if over? {
                 return Ok(());
@@ -154,7 +163,7 @@ impl Connection {
         }
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the connection speaks TLS.
     pub fn is_secure(&self) -> bool {
         self.session.get().is_some()
     }
@@ -162,21 +171,25 @@ impl Connection {
     /// Blocks until bytes come; 0 is the end of the stream.
     ///
     /// # Errors
-    /// Under TLS also an end without `close_notify`: somebody may have cut it short (RFC 8446
-    /// §6.1).
+    /// Those of the socket. Under TLS, an end without `close_notify` is an error too: an attacker
+    /// may have cut the stream short (RFC 8446 §6.1).
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_after(|| Ok(()), buffer)
     }
 
-    /// As [`Connection::read`], but no longer than until `deadline`.
+    /// As [`Connection::read`], but waits at most until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Connection::read`], and a timeout at `deadline`.
     pub fn read_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_after(|| self.wait_at_most(deadline), buffer)
     }
 
-    /// Reads what has come already, which may be nothing: 0.
+    /// Reads bytes that have come already; 0 if there are none. 0 may also be the end of the
+    /// stream, which the next blocking read shows.
     ///
     /// # Errors
-    /// As [`Connection::read`]. The end of the stream is no error, and is found by a read that waits.
+    /// As [`Connection::read`].
     pub fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut socket = NoWait(&self.socket);
         let Some(session) = self.session.get() else {
@@ -193,7 +206,8 @@ impl Connection {
         }
     }
 
-    /// Calls `prepare` before each read of the socket: one of plaintext may take many.
+    /// Reads, and calls `prepare` before each read of the socket. One read of plaintext may take
+    /// many of these.
     fn read_after(
         &self,
         prepare: impl Fn() -> io::Result<()>,
@@ -208,7 +222,7 @@ impl Connection {
                 return Ok(count);
             }
             prepare()?;
-            // The buffer holds ciphertext for a moment: an idle client has no other.
+            // The buffer holds ciphertext for a moment, so that an idle client needs no second one.
             match (&self.socket).read(buffer)? {
                 0 => return Err(cut_short()),
                 count => session.feed(&buffer[..count])?,
@@ -216,8 +230,8 @@ impl Connection {
         }
     }
 
-    /// The system's timeout begins anew with every byte, so what is left of the time is reckoned
-    /// before each read.
+    /// Sets the read timeout to the time until `deadline`. Called before each read, because the
+    /// system's timeout starts again with every read.
     fn wait_at_most(&self, deadline: Instant) -> io::Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -226,7 +240,10 @@ impl Connection {
         self.set_read_timeout(left)
     }
 
-    /// Sends what the kernel takes at once.
+    /// Sends as many bytes as the kernel takes at once, and never waits.
+    ///
+    /// # Errors
+    /// Those of the socket.
     pub fn send_now(&self, bytes: &[u8]) -> io::Result<Sent> {
         let mut socket = NoWait(&self.socket);
         let Some(session) = self.session.get() else {
@@ -250,8 +267,11 @@ impl Connection {
         }
     }
 
-    /// Blocks until some bytes are sent, or for [`STALLED`] without any. What [`Sent::Part`] left
-    /// behind goes first, even if `bytes` are none.
+    /// Blocks until some bytes are sent. Bytes that [`Sent::Part`] took and did not give to the
+    /// kernel are sent first, even if `bytes` is empty.
+    ///
+    /// # Errors
+    /// Those of the socket, and a timeout after [`STALLED`] without progress.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let Some(session) = self.session.get() else { return (&self.socket).write(bytes) };
         let mut sealed = Vec::new();
@@ -261,7 +281,10 @@ impl Connection {
         Ok(count)
     }
 
-    /// Blocks until all is sent, as long as there is progress.
+    /// Blocks until all bytes are sent.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
     pub fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.send(bytes) {
@@ -273,10 +296,13 @@ impl Connection {
         Ok(())
     }
 
-    /// As [`Connection::send_all`], but no longer than until `deadline`, whatever the progress.
+    /// As [`Connection::send_all`], but only until `deadline`, even if there is progress.
+    ///
+    /// # Errors
+    /// As [`Connection::send`], and a timeout at `deadline`.
     pub fn send_all_before(&self, deadline: Instant, bytes: &[u8]) -> io::Result<()> {
-        // In pieces, for each of which the system reckons its timeout anew.
-        for piece in bytes.chunks(SEND_BUFFER) {
+        // In pieces, because the system's timeout starts again with each write.
+        for piece in bytes.chunks(SEND_BUFFER_BYTES) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
@@ -287,53 +313,54 @@ impl Connection {
         Ok(())
     }
 
-    /// No more will be sent: the peer sees the end of the stream behind our last byte. Called by
-    /// the thread that sent it.
+    /// Ends our side: the peer sees the end of the stream after our last byte. Called by the thread
+    /// that sent that byte.
     pub fn finish(&self) {
         if let Some(session) = self.session.get() {
-            // Without waiting: it fails if the peer takes nothing any more.
+            // Without waiting: it fails if the peer does not read any more.
             let _ = session.close().and_then(|()| session.flush(&mut NoWait(&self.socket)));
         }
         self.finished.store(true, Ordering::Release);
         self.shutdown(Shutdown::Write);
     }
 
-    /// Ends it at once, for a client that cannot be told: its socket takes nothing any more.
-    /// Resetting frees what the kernel holds for it; the shutdown wakes its reader and writer.
+    /// Ends the connection at once, without a Close frame, because the client's socket takes no
+    /// more bytes. The reset frees the kernel's buffers; the shutdown wakes the reader and the
+    /// writer.
     pub fn cut(&self, reason: &'static str) {
         let _ = self.cut.set(reason);
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         self.shutdown(Shutdown::Both);
     }
 
-    /// Why this server cut it off, if it did.
+    /// Why this server cut the connection off; `None` if it did not.
     pub fn why_cut(&self) -> Option<&'static str> {
         self.cut.get().copied()
     }
 
-    /// Shuts one side or both; a thread that is blocked on it wakes.
+    /// Shuts one side or both, and wakes the threads that are blocked on it.
     pub fn shutdown(&self, sides: Shutdown) {
-        // It fails only where the peer has already ended it, and then there is nothing to do.
+        // It fails only if the peer has ended the connection already. Then there is nothing to do.
         let _ = self.socket.shutdown(sides);
     }
 
-    /// Reads and drops until the peer has closed too. Closing while bytes of the peer are
-    /// unread would send a reset, and the peer would lose the Close frame or the answer that it
-    /// is about to read (RFC 9112 §9.6).
+    /// Reads and drops bytes until the peer has closed too. A close with unread bytes would send a
+    /// reset, and the peer would lose the Close frame or the response that it has not read yet
+    /// (RFC 9112 §9.6).
     pub fn linger(&self) {
-        let mut until = Instant::now() + FAREWELL;
-        let mut last_stretch = false;
+        let mut until = Instant::now() + DRAIN_TIMEOUT;
+        let mut sees_finished = false;
         let mut dropped = [0; 1024];
         loop {
-            if !last_stretch && self.finished.load(Ordering::Acquire) {
-                until = Instant::now() + LINGER;
-                last_stretch = true;
+            if !sees_finished && self.finished.load(Ordering::Acquire) {
+                until = Instant::now() + LINGER_TIMEOUT;
+                sees_finished = true;
             }
-            // In slices: the writer thread may finish while this thread is blocked here.
-            let slice = until.min(Instant::now() + LINGER);
+            // In slices of time, because the writer thread may finish while this thread is blocked.
+            let slice = until.min(Instant::now() + LINGER_TIMEOUT);
             match self.read_before(slice, &mut dropped) {
-                // Nothing is left to be dropped. What it is still owed may be under way, and
-                // whoever sends the last of it shuts our side.
+                // The peer has closed. Our last bytes may still be on their way, and the thread
+                // that sends the last one shuts our side.
                 Ok(0) => return,
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
                 Ok(_) => {}
@@ -346,17 +373,17 @@ impl Connection {
     }
 }
 
-/// What became of bytes that were sent without waiting.
+/// The result of sending without waiting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sent {
-    /// The kernel has them.
+    /// The kernel has all bytes.
     All,
-    /// So many are taken, under TLS perhaps all of them; but not everything is with the kernel,
-    /// and who sends next must block.
+    /// This number of bytes is accepted, under TLS perhaps all of them. But the kernel does not
+    /// have all accepted bytes, so the next sender must block.
     Part(usize),
 }
 
-/// A socket that takes what it can at once.
+/// A socket that never blocks.
 struct NoWait<'a>(&'a TcpStream);
 
 #[cfg(unix)]
@@ -381,7 +408,7 @@ impl Read for NoWait<'_> {
     }
 }
 
-/// Without MSG_DONTWAIT nothing is read but by waiting.
+/// Without MSG_DONTWAIT this reads nothing: only a blocking read gets bytes.
 #[cfg(not(unix))]
 impl Read for NoWait<'_> {
     fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
@@ -389,7 +416,7 @@ impl Read for NoWait<'_> {
     }
 }
 
-/// Without MSG_DONTWAIT every client is simply always behind: its writer thread sends.
+/// Without MSG_DONTWAIT every client is always behind, and its writer thread sends.
 #[cfg(not(unix))]
 impl Write for NoWait<'_> {
     fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
@@ -412,7 +439,7 @@ fn cut_short() -> io::Error {
     io::Error::new(ErrorKind::UnexpectedEof, "the TLS stream was cut short (no close_notify)")
 }
 
-/// A socket's timeout has passed. The system calls it by either name.
+/// Whether a socket's timeout has passed. Systems report it as one kind or the other.
 pub fn timed_out(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

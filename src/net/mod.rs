@@ -1,12 +1,14 @@
-//! One connection: its socket, plain or TLS, and its slot among all that there may be.
+//! One connection: its socket, plain or TLS, and its slot among `--max-clients`.
 //!
-//! Bytes come and go here and mean nothing. A connection is read by its own thread, and written to
-//! by the broadcaster, without waiting, or by whoever has been told to wait for it.
+//! This folder does not know what the bytes mean. A connection's own thread reads it. The
+//! broadcaster writes to it without waiting; a writer thread writes to a client that is behind, and
+//! waits for it.
 //!
-//! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]; where a
-//! [`certificate`] is shown it speaks [`tls`]. The thread `certificate` looks for a new one. A host
-//! without a certificate makes one, [`self_signed`], and keeps its key in a [`private_file`].
-//! A [`byte_budget`] bounds what is under way.
+//! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]. If the server
+//! has a [`certificate`], the connection speaks [`tls`]. The thread `certificate` looks for new
+//! files. With `--tls-self-signed` the program makes a [`self_signed`] certificate, and keeps its
+//! key in a [`private_file`]. A [`byte_budget`] limits the bytes that several connections have
+//! under way.
 //!
 //! It imports nothing but the options.
 

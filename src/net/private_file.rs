@@ -1,15 +1,16 @@
-//! Files that are for nobody else to read: keys, and what people say to each other.
+//! Files that only this user may read: keys, and the messages of users.
 //!
-//! On systems without Unix permissions they are as the directory has it.
+//! On systems without Unix permissions, the directory decides who may read them. Not here: the
+//! contents. Called on any thread.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens `path` to write, as it is, or makes it.
+/// Opens the file at `path` for writing and keeps its contents, or makes a new one.
 ///
 /// # Errors
-/// As [`OpenOptions::open`].
+/// Those of [`OpenOptions::open`].
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);

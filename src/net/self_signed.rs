@@ -1,9 +1,9 @@
 //! A certificate that the program makes itself, for this host's names and addresses.
 //!
-//! With `--data FILE` it is kept in `FILE.pem`, so that who has told a browser to trust it need not
-//! do so again after a restart. A new one is made when it is about to end, or when the host has a
-//! name or an IPv4 address that it does not have. Not here: how it is shown (`certificate`). Called
-//! once, at the start.
+//! With `--data FILE` it is kept in `FILE.pem`, so that a browser which trusts it still does so
+//! after a restart. A new one is made when the old one expires soon, or when it lacks a name or an
+//! IPv4 address of the host. Not here: how it is shown (`certificate`). Called once, at the start,
+//! on the main thread.
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,16 +19,19 @@ use x509_parser::pem::Pem;
 
 use crate::net::private_file;
 
-/// How long it is good: no longer than browsers take one for.
-const GOOD_FOR: time::Duration = time::Duration::days(397);
+/// How long a new certificate is valid. Browsers refuse certificates that are valid for longer.
+const VALIDITY: time::Duration = time::Duration::days(397);
 
-/// It is made anew when it would end within this: a program may run for long.
-const TO_GO: time::Duration = time::Duration::days(30);
+/// A kept certificate that expires within this time is replaced, because the program may run for
+/// long.
+const MIN_REMAINING: time::Duration = time::Duration::days(30);
 
-/// A certificate and its key, in PEM: the one that is kept beside `data`, if it is still good.
+/// A certificate and its key, in PEM: the one that is kept beside `data` if it is still good, else
+/// a new one.
 ///
 /// # Errors
-/// None can be made. That it cannot be kept is only logged: it works until the next start.
+/// A sentence: no certificate can be made. If it cannot be kept, that is only logged, because it
+/// works until the next start.
 pub fn pem(data: Option<&Path>) -> Result<Vec<u8>, String> {
     let names = names();
     let file = data.map(|data| PathBuf::from(format!("{}.pem", data.display())));
@@ -36,7 +39,7 @@ pub fn pem(data: Option<&Path>) -> Result<Vec<u8>, String> {
     if let Some(kept) = kept.filter(|kept| is_good(kept, &names)) {
         return Ok(kept);
     }
-    let new = make(names, GOOD_FOR).map_err(|error| format!("--tls-self-signed: {error}"))?;
+    let new = make(names, VALIDITY).map_err(|error| format!("--tls-self-signed: {error}"))?;
     if let Some(file) = file
         && let Err(error) = write(&file, new.as_bytes())
     {
@@ -45,27 +48,27 @@ pub fn pem(data: Option<&Path>) -> Result<Vec<u8>, String> {
     Ok(new.into_bytes())
 }
 
-fn make(names: Vec<String>, good_for: time::Duration) -> Result<String, rcgen::Error> {
+fn make(names: Vec<String>, validity: time::Duration) -> Result<String, rcgen::Error> {
     let mut params = rcgen::CertificateParams::new(names)?;
     params.distinguished_name.push(rcgen::DnType::CommonName, "wsroom");
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    // From yesterday: clocks in a classroom differ.
+    // Valid since yesterday, because the clocks in a classroom differ.
     params.not_before = OffsetDateTime::now_utc() - time::Duration::DAY;
-    params.not_after = params.not_before + good_for;
+    params.not_after = params.not_before + validity;
     let pair = rcgen::KeyPair::generate()?;
     Ok(params.self_signed(&pair)?.pem() + &pair.serialize_pem())
 }
 
-/// Whether it is whole, can be shown for a while yet, and has all these names.
+/// Whether the PEM has a certificate and a key, does not expire soon, and has all these names.
 fn is_good(pem: &[u8], names: &[String]) -> bool {
     let Some(Ok(first)) = Pem::iter_from_buffer(pem).next() else { return false };
     let Ok(certificate) = first.parse_x509() else { return false };
     let end = certificate.validity().not_after.timestamp();
     let known = names_in(&certificate);
-    // Many hosts take a new IPv6 address every day (RFC 8981).
+    // IPv6 addresses do not count: many hosts use a new one every day (RFC 8981).
     let lasting = |name: &&String| name.parse::<Ipv6Addr>().is_err();
     PrivateKeyDer::from_pem_slice(pem).is_ok()
-        && end > (OffsetDateTime::now_utc() + TO_GO).unix_timestamp()
+        && end > (OffsetDateTime::now_utc() + MIN_REMAINING).unix_timestamp()
         && names.iter().filter(lasting).all(|name| known.contains(name))
 }
 
@@ -88,7 +91,7 @@ fn write(file: &Path, pem: &[u8]) -> io::Result<()> {
     file.write_all(pem)
 }
 
-/// What people may type: `localhost`, this host's name, also as mDNS knows it, its addresses.
+/// The names that people may type: `localhost`, this host's name, its mDNS name, its addresses.
 fn names() -> Vec<String> {
     let mut names = vec!["localhost".to_owned()];
     let host = gethostname::gethostname().to_string_lossy().to_ascii_lowercase();
@@ -112,7 +115,7 @@ mod tests {
     fn it_is_made_anew_when_it_has_to_be() {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let here = names(&["localhost", "127.0.0.1", "::1"]);
-        let pem = make(here.clone(), GOOD_FOR).unwrap();
+        let pem = make(here.clone(), VALIDITY).unwrap();
         assert!(is_good(pem.as_bytes(), &here));
         assert!(is_good(pem.as_bytes(), &names(&["localhost", "fe80::7"])), "IPv6 may change");
         for elsewhere in ["10.0.0.1", "school"] {

@@ -1,8 +1,9 @@
-//! How many connections there are, which, and the end of all of them.
+//! All open connections: their number, its limit, and how to end them.
 //!
-//! Counted from `accept` on, not from the handshake: one that says nothing costs a thread and a
-//! descriptor too. Not here: who is in which room; only the broadcaster knows that. The lock is
-//! taken when a connection comes or goes, never for a message.
+//! A connection counts from `accept` on, not from its handshake: a silent one also costs a thread
+//! and a descriptor. Not here: the members of rooms; only the broadcaster knows them. Used by the
+//! threads `accept`, `client-7` and main. They take the lock when a connection comes or goes, never
+//! for a message.
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -16,7 +17,7 @@ pub struct Slots {
     /// `--max-clients`, clipped to what this host can hold.
     limit: usize,
     open: Mutex<Open>,
-    /// Told whenever a slot becomes free.
+    /// Notified when a slot becomes free.
     freed: Condvar,
 }
 
@@ -24,18 +25,18 @@ pub struct Slots {
 struct Open {
     /// Numbers given out so far.
     numbers: u64,
-    /// Weak: a connection lives as long as its own threads and the broadcaster need it. It is
-    /// dangling between the counting and the first byte.
+    /// Weak references: a connection lives as long as its threads and the broadcaster hold it. The
+    /// reference is empty between [`Slots::admit`] and [`Slots::enter`].
     connections: HashMap<ClientId, Weak<Connection>>,
 }
 
 impl Slots {
-    /// Room for `limit` connections.
+    /// Slots for `limit` connections.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, open: Mutex::default(), freed: Condvar::new() })
     }
 
-    /// A slot for one more connection, or `None` when the house is full.
+    /// A slot for one more connection, or `None` if all slots are taken.
     pub fn admit(self: &Arc<Self>) -> Option<Slot> {
         let mut open = self.open();
         if open.connections.len() >= self.limit {
@@ -47,20 +48,19 @@ impl Slots {
         Some(Slot { id, slots: Arc::clone(self) })
     }
 
-    /// Makes `connection` known, so that the end of the server can reach it.
+    /// Enters `connection` in its slot, so that it can be ended when the server stops.
     pub fn enter(&self, connection: &Arc<Connection>) {
         self.open().connections.insert(connection.id(), Arc::downgrade(connection));
     }
 
-    /// Ends every connection that is still before its handshake: what it asked for will not
-    /// come.
+    /// Ends every connection that is not a WebSocket yet. Its request will get no response.
     pub fn end_unjoined(&self) {
         for connection in self.connections().iter().filter(|connection| !connection.is_client()) {
             connection.shutdown(Shutdown::Read);
         }
     }
 
-    /// Ends every connection, whatever it is doing.
+    /// Ends every connection.
     pub fn end_all(&self) {
         for connection in self.connections() {
             connection.shutdown(Shutdown::Both);
@@ -75,7 +75,8 @@ impl Slots {
         wait.expect("nothing panics while holding it").0.connections.is_empty()
     }
 
-    /// Copied out of the lock: dropping the last reference to a connection takes the lock again.
+    /// A copy of the references, made under the lock and used without it: dropping the last
+    /// reference to a connection takes the lock again.
     fn connections(&self) -> Vec<Arc<Connection>> {
         self.open().connections.values().filter_map(Weak::upgrade).collect()
     }
@@ -85,15 +86,15 @@ impl Slots {
     }
 }
 
-/// One connection's slot among `--max-clients`. It is the last thing its socket lets go of,
-/// so a free slot is also a free descriptor.
+/// One connection's slot among `--max-clients`. It is dropped after the connection's socket, so a
+/// free slot is also a free descriptor.
 pub struct Slot {
     id: ClientId,
     slots: Arc<Slots>,
 }
 
 impl Slot {
-    /// The number that came with the slot.
+    /// The id of the connection in this slot.
     pub fn id(&self) -> ClientId {
         self.id
     }

@@ -1,20 +1,21 @@
 //! The record layer of one TLS connection: plaintext on one side, ciphertext on the other.
 //!
-//! It touches no socket (`connection` does), so its lock is never held while anybody waits: the reader
-//! takes ciphertext from the socket outside of it, and whoever sends seals under it and then lets
-//! go, or sends without blocking. Not here: which certificate is shown (`certificate`).
+//! It touches no socket (`connection` does), so no thread waits for the network while it holds the
+//! lock. The reader reads ciphertext from the socket without the lock. The writer seals under the
+//! lock and then sends without it, or sends without blocking. Not here: which certificate is shown
+//! (`certificate`).
 //!
-//! Used by the connection's own thread, which feeds and opens, and by the one thread at a time
-//! that writes to it (see `outbox`), which seals and flushes. What the record layer itself has to
-//! say, such as the answer to a key update, waits for that thread's next flush.
+//! Used by the connection's own thread, which feeds and opens, and by the one thread at a time that
+//! writes to it (see `outbox`), which seals and flushes. The record layer's own messages, such as
+//! the answer to a key update, wait for that thread's next flush.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustls::{ServerConfig, ServerConnection};
 
-/// The first byte of every TLS connection: its records begin with their type, and the first is a
-/// handshake (RFC 8446 §5.1). No HTTP method begins with it.
+/// The first byte of every TLS connection. A record begins with its type, and the first record is a
+/// handshake (RFC 8446 §5.1). No HTTP method begins with this byte.
 pub const FIRST_BYTE: u8 = 22;
 
 /// One connection's keys and buffers.
@@ -23,13 +24,13 @@ pub struct Session {
 }
 
 struct State {
-    /// Keeps at most 64 KiB that are sealed and not flushed, and 16 KiB that are open and not
-    /// read.
+    /// rustls's state. It keeps at most 64 KiB that are sealed and not flushed, and 16 KiB that are
+    /// open and not read.
     connection: ServerConnection,
-    /// Ciphertext that is not opened yet. Its own memory, given back when all is: most clients
-    /// are silent most of the time.
+    /// Ciphertext from the socket. Its memory is freed once all of it is opened, because most
+    /// clients are silent most of the time.
     fed: Vec<u8>,
-    /// How much of it is.
+    /// How many bytes of `fed` are opened already.
     opened: usize,
 }
 
@@ -37,7 +38,7 @@ impl Session {
     /// A session before its handshake.
     ///
     /// # Errors
-    /// The system gives no random numbers.
+    /// rustls cannot start it: for example, the system has no random numbers.
     pub fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
         let state = State { connection, fed: Vec::new(), opened: 0 };
@@ -45,26 +46,29 @@ impl Session {
     }
 
     /// Adds ciphertext from the socket.
+    ///
+    /// # Errors
+    /// A thread has panicked while it held the lock; this holds for all methods here.
     pub fn feed(&self, ciphertext: &[u8]) -> io::Result<()> {
         self.lock()?.fed.extend_from_slice(ciphertext);
         Ok(())
     }
 
-    /// Goes on with the handshake as far as what was fed goes; `true` when it is over.
+    /// Continues the handshake with the ciphertext that was fed; `true` when it is over.
     ///
     /// # Errors
-    /// The client speaks no TLS that can be agreed on. A flush tells it why.
-    pub fn shakes_hands(&self) -> io::Result<bool> {
+    /// The two sides cannot agree. The next flush sends the client an alert with the reason.
+    pub fn continue_handshake(&self) -> io::Result<bool> {
         let mut state = self.lock()?;
         while state.connection.is_handshaking() && state.open_some()? {}
         Ok(!state.connection.is_handshaking())
     }
 
-    /// Takes plaintext out; `None` if more ciphertext is needed first, 0 if the client has said
-    /// that no more comes (`close_notify`).
+    /// Takes plaintext out and returns its length. `None` if more ciphertext is needed first; 0 if
+    /// the client has ended its side (`close_notify`).
     ///
     /// # Errors
-    /// Not what the client has sealed (RFC 8446 §5.2).
+    /// The ciphertext is not what the client has sealed (RFC 8446 §5.2).
     pub fn open(&self, plaintext: &mut [u8]) -> io::Result<Option<usize>> {
         let mut state = self.lock()?;
         loop {
@@ -79,16 +83,19 @@ impl Session {
         }
     }
 
-    /// Takes plaintext in, to be flushed; answers with how much. At least a record's worth if
-    /// nothing else waits for that.
+    /// Seals plaintext for the next flush, and returns how many bytes it took. If nothing waits to
+    /// be flushed, it takes at least as much as one record holds.
+    ///
+    /// # Errors
+    /// Those of rustls's writer.
     pub fn seal(&self, plaintext: &[u8]) -> io::Result<usize> {
         self.lock()?.connection.writer().write(plaintext)
     }
 
-    /// Writes all that is sealed to `out`.
+    /// Writes all sealed bytes to `out`.
     ///
     /// # Errors
-    /// Those of `out`; what it has not taken stays to be flushed.
+    /// Those of `out`. The bytes that `out` has not taken wait for the next flush.
     pub fn flush(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut state = self.lock()?;
         while state.connection.wants_write() {
@@ -97,20 +104,24 @@ impl Session {
         Ok(())
     }
 
-    /// Seals the last word of this side: `close_notify` (RFC 8446 §6.1).
+    /// Seals a `close_notify`, which ends this side (RFC 8446 §6.1).
+    ///
+    /// # Errors
+    /// As [`Session::feed`].
     pub fn close(&self) -> io::Result<()> {
         self.lock()?.connection.send_close_notify();
         Ok(())
     }
 
-    /// A panic while the lock was held is the end of this connection, not of the broadcaster.
+    /// Takes the lock. If a thread has panicked while it held the lock, only this connection ends,
+    /// not the broadcaster.
     fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
         self.state.lock().map_err(|_| io::Error::other("the record layer has failed"))
     }
 }
 
 impl State {
-    /// Opens a piece of what was fed; `false` if there is none.
+    /// Opens a piece of the ciphertext that was fed; `false` if there is none.
     fn open_some(&mut self) -> io::Result<bool> {
         if self.fed.is_empty() {
             return Ok(false);
