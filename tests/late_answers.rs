@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Response, Server};
 use wsroom::api::routes::THREADS;
-use wsroom::http::proxy;
-use wsroom::http::proxy::Proxy;
+use wsroom::http::proxy::{self, Proxy};
 use wsroom::http::request::Request;
 
 /// Only passes when a test fails.

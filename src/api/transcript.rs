@@ -12,8 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message;
-use crate::protocol::message::{Content, Message, MessageId};
+use crate::protocol::message::{self, Content, Message, MessageId};
 use crate::protocol::v1;
 use crate::store::HistoryPage;
 

@@ -36,8 +36,7 @@ use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::{Author, Draft, Message, MessageId, UserId};
-use crate::protocol::v1;
-use crate::protocol::v1::ServerEvent;
+use crate::protocol::v1::{self, ServerEvent};
 use crate::store::User;
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message

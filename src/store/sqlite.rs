@@ -17,8 +17,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, UserId, now};
 use crate::store::schema::{self, Fold};
-use crate::store::sqlite_log;
-use crate::store::sqlite_log::Appender;
+use crate::store::sqlite_log::{self, Appender};
 use crate::store::{
     Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
 };
