@@ -105,8 +105,10 @@ fn a_full_disk_is_told_to_those_who_speak() {
     let bobs = welcome["you"]["id"].clone();
     carol.hears_of_somebody("joined", |member| member["id"] == bobs);
     bob.does(&json!({"type": "message", "text": "lost too"}));
+    // And whoever leaves right behind it.
+    bob.client.closes_with(1000, "");
     assert_eq!(bob.hears_of("error")["code"], "not-kept");
-    bob.client.leaves();
+    bob.client.is_told(1000);
     carol.hears_of_somebody("left", |id| *id == bobs);
     carol.does(&json!({"type": "message", "text": "lost", "ref": "last"}));
     while carol.next()["ref"] != "last" {}

@@ -217,6 +217,12 @@ impl Room {
         }
     }
 
+    /// A member that is here, or leaves in this turn.
+    fn find_in_turn(&mut self, id: ClientId) -> Option<&mut Member> {
+        let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.member);
+        self.members.iter_mut().chain(leaving).find(|member| member.id == id)
+    }
+
     /// Tells the sender, at the message's place, that it was not kept. No member is sent it.
     fn complain(
         &mut self,
@@ -225,7 +231,7 @@ impl Room {
         why: &str,
         encoded: &mut Encoded,
     ) {
-        let Some(sender) = sender.and_then(|id| self.find(id)) else { return };
+        let Some(sender) = sender.and_then(|id| self.find_in_turn(id)) else { return };
         if sender.dialect == Dialect::V1 {
             let complaint = Complaint { code: "not-kept", detail: why.to_owned(), reference };
             encoded.alone(sender.id, Dialect::V1, ServerEvent::Error(&complaint).frame());
@@ -234,20 +240,15 @@ impl Room {
 
     /// Begins a newcomer's stream: it gets its own first frames in the place of all frames before.
     fn arrive(&mut self, id: ClientId, dialect: Dialect, encoded: &mut Encoded, sending: Sending) {
-        let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.member);
-        let member = self.members.iter_mut().chain(leaving).find(|member| member.id == id);
-        let Some((member, arrival)) = member.and_then(|member| {
-            let arrival = member.arrival.take()?;
-            Some((member, *arrival))
-        }) else {
-            return;
-        };
-        let Arrival { first, replay } = arrival;
+        // The newest message of this room before the newcomer, in this turn or before it.
+        let upto = self.last.max(sending.before);
+        let Some(member) = self.find_in_turn(id) else { return };
+        let Some(arrival) = member.arrival.take() else { return };
+        let Arrival { first, replay } = *arrival;
         let first = match replay {
             None => first,
             Some(mut replay) => {
-                // The newest message of this room before the newcomer, in this turn or before it.
-                replay.upto = self.last.max(sending.before);
+                replay.upto = upto;
                 // If this fails, the client's own thread was woken, and reports that it has left.
                 let _ = member.outbox.begin(first, replay, sending.events);
                 Vec::new()
