@@ -1,6 +1,6 @@
 """A client of wsroom.v1 that loses nothing, says nothing twice, and knows who has said what.
 
-    python client.py ws://127.0.0.1:8080/ws/physics
+    python client.py ws://127.0.0.1:8080/ws/physics [PAUSE [SESSION]]
 
 It says each line of its input in the room, and prints each message of the room: id, author, text. At the end of its
 input it waits until everything is answered, and leaves. It shows no binary messages, only their names. The rules are
@@ -24,10 +24,10 @@ LONGEST_PAUSE = 30  # seconds, as all pauses
 
 
 class Client:
-    def __init__(self, address, first_pause):
+    def __init__(self, address, first_pause=1, session=None):
         self.address = address
-        self.first_pause = self.pause = first_pause
-        self.session = secrets.token_urlsafe(16)  # rule 7
+        self.first_pause = self.pause = float(first_pause)
+        self.session = session or secrets.token_urlsafe(16)  # rule 7
         self.newest = None  # the newest id that is known: rule 26
         self.unanswered = {}  # events by ref, the oldest first: rule 15
         self.sent = set()  # the refs of those that have left once
@@ -144,6 +144,6 @@ def read_input(client):
     client.leave_when_done()
 
 
-client = Client(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 1)
+client = Client(*sys.argv[1:])
 threading.Thread(target=read_input, args=[client], daemon=True).start()
 client.run()

@@ -6,15 +6,28 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::until;
 
 /// The most bytes that are carried at a time.
 const PIECE: usize = 16 << 10;
 
 pub struct Proxy {
     address: SocketAddr,
-    lines: Arc<Mutex<Vec<Arc<Line>>>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+/// The lines of a proxy. Older ones go by themselves when both sides have ended.
+#[derive(Default)]
+struct Lines {
+    newest: Option<Arc<Line>>,
+    before: Option<Arc<Line>>,
+    count: usize,
+    /// For the next one.
+    plan: Option<Plan>,
 }
 
 /// Where bytes go.
@@ -28,18 +41,14 @@ impl Proxy {
     /// A line to this server, which speaks plain TCP.
     pub fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, lines) = (listener.local_addr().unwrap(), Arc::default());
-        let proxy = Self { address, lines: Arc::clone(&lines) };
+        let address = listener.local_addr().unwrap();
+        let proxy = Self { address, lines: Arc::default() };
+        let lines = Arc::clone(&proxy.lines);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // To a server that has gone there is no line.
                 let Ok(server) = TcpStream::connect(server) else { continue };
-                let line = Arc::new(Line::between(client, server));
-                lines.lock().unwrap().push(Arc::clone(&line));
-                for direction in [Direction::ToServer, Direction::ToClient] {
-                    let line = Arc::clone(&line);
-                    thread::spawn(move || line.carries(direction));
-                }
+                lines.lock().unwrap().begin(client, server);
             }
         });
         proxy
@@ -63,31 +72,50 @@ impl Proxy {
     }
 
     fn plans(&self, plan: Plan) {
-        *self.line(0).plan.lock().unwrap() = Some(plan);
+        *self.newest().plan.lock().unwrap() = Some(plan);
     }
 
-    /// Takes that back, if it has not come true.
+    /// Breaks the newest connection now, and the next one when so many bytes have passed on it.
+    pub fn breaks_now_and_after(&self, after: usize, direction: Direction) {
+        let plan = Plan { direction, after, seen_by: SeenBy::Both };
+        self.lines.lock().unwrap().plan = Some(plan);
+        self.newest().breaks(SeenBy::Both);
+    }
+
+    /// Takes back the break of the newest connection, if it is still to come.
     pub fn is_mended(&self) {
-        *self.line(0).plan.lock().unwrap() = None;
+        *self.newest().plan.lock().unwrap() = None;
     }
 
     /// The number of connections so far.
     pub fn connections(&self) -> usize {
-        self.lines.lock().unwrap().len()
+        self.lines.lock().unwrap().count
     }
 
-    /// The server is given what was held back on the connection before the newest.
+    /// The server is given what was held back on the connection before the newest, and lets go of
+    /// that one.
     pub fn delivers_the_rest(&self) {
-        let old = self.line(1);
-        // Who has closed the old connection takes nothing any more.
+        let old = self.lines.lock().unwrap().before.clone().expect("an older connection");
+        // A server that has let go already takes nothing any more.
         let _ = (&old.server).write_all(&old.held.lock().unwrap());
         let _ = old.server.shutdown(Shutdown::Write);
+        until("the server to let go", || old.is_over.load(Ordering::Acquire));
     }
 
-    /// The newest connection, or one of those before.
-    fn line(&self, before: usize) -> Arc<Line> {
-        let lines = self.lines.lock().unwrap();
-        Arc::clone(lines.iter().rev().nth(before).expect("so many connections"))
+    fn newest(&self) -> Arc<Line> {
+        self.lines.lock().unwrap().newest.clone().expect("a connection")
+    }
+}
+
+impl Lines {
+    fn begin(&mut self, client: TcpStream, server: TcpStream) {
+        let line = Arc::new(Line::between(client, server, self.plan.take()));
+        self.before = self.newest.replace(Arc::clone(&line));
+        self.count += 1;
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let line = Arc::clone(&line);
+            thread::spawn(move || line.carries(direction));
+        }
     }
 }
 
@@ -98,6 +126,8 @@ struct Line {
     plan: Mutex<Option<Plan>>,
     /// The bytes in whose place the line broke.
     held: Mutex<Vec<u8>>,
+    /// The server has ended its side.
+    is_over: AtomicBool,
 }
 
 /// When the line breaks.
@@ -116,10 +146,11 @@ enum SeenBy {
 }
 
 impl Line {
-    fn between(client: TcpStream, server: TcpStream) -> Self {
+    fn between(client: TcpStream, server: TcpStream, plan: Option<Plan>) -> Self {
         // Each byte leaves when it comes.
         [&client, &server].into_iter().for_each(|socket| socket.set_nodelay(true).unwrap());
-        Self { client, server, plan: Mutex::default(), held: Mutex::default() }
+        let (held, is_over) = Default::default();
+        Self { client, server, plan: Mutex::new(plan), held, is_over }
     }
 
     fn carries(&self, direction: Direction) {
@@ -138,6 +169,9 @@ impl Line {
             }
         }
         let _ = to.shutdown(Shutdown::Write);
+        if direction == Direction::ToClient {
+            self.is_over.store(true, Ordering::Release);
+        }
     }
 
     /// How many of so many bytes pass, and for whom the line breaks behind them.
