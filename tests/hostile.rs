@@ -166,7 +166,8 @@ fn garbage_does_not_harm_those_who_talk() {
     bob.hears("is it still on?");
     ada.hears_nothing_before("is it still on?");
     server.comes_to_have(2, "clients");
-    assert_eq!(server.count_of("rooms"), 1);
+    // A sound handshake that was not yet accepted may still join for a moment.
+    server.comes_to_have(1, "rooms");
     assert_eq!(server.get("/").is_sound().status, 200);
 }
 
