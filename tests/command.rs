@@ -199,8 +199,13 @@ fn variables_set_what_options_set() {
     ada.hears("short");
     ada.shows(&[0; 1025]);
     ada.is_told(1009);
-    let _guests: Vec<_> = (0..8).map(|_| program.is_visited()).collect();
-    assert_eq!(program.is_visited().asks("GET / HTTP/1.0\r\n\r\n").status, 503);
+    // Those who came before may still hold their places, and then give them to others.
+    let mut guests = Vec::new();
+    until("a full house", || {
+        guests.push(program.is_visited());
+        program.is_visited().asks("GET / HTTP/1.0\r\n\r\n").status == 503
+    });
+    assert!(guests.len() < 50, "{} guests in a house for 8", guests.len());
     assert_eq!(interrupted(program), "");
     let log = fs::read_to_string(&file).unwrap();
     assert!(log.contains("[DEBUG]") && log.contains("joined room physics"), "{log}");
