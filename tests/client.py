@@ -85,7 +85,7 @@ class Client:
                 pass  # news of members, and types that are not known here: rule 4
 
     def is_live(self, event, line):
-        self.newest = max(self.newest or 0, event["last"])  # rule 26
+        self.newest = event["last"] if self.newest is None else self.newest  # rule 26
         self.pause = self.first_pause
         if not event["complete"]:
             complain("some messages are missing here")  # rule 25

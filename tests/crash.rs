@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use support::{Client, Program, V1, Way};
+use support::{Client, Program, Side, V1, Way};
 use tungstenite::{Error, Message};
 
 const TIMES: usize = 20;
@@ -27,6 +27,7 @@ impl Notes {
     }
 
     fn take(&mut self, event: &Value) {
+        Side::Server.may_send(event);
         if event["type"] == "message" {
             let id = event["id"].as_i64().expect("an id");
             assert!(id > self.since(), "{event} after {}", self.since());

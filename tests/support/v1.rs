@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use super::{Client, Server, Stream};
+use super::{Client, Server, Side, Stream};
 
 pub struct V1 {
     pub client: Client,
@@ -66,18 +66,20 @@ impl V1 {
         self.next_whole().0
     }
 
-    /// The next event, whatever it is, and the bytes behind it.
+    /// The next event, whatever it is, and the bytes behind it. It is one that the server may send.
     pub fn next_whole(&mut self) -> (Value, Vec<u8>) {
-        match self.client.next() {
-            Message::Text(text) => (serde_json::from_str(&text).expect("JSON"), Vec::new()),
+        let message = self.client.next();
+        let (event, bytes): (Value, _) = match &message {
+            Message::Text(text) => (serde_json::from_str(text).expect("JSON"), Vec::new()),
             Message::Binary(frame) => {
                 let line = frame.iter().position(|&byte| byte == b'\n').expect("a line");
-                let event: Value = serde_json::from_slice(&frame[..line]).expect("JSON");
-                assert_eq!(event["type"], "binary", "{event}");
-                (event, frame[line + 1..].to_vec())
+                (serde_json::from_slice(&frame[..line]).expect("JSON"), frame[line + 1..].to_vec())
             }
             other => panic!("no event: {other:?}"),
-        }
+        };
+        assert_eq!(event["type"] == "binary", message.is_binary(), "{event}");
+        Side::Server.may_send(&event);
+        (event, bytes)
     }
 
     /// Says something again and again, whatever becomes of it, until it hears of somebody in an
