@@ -80,7 +80,7 @@ fn any(limit: u64) -> u64 {
 }
 
 #[test]
-fn whatever_was_heard_is_still_there() {
+fn rule_22_whatever_was_heard_is_still_there() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
     let start = || Program::start_plainly(&["-q", "--data", &file, "--history", "1000000"]);
