@@ -417,10 +417,17 @@ fn rule_39_short_fields_have_255_bytes() {
     }
 }
 
-/// Cuts the line at each byte of what a client says and of the answer, or holds the rest of it back
-/// and delivers it when the client has come back. Everyone hears everything once.
+/// Where a line breaks after so many bytes: on the way to the server, on the way back, or for the
+/// client alone, so that the rest of its bytes comes when it is back already.
+const BREAKS: [(&str, fn(&Proxy, usize)); 3] = [
+    ("to the server", |line, bytes| line.breaks_after(bytes, Direction::ToServer)),
+    ("to the client", |line, bytes| line.breaks_after(bytes, Direction::ToClient)),
+    ("held back", |line, bytes| line.holds_back_after(bytes)),
+];
+
+/// At each byte of a message and of its answer.
 #[test]
-fn rule_16_a_message_that_breaks_off_at_any_byte_is_heard_once() {
+fn rule_16_what_a_client_has_no_answer_to_is_heard_once() {
     let server = Server::over(Way::Plain, &[]);
     let proxy = Proxy::to(server.address());
     let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
@@ -432,34 +439,57 @@ fn rule_16_a_message_that_breaks_off_at_any_byte_is_heard_once() {
         from
     };
     let first = is_heard(&mut ada, &mut bob, "first");
-    for (way, direction) in
-        [("cut", Direction::ToServer), ("cut", Direction::ToClient), ("held", Direction::ToServer)]
-    {
-        let mut bytes = 0;
-        loop {
+    for (place, breaks) in BREAKS {
+        for bytes in 0.. {
             // Now she is live, and nothing is under way.
             is_heard(&mut ada, &mut bob, "ready");
             let before = proxy.connections();
-            match way {
-                "held" => proxy.holds_back_after(bytes),
-                _ => proxy.breaks_after(bytes, direction),
-            }
-            let text = format!("{way} {direction:?} {bytes:04}");
-            assert_eq!(is_heard(&mut ada, &mut bob, &text), first);
+            breaks(&proxy, bytes);
+            assert_eq!(is_heard(&mut ada, &mut bob, &format!("{place} {bytes:04}")), first);
             if proxy.connections() == before {
-                proxy.is_mended();
+                assert!(bytes > 60, "{place} after {bytes} bytes");
                 break;
             }
-            if way == "held" {
-                proxy.delivers_the_rest();
-            }
-            bytes += 1;
+            proxy.delivers_the_rest();
         }
-        assert!(bytes > 60, "{bytes} bytes {direction:?}");
+        proxy.is_mended();
     }
     assert_eq!(ada.leaves(), "");
     bob.says("marker");
-    bob.hears("marker");
+    bob.hears_nothing_before("marker");
+}
+
+/// At each byte likewise, by a client that does not ask what it has missed.
+#[test]
+fn rule_17_what_is_sent_again_after_a_break_is_relayed_once() {
+    let server = Server::over(Way::Plain, &[]);
+    let proxy = Proxy::to(server.address());
+    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
+    let joins =
+        || V1::over(Way::Plain.connects(proxy.address()), &format!("/ws/a?session={ADA}")).0;
+    let mut kept = 0;
+    for (place, breaks) in BREAKS {
+        for bytes in 0.. {
+            let text = format!("{place} {bytes:04}");
+            let mut ada = joins();
+            ada.hears_the_past();
+            breaks(&proxy, bytes);
+            ada.says_with_ref(&text, &text);
+            if ada.hears_before_a_break(&text) {
+                bob.hears(&text);
+                assert!(bytes > 60, "{place} after {bytes} bytes");
+                break;
+            }
+            let mut ada = joins();
+            ada.says_with_ref(&text, &text);
+            kept += usize::from(ada.hears_an_answer(&text) == "kept");
+            bob.hears(&text);
+            proxy.delivers_the_rest();
+        }
+    }
+    assert!(kept > 60, "{kept} times the server had the message");
+    bob.says("marker");
+    bob.hears_nothing_before("marker");
 }
 
 /// The line breaks while the client connects, is welcomed and hears what it has missed.
@@ -473,7 +503,7 @@ fn rule_23_and_26_a_past_that_breaks_off_is_told_to_the_end_and_once() {
     ada.hears("first");
     bob.hears("first");
     for direction in [Direction::ToServer, Direction::ToClient] {
-        for bytes in (0..1200).step_by(13) {
+        for bytes in (0..1200).step_by(7) {
             proxy.breaks_now_and_after(bytes, direction);
             for part in ["one", "two"] {
                 let text = format!("{part} {direction:?} {bytes}");

@@ -154,6 +154,13 @@ impl Line {
     }
 
     fn carries(&self, direction: Direction) {
+        self.carries_to_the_end(direction);
+        if direction == Direction::ToClient {
+            self.is_over.store(true, Ordering::Release);
+        }
+    }
+
+    fn carries_to_the_end(&self, direction: Direction) {
         let (mut from, mut to) = match direction {
             Direction::ToServer => (&self.client, &self.server),
             Direction::ToClient => (&self.server, &self.client),
@@ -169,9 +176,6 @@ impl Line {
             }
         }
         let _ = to.shutdown(Shutdown::Write);
-        if direction == Direction::ToClient {
-            self.is_over.store(true, Ordering::Release);
-        }
     }
 
     /// How many of so many bytes pass, and for whom the line breaks behind them.

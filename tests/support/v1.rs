@@ -134,6 +134,32 @@ impl V1 {
         event
     }
 
+    /// Absence is proved by a later marker, not by waiting.
+    pub fn hears_nothing_before(&mut self, marker: &str) {
+        self.hears(marker);
+    }
+
+    /// Whether this text comes before the line breaks.
+    pub fn hears_before_a_break(&mut self, text: &str) -> bool {
+        loop {
+            match self.client.socket.read() {
+                Ok(Message::Text(event)) if event.contains(text) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// The type of the event that answers the message with this `ref`.
+    pub fn hears_an_answer(&mut self, reference: &str) -> String {
+        loop {
+            let event = self.next();
+            if event["ref"] == reference {
+                return event["type"].as_str().expect("a type").to_owned();
+            }
+        }
+    }
+
     /// The next message is this file; answers with all that is told of it.
     pub fn sees(&mut self, bytes: &[u8]) -> Value {
         let (event, seen) = self.hears_whole("binary");
