@@ -88,6 +88,18 @@ impl MessageLog for Memory {
         ))
     }
 
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId> {
+        let rooms = self.rooms();
+        let room = rooms.by_name.get(room);
+        Ok(room.map_or(0, |room| room.before_newest(upto, messages, bytes)))
+    }
+
     fn last_in(&self, room: &RoomName) -> Result<MessageId> {
         Ok(self.rooms().by_name.get(room).map_or(0, Room::last))
     }
@@ -197,6 +209,29 @@ impl Room {
             },
             last: self.last(),
             messages,
+        }
+    }
+
+    /// See [`MessageLog::before_newest`].
+    fn before_newest(&self, upto: MessageId, messages: usize, bytes: usize) -> MessageId {
+        let end = self.messages.partition_point(|message| message.id <= upto);
+        if end == 0 {
+            return 0;
+        }
+        let mut start = end.saturating_sub(messages);
+        // Messages are counted one by one only if they may not all fit.
+        if self.bytes > bytes {
+            let mut total = 0;
+            let fits = |message: &&Arc<Message>| {
+                let newest = total == 0;
+                total += counted(message);
+                newest || total <= bytes
+            };
+            start = end - self.messages.range(start..end).rev().take_while(fits).count();
+        }
+        match start.checked_sub(1) {
+            Some(before) => self.messages[before].id,
+            None => self.gone.max(self.born),
         }
     }
 }

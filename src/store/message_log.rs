@@ -55,6 +55,17 @@ pub trait MessageLog: Send + Sync {
     fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
     /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
+    /// The id behind which are the newest messages up to `upto`: at most so many messages and bytes,
+    /// but one message whatever its size. If there are fewer, it is the id before the oldest one, so
+    /// that a [`page`](Self::page) behind it is `complete`. If `messages` is 0, it is the newest
+    /// message itself. 0 if there is no message up to `upto`. This reads no payloads.
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId>;
     /// The newest message of a room; 0 if there is none.
     fn last_in(&self, room: &RoomName) -> Result<MessageId>;
     /// Reads one message.

@@ -165,6 +165,19 @@ impl MessageLog for Sqlite {
         self.read(|connection| sqlite_log::page(connection, room, range, self.max_messages))
     }
 
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId> {
+        let range = Range { after: 0, upto, messages, bytes };
+        self.read(|connection| {
+            sqlite_log::before_newest(connection, room, range, self.max_messages)
+        })
+    }
+
     fn last_in(&self, room: &RoomName) -> Result<MessageId> {
         self.read(|connection| sqlite_log::last_in(connection, room))
     }

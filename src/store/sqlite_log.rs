@@ -315,6 +315,56 @@ fn messages(
     Ok((messages, false))
 }
 
+/// Finds the id behind which are the newest messages of a range that begins at 0, in one transaction:
+/// see [`MessageLog::before_newest`](crate::store::MessageLog::before_newest).
+///
+/// # Errors
+/// The database failed.
+pub fn before_newest(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    max_messages: i64,
+) -> rusqlite::Result<MessageId> {
+    run(connection, "BEGIN")?;
+    let id = find_before_newest(connection, room, range, max_messages);
+    run(connection, "COMMIT")?;
+    id
+}
+
+/// Goes back from the newest message, by sizes and numbers alone. It stops at a message that no reader
+/// sees: see [`last_hidden`].
+fn find_before_newest(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    max_messages: i64,
+) -> rusqlite::Result<MessageId> {
+    let sql = "SELECT id, max(gone, born),
+                   (SELECT number FROM messages WHERE room = rooms.id ORDER BY id DESC LIMIT 1)
+               FROM rooms WHERE name = ?1";
+    let found = connection.prepare_cached(sql)?.query_one([room.as_str()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?, row.get::<_, Option<i64>>(2)?))
+    });
+    let Some((row, unknown, newest)) = found.optional()? else { return Ok(0) };
+    let hidden = newest.unwrap_or_default().saturating_sub(max_messages);
+    let sql = format!(
+        "SELECT id, number, {SIZE} FROM messages WHERE room = ?1 AND id <= ?2 ORDER BY id DESC"
+    );
+    let mut newest_first = connection.prepare_cached(&sql)?;
+    let mut rows = newest_first.query([row, range.upto])?;
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let (id, is_hidden) = (row.get(0)?, row.get::<_, i64>(1)? <= hidden);
+        bytes += row.get::<_, usize>(2)?;
+        if is_hidden || count == range.messages || (count > 0 && bytes > range.bytes) {
+            return Ok(if is_hidden && count == 0 { 0 } else { id });
+        }
+        count += 1;
+    }
+    Ok(if count == 0 { 0 } else { unknown })
+}
+
 /// Finds the newest message of a room; 0 if there is none.
 ///
 /// # Errors
