@@ -125,6 +125,78 @@ fn what_was_said_can_be_read() {
     }
 }
 
+/// The ids on a page, `more` and `complete`.
+fn page(server: &Server, query: &str) -> (Vec<i64>, bool, bool) {
+    let page = server.get(&format!("/rooms/a/messages{query}")).tells(200);
+    let messages = page["messages"].as_array().unwrap();
+    let ids = messages.iter().map(|message| message["id"].as_i64().unwrap()).collect();
+    (ids, page["more"] == true, page["complete"] == true)
+}
+
+/// The ids of so many posted messages.
+fn talks(server: &Server, count: usize) -> Vec<i64> {
+    let post = |number: usize| posts(server, "a", "text/plain", number.to_string().as_bytes());
+    (0..count).map(|number| post(number).tells(202)["id"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn the_newest_messages_are_read_first_and_then_older_ones() {
+    let server = Server::with(&["--history", "1000"]);
+    let ids = talks(&server, 250);
+    assert_eq!(page(&server, ""), (ids[150..].to_vec(), true, true));
+    assert_eq!(page(&server, "?limit=3"), (ids[247..].to_vec(), true, true));
+    assert_eq!(page(&server, "?limit=250"), (ids.clone(), false, true));
+    let (mut all, mut query) = (Vec::new(), "?limit=60".to_owned());
+    loop {
+        let (ids, more, complete) = page(&server, &query);
+        assert!(complete && ids.is_sorted(), "{query}: {ids:?}");
+        query = format!("?limit=60&before={}", ids[0]);
+        all.splice(0..0, ids);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(all, ids);
+    assert_eq!(page(&server, &format!("?before={}", ids[0])), (vec![], false, true));
+    assert_eq!(page(&server, "?before=0"), (vec![], false, true));
+    assert_eq!(page(&server, &format!("?limit=1&before={}", i64::MAX)).0, ids[249..]);
+}
+
+#[test]
+fn messages_between_two_ids_are_read_oldest_first() {
+    let server = Server::start();
+    let ids = talks(&server, 9);
+    let between = |since: i64, before: i64, limit: usize| {
+        page(&server, &format!("?since={since}&before={before}&limit={limit}"))
+    };
+    assert_eq!(between(ids[2], ids[6], 100), (ids[3..6].to_vec(), false, true));
+    assert_eq!(between(ids[2], ids[6], 2), (ids[3..5].to_vec(), true, true));
+    assert_eq!(between(0, ids[8] + 1, 100), (ids.clone(), false, true));
+    assert_eq!(between(ids[2], ids[3], 100), (vec![], false, true));
+    assert_eq!(between(ids[6], ids[2], 100), (vec![], false, true));
+    // With `since` alone they go on to the newest one.
+    assert_eq!(page(&server, "?since=0&limit=4"), (ids[..4].to_vec(), true, true));
+    assert_eq!(page(&server, &format!("?since={}", ids[3])), (ids[4..].to_vec(), false, true));
+    for bad in ["before=x", "before=-1", "before=", "since=1&before=1.5"] {
+        server.get(&format!("/rooms/a/messages?{bad}")).has_a_problem(400);
+    }
+}
+
+/// Wherever the page is: what counts is whether the history reaches back to `since`.
+#[test]
+fn a_history_says_how_far_it_reaches_back() {
+    let server = Server::with(&["--history", "5"]);
+    let ids = talks(&server, 8);
+    assert_eq!(page(&server, ""), (ids[3..].to_vec(), false, false));
+    assert_eq!(page(&server, "?limit=2"), (ids[6..].to_vec(), true, false));
+    assert_eq!(page(&server, &format!("?before={}", ids[5])), (ids[3..5].to_vec(), false, false));
+    assert_eq!(page(&server, &format!("?before={}", ids[2])), (vec![], false, false));
+    assert_eq!(page(&server, "?since=0&limit=2"), (ids[3..5].to_vec(), true, false));
+    for (number, complete) in [(1, false), (2, true), (3, true), (7, true)] {
+        assert_eq!(page(&server, &format!("?since={}", ids[number])).2, complete, "{number}");
+    }
+}
+
 #[test]
 fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
     let server = Server::start();

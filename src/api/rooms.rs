@@ -16,11 +16,11 @@ use super::asked::{self, parameter};
 use super::credentials::Credentials;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
-use super::transcript;
+use super::transcript::{self, Keep};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, MessageId};
 use crate::relay::events::Events;
-use crate::store::{MessageLog, Range, StoreError};
+use crate::store::{HistoryPage, MessageLog, Range, StoreError};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,22 +82,43 @@ impl Rooms {
         Ok(json(200, &page))
     }
 
-    /// `GET /rooms/ROOM/messages?since=&limit=`: the messages that are kept, in order.
+    /// `GET /rooms/ROOM/messages?since=&before=&limit=`: the messages that are kept, in order of their
+    /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
     ///
     /// # Errors
     /// The response to a wrong parameter, or for a history that cannot be read.
     pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
-        let since = match parameter(url, "since") {
-            None => 0,
-            Some(digits) => parse_id(digits)?,
-        };
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
-        let range = Range { messages: limit, bytes: MAX_RESPONSE_BYTES, ..Range::behind(since) };
-        let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
-        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES);
+        let id = |name| parameter(url, name).map(parse_id).transpose();
+        let since = id("since")?;
+        let upto = id("before")?.map_or(MessageId::MAX, |before| before - 1);
+        let (found, keep) = match since {
+            Some(after) => (self.log.page(&room, range(after, upto, limit)), Keep::Oldest),
+            None => (self.newest(&room, upto, limit), Keep::Newest),
+        };
+        let found = found.map_err(|error| failed(&error))?;
+        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
+    }
+
+    /// The newest messages up to `upto`. In the result, `more` tells whether there are older ones, and
+    /// `complete` whether none of these was deleted.
+    fn newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        // A message that comes meanwhile belongs to another page.
+        let upto = upto.min(self.log.last_in(room)?);
+        let after = self.log.before_newest(room, upto, limit, MAX_RESPONSE_BYTES)?;
+        let found = self.log.page(room, range(after, upto, limit))?;
+        let more = self.log.before_newest(room, after, 0, 0)? > 0;
+        // This range has no messages: only the room is read.
+        let complete = self.log.page(room, range(0, 0, 0))?.complete;
+        Ok(HistoryPage { more, complete, ..found })
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
@@ -156,6 +177,10 @@ fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
     }
     let (name, media_type) = (String::new(), media_type.to_owned());
     Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
+}
+
+fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {
+    Range { after, upto, messages, bytes: MAX_RESPONSE_BYTES }
 }
 
 fn parse_room(name: &str) -> Result<RoomName, Reply> {
