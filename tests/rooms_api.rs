@@ -80,6 +80,7 @@ fn a_bad_post_is_refused() {
         ("DELETE", "/rooms", "GET, HEAD"),
         ("GET", "/rooms/a", "POST"),
         ("POST", "/rooms/a/messages", "GET, HEAD"),
+        ("POST", "/rooms/a/members", "GET, HEAD"),
         ("PUT", "/rooms/a/messages/1", "GET, HEAD"),
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -223,4 +224,52 @@ fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
         path = format!("/rooms?limit=1&after={next}");
     }
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn the_members_of_a_room_are_listed() {
+    let server = Server::start();
+    let nobody = json!({"room": "a", "count": 0, "members": []});
+    assert_eq!(server.get("/rooms/a/members").tells(200), nobody);
+    let person = server.enters("Ada");
+    let (_bob, bob) = V1::joins(&server, "a");
+    let (_ada, ada) = V1::joins_with(&server, "/ws/a", &person.bearer());
+    let mut eve = server.joins("a");
+    let _elsewhere = server.joins("b");
+    eve.says("I am here");
+    eve.hears("I am here");
+    let all = server.get("/rooms/a/members").tells(200);
+    assert_eq!((&all["room"], &all["count"], all.get("next")), (&json!("a"), &json!(3), None));
+    let members = all["members"].as_array().unwrap();
+    assert_eq!((members.len(), &members[0], &members[1]), (3, &bob["you"], &ada["you"]));
+    assert!(members[2]["name"].as_str().unwrap().starts_with("guest-"), "{all}");
+    // Whoever leaves is not there any more, and whoever is renamed is called so.
+    server.renames(&person, "Ada L.");
+    eve.leaves();
+    until("two members", || server.get("/rooms/a/members").tells(200)["count"] == 2);
+    let all = server.get("/rooms/a/members").tells(200);
+    assert_eq!(all["members"][1]["name"], "Ada L.");
+    for bad in ["limit=0", "limit=1001", "limit=x", "after=x", "after=-1"] {
+        server.get(&format!("/rooms/a/members?{bad}")).has_a_problem(400);
+    }
+    server.get("/rooms/a%20b/members").has_a_problem(400);
+}
+
+#[test]
+fn the_members_of_a_crowd_are_listed_page_by_page() {
+    let server = Server::start();
+    // More than a welcome names.
+    let crowd: Vec<_> = (0..250).map(|_| server.joins("a")).collect();
+    let (mut ids, mut path) = (Vec::new(), "/rooms/a/members".to_owned());
+    loop {
+        let page = server.get(&path).tells(200);
+        let members = page["members"].as_array().unwrap();
+        assert_eq!(page["count"], crowd.len());
+        ids.extend(members.iter().map(|member| member["id"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_u64() else { break };
+        assert_eq!((members.len(), Some(&next)), (100, ids.last()));
+        path = format!("/rooms/a/members?after={next}");
+    }
+    assert_eq!(ids.len(), crowd.len());
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
 }

@@ -20,15 +20,16 @@ use super::transcript::{self, Keep};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, MessageId};
 use crate::relay::events::Events;
+use crate::relay::members::MembersPage;
 use crate::store::{HistoryPage, MessageLog, Range, StoreError};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Messages, or rooms, in one response if the request has no `limit`.
+/// Messages, members or rooms in one response if the request has no `limit`.
 const DEFAULT_LIMIT: usize = 100;
 
-/// The largest `limit`: messages, or rooms, in one response.
+/// The largest `limit`: messages, members or rooms in one response.
 const MAX_LIMIT: usize = 1000;
 
 /// The most bytes of messages in one response; a single longer message is sent alone. A client gets
@@ -78,6 +79,23 @@ impl Rooms {
         }).collect::<Vec<_>>()});
         if let Some(next) = next {
             page["next"] = json!(next);
+        }
+        Ok(json(200, &page))
+    }
+
+    /// `GET /rooms/ROOM/members?limit=&after=`: who is in a room, in order of their ids.
+    ///
+    /// # Errors
+    /// The response to a wrong parameter, or for a broadcaster that does not answer.
+    pub fn members(&self, room: &str, url: &str) -> Result<Reply, Reply> {
+        let room = parse_room(room)?;
+        let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
+        let after = asked::number(url, "after", 0)?;
+        let found = self.events.list_members(room.clone(), after, limit, TIMEOUT);
+        let MembersPage { count, members, more } = found.ok_or_else(busy)?;
+        let mut page = json!({"room": room.as_str(), "count": count, "members": members});
+        if more {
+            page["next"] = json!(members.last().map(|member| member.id));
         }
         Ok(json(200, &page))
     }

@@ -105,6 +105,7 @@ impl Routes {
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
             (Method::Get, ["rooms"], _) => self.rooms.list(request.url()),
             (Method::Post, ["rooms", room], _) => self.rooms.post(room, request),
+            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request.url()),
             (Method::Get, ["rooms", room, "messages"], _) => {
                 self.rooms.messages(room, request.url())
             }
@@ -127,7 +128,7 @@ fn no_route(steps: &[&str], is_file: bool) -> Reply {
         ["users", _] => not_allowed("GET, HEAD, PUT, DELETE"),
         ["rooms", _] => not_allowed("POST"),
         ["healthz" | "invitation" | "rooms"]
-        | ["rooms", _, "messages"]
+        | ["rooms", _, "members" | "messages"]
         | ["rooms", _, "messages", _] => not_allowed("GET, HEAD"),
         _ if is_file => not_allowed("GET, HEAD"),
         _ => sentence(404, "There is nothing at this address. The page is at /."),
