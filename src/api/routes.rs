@@ -99,7 +99,6 @@ impl Routes {
             (Method::Get, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
             (Method::Get, ["users", "me"], _) => self.users.me(request),
-            (_, steps @ ["users", "me"], _) => Err(no_route(steps, false)),
             (Method::Get, ["users", id], _) => self.users.show(id),
             (Method::Put, ["users", id], _) => self.users.rename(id, request),
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
@@ -124,7 +123,6 @@ pub fn largest_body(path: &str, message_size: usize) -> usize {
 fn no_route(steps: &[&str], is_file: bool) -> Reply {
     match steps {
         ["users"] => not_allowed("GET, HEAD, POST"),
-        ["users", "me"] => not_allowed("GET, HEAD"),
         ["users", _] => not_allowed("GET, HEAD, PUT, DELETE"),
         ["rooms", _] => not_allowed("POST"),
         ["healthz" | "invitation" | "rooms"]
