@@ -39,6 +39,60 @@ fn a_script_is_heard() {
 }
 
 #[test]
+fn a_script_shows_a_file() {
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let posts = |fields: &[&str], body: &[u8]| {
+        server.is_visited().asks(request("POST", "/rooms/a", fields, body))
+    };
+    let png = "Content-Type: image/png";
+    let cat = "Content-Disposition: attachment; filename=\"cat.png\"";
+    assert_eq!(posts(&[png, cat], b"\x89PNG").status, 202);
+    let file = ada.sees(b"\x89PNG");
+    assert_eq!((&file["name"], &file["media_type"]), (&json!("cat.png"), &json!("image/png")));
+    // A name makes a file of a text too. What curl says of every body is not the file's type.
+    for (kind, media_type) in [
+        ("Content-Type: text/plain; charset=utf-8", "text/plain"),
+        ("Content-Type: application/x-www-form-urlencoded", ""),
+    ] {
+        let kitten = "content-disposition: inline; filename*=UTF-8''K%C3%A4tzchen.txt";
+        assert_eq!(posts(&[kind, kitten], b"\xff").status, 202);
+        let file = ada.sees(b"\xff");
+        let said = (&file["name"], &file["media_type"]);
+        assert_eq!(said, (&json!("K\u{e4}tzchen.txt"), &json!(media_type)));
+    }
+    let kept = server.get("/rooms/a/messages").tells(200);
+    assert_eq!(kept["messages"][2]["name"], "K\u{e4}tzchen.txt");
+    // Without a name it is what its type says.
+    assert_eq!(
+        posts(&["Content-Type: text/plain", "Content-Disposition: inline"], b"hi").status,
+        202
+    );
+    ada.hears("hi");
+    let named = |length: usize| format!("Content-Disposition: x; filename={}", "n".repeat(length));
+    assert_eq!(posts(&[png, &named(255)], b"long").status, 202);
+    ada.sees(b"long");
+    for bad in [
+        &named(256),
+        "Content-Disposition: attachment; filename=\"cat.png",
+        "Content-Disposition: filename=cat.png",
+        "Content-Disposition: attachment; filename*=UTF-8''%FF",
+        "Content-Disposition:",
+    ] {
+        posts(&[png, bad], b"a").has_a_problem(400);
+    }
+    posts(&[&format!("Content-Type: image/{}", "x".repeat(250))], b"a").has_a_problem(400);
+    posts(&["Content-Type: multipart/mixed", cat], b"a").has_a_problem(415);
+    // These cannot be passed on, and without them the file would have no name.
+    for lines in [&[cat, cat][..], &["Content-Disposition: attachment; filename=\"K\u{e4}tzchen\""]]
+    {
+        assert_eq!(posts(lines, b"a").status, 400);
+    }
+    posts(&["Content-Type: text/plain"], b"nothing of that");
+    ada.hears("nothing of that");
+}
+
+#[test]
 fn posts_from_one_address_obey_max_rate() {
     let server = Server::with(&["--max-rate", "1"]);
     let mut ada = server.joins("a");

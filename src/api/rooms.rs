@@ -14,11 +14,13 @@ use tiny_http::Request;
 
 use super::asked::{self, parameter};
 use super::credentials::Credentials;
+use super::disposition;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
 use super::transcript::{self, Keep};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, MessageId};
+use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::Events;
 use crate::relay::members::MembersPage;
 use crate::store::{HistoryPage, MessageLog, Range, StoreError};
@@ -157,8 +159,7 @@ impl Rooms {
         })
     }
 
-    /// `POST /rooms/ROOM`: sends the body to everyone in the room. Its media type decides between
-    /// text and binary.
+    /// `POST /rooms/ROOM`: sends the body to everyone in the room.
     ///
     /// # Errors
     /// The response to a message that is refused, or for a store or a broadcaster that cannot take
@@ -169,7 +170,8 @@ impl Rooms {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
         let user = self.credentials.speaker(request)?;
-        let content = content(&asked::media_type(request), asked::body(request)?)?;
+        let body = asked::body(request)?;
+        let content = content(request, body)?;
         match self.events.post(room, user, content, TIMEOUT) {
             Some(Ok(receipt)) => Ok(json(202, &json!({"id": receipt.id, "heard": receipt.heard}))),
             Some(Err(detail)) => Err(problem(503, &detail)),
@@ -178,23 +180,37 @@ impl Rooms {
     }
 }
 
-/// The content of a message from a body. `application/x-www-form-urlencoded` counts as text,
-/// because it is what curl sends for `-d`.
-fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
-    let is_text = media_type.starts_with("text/")
-        || matches!(media_type, "application/json" | "application/x-www-form-urlencoded");
-    if is_text {
-        let text = String::from_utf8(body)
-            .map_err(|_| problem(400, "The body is not UTF-8, as a text must be."))?;
-        return Ok(Content::Text(text.into()));
-    }
+/// The content of a message from a request and its body. A body with a file's name is a file, whatever
+/// its media type; of others the media type decides.
+fn content(request: &Request, body: Vec<u8>) -> Result<Content, Reply> {
+    let media_type = asked::media_type(request);
     if media_type.starts_with("multipart/") {
         let detail =
             "A form of files is not taken: send one body, such as with curl --data-binary.";
         return Err(problem(415, detail));
     }
-    let (name, media_type) = (String::new(), media_type.to_owned());
+    let name = file_name(request)?;
+    // This is what curl sends for -d and --data-binary.
+    let is_unsaid = media_type == "application/x-www-form-urlencoded";
+    let is_text = is_unsaid || media_type.starts_with("text/") || media_type == "application/json";
+    if is_text && name.is_empty() {
+        let text = String::from_utf8(body);
+        let text = text.map_err(|_| problem(400, "The body is not UTF-8, as a text must be."))?;
+        return Ok(Content::Text(text.into()));
+    }
+    if name.len().max(media_type.len()) > MAX_FIELD_BYTES {
+        let detail = format!("A file's name and its type take {MAX_FIELD_BYTES} bytes at most.");
+        return Err(problem(400, &detail));
+    }
+    let media_type = if is_unsaid { String::new() } else { media_type };
     Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
+}
+
+/// The name of the file in a request; empty if it has none.
+fn file_name(request: &Request) -> Result<String, Reply> {
+    let value = asked::header(request, "Content-Disposition");
+    let name = value.map_or(Ok(String::new()), disposition::file_name);
+    name.map_err(|sentence| problem(400, sentence))
 }
 
 fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {

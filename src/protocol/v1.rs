@@ -18,7 +18,7 @@ use super::message::{self, Content, Message, MessageId, UserId};
 pub const NAME: &str = "wsroom.v1";
 
 /// The longest `name`, `media_type` and `ref` of an event, in bytes.
-const MAX_FIELD_BYTES: usize = 255;
+pub const MAX_FIELD_BYTES: usize = 255;
 
 /// The action that a client takes with one WebSocket message.
 #[derive(Debug, Eq, PartialEq)]
