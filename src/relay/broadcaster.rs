@@ -24,6 +24,7 @@ use super::events::{
     Submission,
 };
 use super::history::{History, Kept};
+use super::members::{self, MembersPage, MembersQuery};
 use super::outbox::{Outbox, Slow};
 use super::presence::{CROWD, NEWS_DELAY, Presence, author, member_info};
 use super::replay::{Replay, Welcome};
@@ -216,6 +217,9 @@ impl Broadcaster {
             // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
+            Event::MembersListed(query) => {
+                drop(query.reply.try_send(self.members(&query)));
+            }
             Event::Stopped => self.stop(),
         }
     }
@@ -596,6 +600,13 @@ impl Broadcaster {
 
     fn list(&self) -> Vec<(RoomName, usize)> {
         self.occupied().map(|(room, members)| (room.clone(), members.count())).collect()
+    }
+
+    fn members(&self, query: &MembersQuery) -> MembersPage {
+        let Some(room) = self.rooms.get(&query.room) else { return MembersPage::default() };
+        let (ids, more) = members::choose(room.numbers(), query.after, query.limit);
+        let members = room.describe(&ids, |id| self.member_info(id));
+        MembersPage { count: room.count(), members, more }
     }
 
     /// The rooms that have members. (A room whose last members leave in this turn is still in the map.)
