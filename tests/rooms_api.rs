@@ -39,6 +39,37 @@ fn a_script_is_heard() {
 }
 
 #[test]
+fn what_is_posted_again_is_heard_once() {
+    let server = Server::start();
+    let ada = server.enters("Ada");
+    let (mut bob, _) = V1::joins(&server, "a");
+    let posts = |room: &str, fields: &[&str], text: &str| {
+        let fields = [&["Content-Type: text/plain"], fields].concat();
+        server.is_visited().asks(request("POST", &format!("/rooms/{room}"), &fields, text))
+    };
+    let key = "Idempotency-Key: \"4c2a6a60-58a3-4dd8-9a5b-2a1b9b7f0c11\"";
+    let receipt = posts("a", &[key], "once").tells(202);
+    assert_eq!(bob.hears("once")["id"], receipt["id"]);
+    // The quotes make no difference.
+    for again in [key, &key.replace('"', "")] {
+        let known = posts("a", &[again], "once").tells(200);
+        assert_eq!(known, json!({"heard": 0, "id": receipt["id"]}));
+    }
+    // Another room, another user, and another key are another message.
+    assert_eq!(posts("b", &[key], "elsewhere").status, 202);
+    assert_eq!(posts("a", &[key, &ada.bearer()], "by Ada").status, 202);
+    bob.hears("by Ada");
+    assert_eq!(posts("a", &[&key.replace("4c2a", "4c2b")], "another").status, 202);
+    bob.hears("another");
+    let long = format!("Idempotency-Key: {}", "x".repeat(256));
+    for bad in ["Idempotency-Key: short", "Idempotency-Key: with a space inside", &long] {
+        posts("a", &[bad], "refused").has_a_problem(400);
+    }
+    posts("a", &[], "marker");
+    bob.hears("marker");
+}
+
+#[test]
 fn a_script_shows_a_file() {
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");

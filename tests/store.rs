@@ -76,7 +76,7 @@ fn room(name: &str) -> RoomName {
 
 fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Message {
     let author = Author { user: None, name: "guest-1".to_owned() };
-    Message { id, room: room(place), author, content: Content::Text(text.into()) }
+    Message { id, room: room(place), author, content: Content::Text(text.into()), origin: None }
 }
 
 #[test]

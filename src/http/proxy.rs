@@ -40,12 +40,12 @@ const LONG_RESPONSES_BYTES: usize = 16 << 20;
 const SHORT_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Header fields of a request that reach tiny_http, besides its cookies.
-const REQUEST_FIELDS: [&str; 4] =
-    ["If-None-Match", "Content-Type", "Content-Disposition", "Authorization"];
+const REQUEST_FIELDS: [&str; 5] =
+    ["If-None-Match", "Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key"];
 
 /// Those of them that are refused if they cannot be passed on: without them the request would mean
 /// something else.
-const NEEDED_FIELDS: [&str; 1] = ["Content-Disposition"];
+const NEEDED_FIELDS: [&str; 2] = ["Content-Disposition", "Idempotency-Key"];
 
 /// Header fields of tiny_http's response that reach the client. The door writes its own
 /// Content-Length, Connection and Date.

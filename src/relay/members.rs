@@ -7,16 +7,15 @@
 
 use crossbeam_channel::Sender;
 
-use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
-use crate::protocol::v1::MemberInfo;
+use crate::protocol::v1::{MemberId, MemberInfo};
 
 /// A request for a page of members.
 pub struct MembersQuery {
     /// The room.
     pub room: RoomName,
     /// Only members with ids above this one.
-    pub after: u64,
+    pub after: MemberId,
     /// The most members on the page, at least 1.
     pub limit: usize,
     /// Receives the page.
@@ -36,11 +35,11 @@ pub struct MembersPage {
 
 /// Chooses the `limit` lowest ids above `after`, in order. `true`: there are higher ones.
 pub fn choose(
-    ids: impl Iterator<Item = ClientId>,
-    after: u64,
+    ids: impl Iterator<Item = MemberId>,
+    after: MemberId,
     limit: usize,
-) -> (Vec<ClientId>, bool) {
-    let mut ids: Vec<_> = ids.filter(|id| id.number() > after).collect();
+) -> (Vec<MemberId>, bool) {
+    let mut ids: Vec<_> = ids.filter(|&id| id > after).collect();
     let more = ids.len() > limit;
     if more {
         ids.select_nth_unstable(limit);
@@ -57,13 +56,13 @@ mod tests {
     #[test]
     fn pages_have_all_members_in_order_and_nobody_twice() {
         // In an order in which nobody has come.
-        let ids = || (1..=100).map(|number| ClientId::new(number * 37 % 101));
+        let ids = || (1..=100).map(|number| number * 37 % 101);
         for limit in [1, 7, 10, 99, 100, 1000] {
             let (mut seen, mut after) = (Vec::new(), 0);
             loop {
                 let (page, more) = choose(ids(), after, limit);
                 assert!(page.len() <= limit, "{limit}");
-                seen.extend(page.iter().map(|id| id.number()));
+                seen.extend(page);
                 after = *seen.last().expect("somebody is there");
                 if !more {
                     break;

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId, UserId, now};
+use crate::protocol::message::{Message, MessageId, Origin, UserId, now};
 use crate::store::schema::{self, Fold};
 use crate::store::sqlite_log::{self, Appender};
 use crate::store::{
@@ -159,6 +159,11 @@ impl MessageLog for Sqlite {
             }
         }
         Ok(())
+    }
+
+    fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
+        // The broadcaster asks, and appends next: it needs this connection anyway.
+        Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {

@@ -12,11 +12,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Author, Content, Message, MessageId};
+use crate::protocol::message::{Author, Content, Message, MessageId, Origin, SessionId};
 use crate::store::retention::{Budget, Mark, Retention, SIZE, delete_oldest};
 use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
-/// The bytes that a message counts besides its content and names, as in [`SIZE`].
+/// The bytes that a message counts besides its content, names and origin, as in [`SIZE`].
 const MESSAGE_OVERHEAD: i64 = 64;
 
 /// The messages beyond `--history` that a room may hold, so that not every turn has to delete some.
@@ -189,11 +189,13 @@ impl Totals {
             }
         };
         let Mark { number, total } = self.behind;
+        let origin = message.origin.as_deref();
         connection
             .prepare_cached(
                 "INSERT INTO messages
-                     (room, id, number, total, user, author, name, media_type, payload)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     (room, id, number, total, user, author, name, media_type, payload,
+                      session, ref)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 self.row,
@@ -204,7 +206,9 @@ impl Totals {
                 author.name,
                 name,
                 media_type,
-                payload
+                payload,
+                origin.map(|origin| origin.session.0),
+                origin.map(|origin| origin.reference.as_str()),
             ])
     }
 
@@ -229,6 +233,21 @@ impl Totals {
         }
         Ok(())
     }
+}
+
+/// Finds the message of a room that has this origin.
+///
+/// # Errors
+/// The database failed.
+pub fn known(
+    connection: &Connection,
+    room: &RoomName,
+    origin: &Origin,
+) -> rusqlite::Result<Option<MessageId>> {
+    let sql = "SELECT m.id FROM messages m JOIN rooms r ON m.room = r.id
+               WHERE r.name = ?1 AND m.session = ?2 AND m.ref = ?3";
+    let mut find = connection.prepare_cached(sql)?;
+    find.query_one(params![room.as_str(), origin.session.0, origin.reference], first).optional()
 }
 
 /// Reads a part of a room's history in one transaction, so that all of it is of the same moment.
@@ -296,7 +315,7 @@ fn messages(
     row: i64,
     range: Range,
 ) -> rusqlite::Result<(Vec<Arc<Message>>, bool)> {
-    let sql = "SELECT id, user, author, name, media_type, payload FROM messages
+    let sql = "SELECT id, user, author, name, media_type, payload, session, ref FROM messages
                WHERE room = ?1 AND id > ?2 AND id <= ?3 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row, range.after, range.upto])?;
@@ -385,7 +404,7 @@ pub fn message(
     room: &RoomName,
     id: MessageId,
 ) -> rusqlite::Result<Option<Arc<Message>>> {
-    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload
+    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload, m.session, m.ref
                FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
     let mut found = connection.prepare_cached(sql)?;
     found
@@ -424,7 +443,7 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_one(sql, [], first)
 }
 
-/// Makes a message of a row: id, user, author, name, media type, payload.
+/// Makes a message of a row: id, user, author, name, media type, payload, session, `ref`.
 fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
     let content = match row.get_ref(5)? {
         // Another program may have changed the file, but the rest of wsroom relies on UTF-8.
@@ -436,7 +455,11 @@ fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
         },
     };
     let author = Author { user: row.get(1)?, name: row.get(2)? };
-    Ok(Message { id: row.get(0)?, room: room.clone(), author, content })
+    let session: Option<[u8; 16]> = row.get(6)?;
+    let origin = session
+        .zip(row.get(7)?)
+        .map(|(session, reference)| Box::new(Origin { session: SessionId(session), reference }));
+    Ok(Message { id: row.get(0)?, room: room.clone(), author, content, origin })
 }
 
 /// Bytes of a message, as [`SIZE`] counts them.
