@@ -198,6 +198,17 @@ fn rooms_in_which_nothing_is_said_are_forgotten() {
     }
 }
 
+/// A name and two entries are most of what such a room takes.
+#[test]
+fn in_memory_rooms_of_one_word_are_counted_by_what_they_take() {
+    let memory = Memory::new(Bounds { bytes: 1 << 20, ..PLENTY });
+    for id in 1..=5000 {
+        memory.append(&[Arc::new(text(id, &format!("room-{id}"), "x"))]).unwrap();
+    }
+    let rooms = memory.rooms("", 5000).unwrap().len();
+    assert!((500..1500).contains(&rooms), "{rooms} rooms in a mebibyte");
+}
+
 /// A file with so many rooms, in each of which one word was said, in 1970.
 fn a_file_of_rooms(place: &TempDir, rooms: usize, bounds: Bounds) -> Sqlite {
     let file = place.path().join("kept");
