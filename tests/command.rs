@@ -220,7 +220,7 @@ fn the_idle_timeout_is_taken_from_its_variable() {
     silent.upgrades("/ws");
     let (ping, _) = silent.reads_a_frame();
     assert_eq!(ping, 0x89);
-    assert_eq!(silent.reads_a_close().0, 1008);
+    assert_eq!(silent.reads_a_close().0, 4002);
 }
 
 #[test]
