@@ -36,10 +36,30 @@ fn a_file_that_cannot_be_used_is_refused() {
     let before = std::fs::read(&foreign).unwrap();
     is_refused(&foreign, "another program");
     assert!(std::fs::read(&foreign).unwrap() == before, "somebody else's file is as it was");
+    // Nor is anything done to what its program has left behind after a crash.
+    let crashed = place.path().join("crashed");
+    leaves_a_log_behind(&crashed);
+    let wal = place.path().join("crashed-wal");
+    let before = [&crashed, &wal].map(|file| std::fs::read(file).unwrap());
+    is_refused(&crashed, "another program");
+    assert!([&crashed, &wal].map(|file| std::fs::read(file).unwrap()) == before, "it was changed");
     let future = place.path().join("future");
     drop(Program::start_plainly(&["-q", "--data", &future.display().to_string()]));
     Connection::open(&future).unwrap().pragma_update(None, "user_version", 99).unwrap();
     is_refused(&future, "a newer wsroom");
+}
+
+/// A database of another program, with a write-ahead log that nobody has brought into it.
+fn leaves_a_log_behind(file: &Path) {
+    let place = tempfile::tempdir().unwrap();
+    let living = place.path().join("living");
+    let database = Connection::open(&living).unwrap();
+    database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    database.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+    for end in ["", "-wal"] {
+        let name = |file: &Path| format!("{}{end}", file.display());
+        std::fs::copy(name(&living), name(file)).unwrap();
+    }
 }
 
 #[test]
