@@ -4,12 +4,9 @@
 
 mod support;
 
-use std::thread;
-
 use serde_json::{Value, json};
 use support::{
-    Answer, Client, Direction, Program, Proxy, PythonClient, Server, V1, Visitor, Way, handshake,
-    request,
+    Answer, Direction, Program, Proxy, PythonClient, Server, V1, Way, handshake, request,
 };
 use tungstenite::Message;
 
@@ -187,7 +184,83 @@ fn rule_15_a_message_is_answered_by_its_copy_by_kept_or_by_an_error() {
     }
 }
 
-/// In the same place of the same room, whoever else is there.
+type Break = fn(&Proxy, usize);
+
+/// Where a line breaks after so many bytes: on the way to the server, on the way back, or for the
+/// client alone, so that the rest of its bytes comes when it is back already.
+const BREAKS: [(&str, Break); 3] = [
+    ("to the server", |line, bytes| line.breaks_after(bytes, Direction::ToServer)),
+    ("to the client", |line, bytes| line.breaks_after(bytes, Direction::ToClient)),
+    ("held back", |line, bytes| line.holds_back_after(bytes)),
+];
+
+/// At each byte of a message and of its answer.
+#[test]
+fn rule_16_what_a_client_has_no_answer_to_is_heard_once() {
+    let server = Server::over(Way::Plain, &[]);
+    let proxy = Proxy::to(server.address());
+    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
+    let mut ada = PythonClient::joins(proxy.address(), ADA);
+    let is_heard = |ada: &mut PythonClient, bob: &mut V1, text: &str| {
+        ada.says(text);
+        let from = bob.hears(text)["from"].clone();
+        assert_eq!(ada.hears(text), from["name"], "each knows who has said it");
+        from
+    };
+    let first = is_heard(&mut ada, &mut bob, "first");
+    for (place, breaks) in BREAKS {
+        for bytes in 0.. {
+            // Now she is live, and nothing is under way.
+            is_heard(&mut ada, &mut bob, "ready");
+            let before = proxy.connections();
+            breaks(&proxy, bytes);
+            assert_eq!(is_heard(&mut ada, &mut bob, &format!("{place} {bytes:04}")), first);
+            if proxy.connections() == before {
+                assert!(bytes > 60, "{place} after {bytes} bytes");
+                break;
+            }
+            proxy.delivers_the_rest();
+        }
+        proxy.is_mended();
+    }
+    assert_eq!(ada.leaves(), "");
+    bob.says("marker");
+    bob.hears_nothing_before("marker");
+}
+
+/// At each byte likewise, by a client that does not ask what it has missed.
+#[test]
+fn rule_17_what_is_sent_again_after_a_break_is_relayed_once() {
+    let server = Server::over(Way::Plain, &[]);
+    let proxy = Proxy::to(server.address());
+    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
+    let joins =
+        || V1::over(Way::Plain.connects(proxy.address()), &format!("/ws/a?session={ADA}")).0;
+    let mut kept = 0;
+    for (place, breaks) in BREAKS {
+        for bytes in 0.. {
+            let text = format!("{place} {bytes:04}");
+            let mut ada = joins();
+            ada.hears_the_past();
+            breaks(&proxy, bytes);
+            ada.says_with_ref(&text, &text);
+            if ada.hears_before_a_break(&text) {
+                bob.hears(&text);
+                assert!(bytes > 60, "{place} after {bytes} bytes");
+                break;
+            }
+            let mut ada = joins();
+            ada.says_with_ref(&text, &text);
+            kept += usize::from(ada.hears_an_answer(&text) == "kept");
+            bob.hears(&text);
+            proxy.delivers_the_rest();
+        }
+    }
+    assert!(kept > 60, "{kept} times the server had the message");
+    bob.says("marker");
+    bob.hears_nothing_before("marker");
+}
+
 #[test]
 fn rule_18_a_ref_is_told_to_no_other_session() {
     let server = Server::start();
@@ -231,29 +304,31 @@ fn rule_19_one_that_cannot_know_what_was_relayed_is_told_so() {
     }
 }
 
+/// The line breaks while the client connects, is welcomed and hears what it has missed.
 #[test]
-fn rule_26_what_comes_behind_live_is_newer_than_what_live_tells() {
-    let server = Server::with(&["--history", "1000000"]);
-    let mut speaker = server.joins("a");
-    let talks = thread::spawn(move || {
-        for number in 0..3000 {
-            let own = number.to_string();
-            speaker.says(&own);
-            while speaker.next() != Message::text(own.as_str()) {}
+fn rule_23_and_26_a_past_that_breaks_off_is_told_to_the_end_and_once() {
+    let server = Server::over(Way::Plain, &[]);
+    let proxy = Proxy::to(server.address());
+    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
+    let mut ada = PythonClient::joins(proxy.address(), ADA);
+    ada.says("first");
+    ada.hears("first");
+    bob.hears("first");
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        for bytes in (0..1200).step_by(7) {
+            proxy.breaks_now_and_after(bytes, direction);
+            for part in ["one", "two"] {
+                let text = format!("{part} {direction:?} {bytes}");
+                bob.says(&text);
+                bob.hears(&text);
+                ada.hears(&text);
+            }
+            proxy.is_mended();
         }
-    });
-    let mut since = 0;
-    while !talks.is_finished() {
-        let (mut ada, _) = V1::comes_back(&server, &format!("/ws/a?since={since}"));
-        let (past, live) = ada.hears_the_past();
-        let last = live["last"].as_i64().unwrap();
-        since = past.last().map_or(since, |message| message["id"].as_i64().unwrap());
-        assert!(since <= last, "{live} behind {since}");
-        ada.says("marker");
-        let next = ada.hears_of("message");
-        assert!(next["id"].as_i64() > Some(last), "{next} behind {live}");
     }
-    talks.join().unwrap();
+    ada.says("last");
+    ada.hears("last");
+    bob.hears("last");
 }
 
 #[test]
@@ -328,14 +403,10 @@ fn rule_28_the_news_make_the_list_that_a_newcomer_is_told() {
 fn rule_30_nobody_has_left_who_was_not_named_before() {
     let server = Server::start();
     let (mut bob, welcome) = V1::joins(&server, "a");
-    let mut bobs = List::of(&welcome);
+    let mut list = List::of(&welcome);
     for _ in 0..5 {
-        let (eve, _) = V1::joins(&server, "a");
-        bobs.takes_all(&mut bob, &server);
-        eve.client.leaves();
-        // Who comes a moment later has never heard of her.
-        let (mut cleo, welcome) = V1::joins(&server, "a");
-        List::of(&welcome).takes_all(&mut cleo, &server);
+        V1::joins(&server, "a").0.client.leaves();
+        list.takes_all(&mut bob, &server);
     }
 }
 
@@ -417,116 +488,14 @@ fn rule_39_short_fields_have_255_bytes() {
     }
 }
 
-/// Where a line breaks after so many bytes: on the way to the server, on the way back, or for the
-/// client alone, so that the rest of its bytes comes when it is back already.
-const BREAKS: [(&str, fn(&Proxy, usize)); 3] = [
-    ("to the server", |line, bytes| line.breaks_after(bytes, Direction::ToServer)),
-    ("to the client", |line, bytes| line.breaks_after(bytes, Direction::ToClient)),
-    ("held back", |line, bytes| line.holds_back_after(bytes)),
-];
-
-/// At each byte of a message and of its answer.
-#[test]
-fn rule_16_what_a_client_has_no_answer_to_is_heard_once() {
-    let server = Server::over(Way::Plain, &[]);
-    let proxy = Proxy::to(server.address());
-    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
-    let mut ada = PythonClient::joins(proxy.address(), ADA);
-    let is_heard = |ada: &mut PythonClient, bob: &mut V1, text: &str| {
-        ada.says(text);
-        let from = bob.hears(text)["from"].clone();
-        assert_eq!(ada.hears(text), from["name"], "each knows who has said it");
-        from
-    };
-    let first = is_heard(&mut ada, &mut bob, "first");
-    for (place, breaks) in BREAKS {
-        for bytes in 0.. {
-            // Now she is live, and nothing is under way.
-            is_heard(&mut ada, &mut bob, "ready");
-            let before = proxy.connections();
-            breaks(&proxy, bytes);
-            assert_eq!(is_heard(&mut ada, &mut bob, &format!("{place} {bytes:04}")), first);
-            if proxy.connections() == before {
-                assert!(bytes > 60, "{place} after {bytes} bytes");
-                break;
-            }
-            proxy.delivers_the_rest();
-        }
-        proxy.is_mended();
-    }
-    assert_eq!(ada.leaves(), "");
-    bob.says("marker");
-    bob.hears_nothing_before("marker");
-}
-
-/// At each byte likewise, by a client that does not ask what it has missed.
-#[test]
-fn rule_17_what_is_sent_again_after_a_break_is_relayed_once() {
-    let server = Server::over(Way::Plain, &[]);
-    let proxy = Proxy::to(server.address());
-    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
-    let joins =
-        || V1::over(Way::Plain.connects(proxy.address()), &format!("/ws/a?session={ADA}")).0;
-    let mut kept = 0;
-    for (place, breaks) in BREAKS {
-        for bytes in 0.. {
-            let text = format!("{place} {bytes:04}");
-            let mut ada = joins();
-            ada.hears_the_past();
-            breaks(&proxy, bytes);
-            ada.says_with_ref(&text, &text);
-            if ada.hears_before_a_break(&text) {
-                bob.hears(&text);
-                assert!(bytes > 60, "{place} after {bytes} bytes");
-                break;
-            }
-            let mut ada = joins();
-            ada.says_with_ref(&text, &text);
-            kept += usize::from(ada.hears_an_answer(&text) == "kept");
-            bob.hears(&text);
-            proxy.delivers_the_rest();
-        }
-    }
-    assert!(kept > 60, "{kept} times the server had the message");
-    bob.says("marker");
-    bob.hears_nothing_before("marker");
-}
-
-/// The line breaks while the client connects, is welcomed and hears what it has missed.
-#[test]
-fn rule_23_and_26_a_past_that_breaks_off_is_told_to_the_end_and_once() {
-    let server = Server::over(Way::Plain, &[]);
-    let proxy = Proxy::to(server.address());
-    let (mut bob, _) = V1::over(Way::Plain.connects(server.address()), "/ws/a");
-    let mut ada = PythonClient::joins(proxy.address(), ADA);
-    ada.says("first");
-    ada.hears("first");
-    bob.hears("first");
-    for direction in [Direction::ToServer, Direction::ToClient] {
-        for bytes in (0..1200).step_by(7) {
-            proxy.breaks_now_and_after(bytes, direction);
-            for part in ["one", "two"] {
-                let text = format!("{part} {direction:?} {bytes}");
-                bob.says(&text);
-                bob.hears(&text);
-                ada.hears(&text);
-            }
-            proxy.is_mended();
-        }
-    }
-    ada.says("last");
-    ada.hears("last");
-    bob.hears("last");
-}
-
 #[test]
 fn rule_45_a_client_that_is_turned_away_comes_back() {
-    let server = Server::over(Way::Plain, &["--max-clients", "1"]);
-    let bob = Client::over(Way::Plain.connects(server.address()), "/ws/a");
-    let mut ada = PythonClient::joins(server.address(), ADA);
+    let program = Program::start_plainly(&["--max-clients", "1"]);
+    let bob = program.joins("a");
+    let mut ada = PythonClient::joins(program.address(), ADA);
     ada.says("at last");
-    let refused = Visitor::over(Way::Plain.connects(server.address()));
-    drop((refused, bob));
+    program.logs("turned away");
+    bob.leaves();
     ada.hears("at last");
 }
 
