@@ -123,6 +123,12 @@ fn a_full_disk_is_told_to_those_who_speak() {
     ada.does(&json!({"type": "message", "text": "lost", "ref": "7"}));
     let error = ada.hears_of("error");
     assert_eq!((&error["code"], &error["ref"]), (&json!("not-kept"), &json!("7")), "{error}");
+    assert_eq!(error["retry"], true);
+    // A plain client has no other way to hear it, and what it says behind that is not heard either.
+    let mut plain = support::Client::over(Way::Plain.connects(program.address()), "/ws/a");
+    plain.says("lost");
+    let _ = plain.socket.send(tungstenite::Message::text("lost as well"));
+    assert!(plain.is_told(1013).contains("kept"));
     program.logs("could not be kept");
     let visit =
         |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
