@@ -354,6 +354,9 @@ fn a_script_that_has_the_key_speaks_by_the_name() {
     assert_eq!(posts(&[&ada.bearer()], "from Ada").status, 202);
     assert_eq!(bob.hears("from Ada")["from"], json!({"name": "Ada", "user": ada.id}));
     posts(&[&bearer("wrong")], "from nobody").has_a_problem(401);
+    // A key that cannot be read makes nobody a guest.
+    posts(&[&ada.bearer(), &ada.bearer()], "from whom?").has_a_problem(400);
+    posts(&[&bearer("\u{fc}")], "from whom?").has_a_problem(400);
     assert_eq!(posts(&[], "from a guest").status, 202);
     assert_eq!(bob.hears("from a guest")["from"], json!({"name": "guest"}));
 }
