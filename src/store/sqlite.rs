@@ -268,7 +268,7 @@ mod tests {
     fn said(id: MessageId) -> Arc<Message> {
         let author = Author { user: None, name: "guest".to_owned() };
         let content = Content::Text("hello".into());
-        Arc::new(Message { id, room: RoomName::lobby(), author, content })
+        Arc::new(Message { id, room: RoomName::lobby(), author, content, origin: None })
     }
 
     /// Else somebody who reads a long history would hold up everyone who talks.
