@@ -87,18 +87,55 @@ fn one_file_has_one_server() {
     ada.hears("undisturbed");
 }
 
+/// Started with this file, which the test can keep from growing, as on a full disk.
+fn starts_limited(file: &str) -> Program {
+    let mut command = Command::new("sh");
+    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
+    // error, as from a full disk.
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
+    command.args(["--listen", "127.0.0.1:0", "-q", "--data", file]);
+    Program::spawn_plainly(command)
+}
+
+/// Whoever watches the server is told of a full disk, and of its end, although nobody speaks any more.
+#[test]
+fn a_full_disk_is_told_to_those_who_watch() {
+    let place = tempfile::tempdir().unwrap();
+    let program = starts_limited(&place.path().join("kept").display().to_string());
+    let visit =
+        |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
+    let health = || visit(&request("GET", "/healthz", &[], ""));
+    let posts = |text| visit(&request("POST", "/rooms/a", &["Content-Type: text/plain"], text));
+    assert_eq!(health().tells(200)["status"], "ok");
+    program.has_limit("--fsize=1:");
+    // Nothing was to be kept so far.
+    assert_eq!(health().tells(200)["status"], "ok");
+    assert_eq!(posts("lost").has_a_problem(503).field("Retry-After"), Some("5"));
+    for _ in 0..3 {
+        let health = health().tells(503);
+        assert_eq!(health["status"], "degraded");
+        assert!(health["reason"].as_str().unwrap().contains("cannot be kept: "), "{health}");
+        assert_eq!((&health["clients"], &health["rooms"]), (&json!(0), &json!(0)));
+    }
+    program.has_limit("--fsize=unlimited:");
+    support::until("health", || health().status == 200);
+    program.logs("can be kept again");
+    let health = health().tells(200);
+    assert_eq!((&health["status"], health.get("reason")), (&json!("ok"), None));
+    assert_eq!(
+        visit(&request("GET", "/rooms/a/messages", &[], "")).tells(200)["messages"],
+        json!([])
+    );
+    assert_eq!(posts("kept").status, 202);
+}
+
 /// A file that cannot grow, as on a full disk: the system's limit of file sizes, taken on while it
 /// runs.
 #[test]
 fn a_full_disk_is_told_to_those_who_speak() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
-    let mut command = Command::new("sh");
-    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
-    // error, as from a full disk.
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
-    command.args(["--listen", "127.0.0.1:0", "-q", "--data", &file]);
-    let program = Program::spawn_plainly(command);
+    let program = starts_limited(&file);
     let (mut ada, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
     ada.says("kept");
     ada.hears("kept");
@@ -121,7 +158,9 @@ fn a_full_disk_is_told_to_those_who_speak() {
     assert_eq!(visit(&create).status, 503);
     // What needs no disk goes on.
     assert_eq!(visit(&request("GET", "/rooms/a/messages", &[], "")).status, 200);
-    assert_eq!(visit(&request("GET", "/healthz", &[], "")).status, 200);
+    let health = visit(&request("GET", "/healthz", &[], "")).tells(503);
+    assert_eq!((&health["status"], &health["clients"]), (&json!("degraded"), &json!(1)));
+    assert!(health["reason"].as_str().unwrap().starts_with("messages cannot be kept: "));
     let mut echo = support::Client::over(Way::Plain.connects(program.address()), "/echo");
     echo.says("still here");
     echo.hears("still here");

@@ -358,6 +358,24 @@ fn a_file_is_there_when_it_is_opened_again() {
     );
 }
 
+#[test]
+fn a_probe_writes_and_changes_nothing() {
+    for log in each(PLENTY) {
+        log.keeps(&[text(1, "a", "x")]);
+        log.log.probe().unwrap();
+        assert_eq!(log.ids("a", 0), (vec![1], true), "{}", log.kind);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let sqlite = Sqlite::open(Some(&file), PLENTY, Name::folded).unwrap();
+    let written = || std::fs::metadata(place.path().join("kept-wal")).unwrap().len();
+    let before = written();
+    sqlite.probe().unwrap();
+    assert!(written() > before, "only what is written can fail");
+    drop(sqlite);
+    Sqlite::open(Some(&file), PLENTY, Name::folded).expect("the version is as it was");
+}
+
 /// SQLite begins its write-ahead log anew only when nobody reads, and here somebody always does.
 #[test]
 fn the_write_ahead_log_does_not_grow_for_ever() {

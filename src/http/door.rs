@@ -281,8 +281,11 @@ impl Door {
         if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
             return;
         }
-        let _ = connection.read_before(deadline, &mut [0; 4096]);
-        if connection.send_all(&full()).is_ok() {
+        let mut head = [0; 4096];
+        let length = connection.read_before(deadline, &mut head).unwrap_or_default();
+        let request = Request::parse(&head[..length]).ok().flatten();
+        let path = request.map(|(request, _)| request.path).unwrap_or_default();
+        if connection.send_all(&full().for_path(&path).bytes()).is_ok() {
             connection.finish();
             connection.linger();
         }
@@ -293,7 +296,7 @@ impl Door {
     pub fn turn_away_without_waiting(&self, connection: &Connection) {
         // Over TLS a response needs a handshake first, and a thread would have to wait for that.
         if self.certificate.is_none() {
-            let _ = connection.send_now(&full());
+            let _ = connection.send_now(&full().bytes());
         }
         connection.shutdown(Shutdown::Both);
     }
@@ -321,7 +324,7 @@ impl Door {
     fn refuse_request(&self, connection: &Connection, request: &Request, response: Response) {
         let what = format!("{} {}", request.method, request.path);
         self.log_refusal(connection, &response, what.as_bytes());
-        respond(connection, &request.method, response);
+        respond(connection, &request.method, response.for_path(&request.path));
     }
 
     fn refuse(&self, connection: &Connection, response: Response, what: &[u8]) {
@@ -341,8 +344,8 @@ impl Door {
     }
 }
 
-fn full() -> Vec<u8> {
-    Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5").bytes()
+fn full() -> Response {
+    Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5")
 }
 
 /// Redirects to the same address under https. Browsers may not cache that: the next server on this

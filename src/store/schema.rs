@@ -215,6 +215,16 @@ fn migrate(connection: &mut Connection, fold: Fold) -> rusqlite::Result<()> {
     change.commit()
 }
 
+/// Writes the version of the schema once more. It is one page of the file, which SQLite writes even if
+/// nothing in it is new.
+///
+/// # Errors
+/// The database cannot be written to.
+pub fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.query_one("PRAGMA user_version", [], |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
+}
+
 /// Makes the compared form of all names anew. Where two names have become equal, the older user gets
 /// the new form, so that nobody else can take the name. The other user keeps the shown name.
 fn fold_names(change: &Connection, fold: Fold) -> rusqlite::Result<()> {

@@ -166,6 +166,10 @@ impl MessageLog for Sqlite {
         Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
     }
 
+    fn probe(&self) -> Result<()> {
+        Ok(schema::rewrite_version(&self.writer().connection)?)
+    }
+
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
         self.read(|connection| sqlite_log::page(connection, room, range, self.max_messages))
     }
