@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::thread;
+
 use serde_json::{Value, json};
 use support::{
     Answer, Direction, Program, Proxy, PythonClient, Server, V1, Way, handshake, request,
@@ -332,6 +334,31 @@ fn rule_23_and_26_a_past_that_breaks_off_is_told_to_the_end_and_once() {
 }
 
 #[test]
+fn rule_26_what_comes_behind_live_is_newer_than_what_live_tells() {
+    let server = Server::with(&["--history", "1000000"]);
+    let mut speaker = server.joins("a");
+    let talks = thread::spawn(move || {
+        for number in 0..3000 {
+            let own = number.to_string();
+            speaker.says(&own);
+            while speaker.next() != Message::text(own.as_str()) {}
+        }
+    });
+    let mut since = 0;
+    while !talks.is_finished() {
+        let (mut ada, _) = V1::comes_back(&server, &format!("/ws/a?since={since}"));
+        let (past, live) = ada.hears_the_past();
+        let last = live["last"].as_i64().unwrap();
+        since = past.last().map_or(since, |message| message["id"].as_i64().unwrap());
+        assert!(since <= last, "{live} behind {since}");
+        ada.says("marker");
+        let next = ada.hears_of("message");
+        assert!(next["id"].as_i64() > Some(last), "{next} behind {live}");
+    }
+    talks.join().unwrap();
+}
+
+#[test]
 fn rule_27_a_person_with_a_new_name_has_the_same_numbers() {
     let server = Server::start();
     let person = server.enters("Ada");
@@ -408,6 +435,19 @@ fn rule_30_nobody_has_left_who_was_not_named_before() {
         V1::joins(&server, "a").0.client.leaves();
         list.takes_all(&mut bob, &server);
     }
+}
+
+/// Somebody goes whom all others know, and a moment later the newcomer comes.
+#[test]
+fn rule_30_a_newcomer_is_not_told_of_somebody_who_had_left_before() {
+    let server = Server::start();
+    let (mut bob, welcome) = V1::joins(&server, "a");
+    let mut list = List::of(&welcome);
+    let (eve, _) = V1::joins(&server, "a");
+    list.takes_all(&mut bob, &server);
+    eve.client.leaves();
+    let (mut cleo, welcome) = V1::joins(&server, "a");
+    List::of(&welcome).takes_all(&mut cleo, &server);
 }
 
 #[test]
