@@ -359,7 +359,7 @@ fn what_waits_for_a_crowd_is_in_memory_once_although_each_has_pongs_of_its_own()
         talk_while_they_ping(program.address(), &crowd);
     }
     let grown = (program.status("VmHWM") - before) >> 10;
-    // What is said in a turn, once or twice, and a thread for each. A copy for each would be hundreds.
+    // What is said in a few turns, and a thread for each; a copy for each of them would be hundreds.
     assert!(grown < 35, "{grown} MiB for {CROWD} clients");
 }
 
