@@ -19,12 +19,14 @@ use crate::api::routes::{Api, Routes};
 use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
+use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::Acceptor;
 use crate::http::door::Door;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
 use crate::logging::Limited;
+use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
 use crate::options::Options;
@@ -164,6 +166,7 @@ impl Server {
             clients: Clients {
                 limits: limits(options),
                 events: events.clone(),
+                escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 left: Limited::default(),
             },
             log,

@@ -199,8 +199,13 @@ fn variables_set_what_options_set() {
     ada.hears("short");
     ada.shows(&[0; 1025]);
     ada.is_told(1009);
-    let _guests: Vec<_> = (0..8).map(|_| program.is_visited()).collect();
-    assert_eq!(program.is_visited().asks("GET / HTTP/1.0\r\n\r\n").status, 503);
+    // Those who came before may still hold their places, and then give them to others.
+    let mut guests = Vec::new();
+    until("a full house", || {
+        guests.push(program.is_visited());
+        program.is_visited().asks("GET / HTTP/1.0\r\n\r\n").status == 503
+    });
+    assert!(guests.len() < 50, "{} guests in a house for 8", guests.len());
     assert_eq!(interrupted(program), "");
     let log = fs::read_to_string(&file).unwrap();
     assert!(log.contains("[DEBUG]") && log.contains("joined room physics"), "{log}");
@@ -215,7 +220,7 @@ fn the_idle_timeout_is_taken_from_its_variable() {
     silent.upgrades("/ws");
     let (ping, _) = silent.reads_a_frame();
     assert_eq!(ping, 0x89);
-    assert_eq!(silent.reads_a_close().0, 1008);
+    assert_eq!(silent.reads_a_close().0, 4002);
 }
 
 #[test]

@@ -95,11 +95,18 @@ fn a_flood_of_refused_requests_is_a_few_lines_of_the_log() {
     for request in floods.iter().cycle().take(400) {
         logged.program.is_visited().asks(request);
     }
+    is_a_few_lines(&logged.log(), "refused");
+}
+
+#[test]
+fn a_flood_of_comings_and_goings_is_a_few_lines_of_the_log() {
+    let logged = Logged::start(&[]);
+    for _ in 0..200 {
+        logged.program.joins("lab").leaves();
+    }
     let log = logged.log();
-    let lines = log.lines().count();
-    // Twenty lines in ten seconds; a slow machine may need some of those.
-    assert!((10..150).contains(&lines), "{lines} lines:\n{log}");
-    is_sound(&log);
+    is_a_few_lines(&log, "joined room lab");
+    is_a_few_lines(&log, "left room lab");
 }
 
 #[test]
@@ -111,11 +118,22 @@ fn a_flood_at_a_full_house_is_a_few_lines_of_the_log() {
     }
     client.says("still here");
     client.hears("still here");
+    // All have been turned away when the next one is.
+    logged.program.is_visited().reads_to_the_end();
     client.leaves();
-    let log = logged.log();
-    let lines = log.matches("turned away").count();
-    assert!((10..150).contains(&lines), "{lines} lines:\n{log}");
-    is_sound(&log);
+    is_a_few_lines(&logged.log(), "turned away");
+}
+
+/// Twenty lines of this kind in ten seconds, by the log's own clock, and none that is forged.
+fn is_a_few_lines(log: &str, kind: &str) {
+    is_sound(log);
+    let times = log.lines().map(|line| line.split(' ').next().unwrap());
+    let mut times = times.map(|time| humantime::parse_rfc3339(time).unwrap());
+    let first = times.next().expect("a line");
+    let took = times.next_back().expect("more lines").duration_since(first).unwrap();
+    let most = 20 * (1 + usize::try_from(took.as_secs()).unwrap() / 10);
+    let lines = log.lines().filter(|line| line.contains(kind)).count();
+    assert!((10..=most).contains(&lines), "{lines} lines in {took:?}:\n{log}");
 }
 
 /// xorshift64: the same garbage in every run.
@@ -166,7 +184,8 @@ fn garbage_does_not_harm_those_who_talk() {
     bob.hears("is it still on?");
     ada.hears_nothing_before("is it still on?");
     server.comes_to_have(2, "clients");
-    assert_eq!(server.count_of("rooms"), 1);
+    // A sound handshake that was not yet accepted may still join for a moment.
+    server.comes_to_have(1, "rooms");
     assert_eq!(server.get("/").is_sound().status, 200);
 }
 

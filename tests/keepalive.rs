@@ -64,7 +64,7 @@ fn one_that_falls_silent_is_pinged_and_then_gone() {
         let mut silent = Visitor::joins(server.address(), path);
         assert_eq!(silent.reads_a_frame(), PING, "at {path}");
         let (code, reason) = silent.reads_a_close();
-        assert_eq!(code, 1008, "at {path}");
+        assert_eq!(code, 4002, "at {path}");
         assert!(reason.contains("idle timeout"), "{reason:?}");
         silent.reads_the_end();
     }
@@ -78,7 +78,7 @@ fn one_that_falls_silent_within_a_message_is_gone_too() {
         let mut silent = Visitor::joins(server.address(), path);
         silent.sends(masked(0x01, b"I was about to")).sends(&masked(0x80, b"say")[..7]);
         assert_eq!(silent.reads_a_frame(), PING, "at {path}");
-        assert_eq!(silent.reads_a_close().0, 1008, "at {path}");
+        assert_eq!(silent.reads_a_close().0, 4002, "at {path}");
     }
 }
 

@@ -34,7 +34,7 @@ fn hears_itself(fast: &mut Visitor, first: usize) {
 
 #[test]
 fn one_that_is_too_fast_loses_nothing_and_delays_nobody() {
-    let server = Server::with(&["--max-rate", "20"]);
+    let server = Server::with(&["--max-rate", "10"]);
     let (mut bob, mut carol) = (server.joins("physics"), server.joins("physics"));
     let mut fast = Visitor::joins(server.address(), "/ws/physics");
     fast.sends(all_at_once());
@@ -66,7 +66,7 @@ fn hears_among_the_calm(fast: &mut Visitor, text: &str) {
 
 #[test]
 fn what_the_echo_may_say_already_does_not_wait_for_what_it_may_not() {
-    let server = Server::with(&["--max-rate", "20"]);
+    let server = Server::with(&["--max-rate", "10"]);
     let mut fast = Visitor::joins(server.address(), "/echo");
     fast.sends(all_at_once()).hears("fast 0");
     assert!(bytes_waiting_for(&fast) < 8 * (MANY - 1), "the first came only with all the others");
@@ -75,7 +75,7 @@ fn what_the_echo_may_say_already_does_not_wait_for_what_it_may_not() {
 
 #[test]
 fn pings_and_goodbyes_of_a_fast_one_keep_their_place() {
-    let server = Server::with(&["--max-rate", "20"]);
+    let server = Server::with(&["--max-rate", "10"]);
     let mut fast = Visitor::joins(server.address(), "/ws/physics");
     fast.sends([all_at_once(), masked(0x89, b"?"), masked(0x88, b"")].concat());
     hears_itself(&mut fast, 0);

@@ -50,6 +50,21 @@ impl Log {
         (found.messages.iter().map(|kept| kept.id).collect(), found.complete)
     }
 
+    /// The newest messages up to an id, and whether nothing is missing before or among them.
+    fn newest(
+        &self,
+        place: &str,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> (Vec<MessageId>, bool) {
+        let after = self.log.before_newest(&room(place), upto, messages, bytes);
+        let range = Range { after: after.expect("it can be read"), upto, messages, bytes };
+        let found = self.page(place, range);
+        assert!(!found.more, "all of them are on one page: {}", self.kind);
+        (found.messages.iter().map(|kept| kept.id).collect(), found.complete)
+    }
+
     fn rooms(&self) -> Vec<(RoomName, MessageId)> {
         self.log.rooms("", 1000).expect("it can be read")
     }
@@ -61,7 +76,7 @@ fn room(name: &str) -> RoomName {
 
 fn text(id: MessageId, place: &str, text: impl Into<Bytes>) -> Message {
     let author = Author { user: None, name: "guest-1".to_owned() };
-    Message { id, room: room(place), author, content: Content::Text(text.into()) }
+    Message { id, room: room(place), author, content: Content::Text(text.into()), origin: None }
 }
 
 #[test]
@@ -113,6 +128,53 @@ fn a_page_is_as_long_as_was_asked_for() {
 }
 
 #[test]
+fn the_newest_messages_are_found_from_behind() {
+    for log in each(PLENTY) {
+        let all: Vec<_> = (1..=9).map(|id| text(10 * id, "a", vec![b'x'; 1000])).collect();
+        log.keeps(&all);
+        log.keeps(&[text(91, "b", "x")]);
+        let (any, all) = (usize::MAX, (1..=9).map(|id| 10 * id).collect::<Vec<_>>());
+        assert_eq!(log.newest("a", 100, 2, any), (vec![80, 90], true), "{}", log.kind);
+        assert_eq!(log.newest("a", 90, 2, any), (vec![80, 90], true));
+        assert_eq!(log.newest("a", 89, 2, any), (vec![70, 80], true));
+        assert_eq!(log.newest("a", 10, 2, any), (vec![10], true), "{}", log.kind);
+        for enough in [9, 10, any] {
+            assert_eq!(log.newest("a", 100, enough, any), (all.clone(), true), "{}", log.kind);
+        }
+        assert_eq!(log.newest("a", 100, any, 2700), (vec![80, 90], true), "{}", log.kind);
+        assert_eq!(log.newest("a", 100, 1, 2700), (vec![90], true));
+        // One is answered whatever its size.
+        assert_eq!(log.newest("a", 100, any, 1), (vec![90], true));
+        for (place, upto) in [("a", 9), ("b", 90), ("c", 100)] {
+            assert_eq!(log.log.before_newest(&room(place), upto, 9, any).unwrap(), 0);
+        }
+        assert_eq!(log.log.before_newest(&room("a"), 85, 0, any).unwrap(), 80, "{}", log.kind);
+    }
+}
+
+#[test]
+fn the_newest_messages_go_back_to_what_was_let_go() {
+    for log in each(Bounds { messages: 10, ..PLENTY }) {
+        for id in 1..=100 {
+            log.keeps(&[text(id, "a", "x")]);
+        }
+        let any = usize::MAX;
+        assert_eq!(log.newest("a", 100, 3, any), ((98..=100).collect(), true), "{}", log.kind);
+        for enough in [10, 11, any] {
+            let all = ((91..=100).collect(), true);
+            assert_eq!(log.newest("a", 100, enough, any), all, "{enough}, {}", log.kind);
+        }
+        assert_eq!(log.newest("a", 93, 10, any), ((91..=93).collect(), true), "{}", log.kind);
+        // Some of these may still be in the file, and yet nobody sees them.
+        for upto in [90, 50, 1] {
+            let before = log.log.before_newest(&room("a"), upto, 10, any).unwrap();
+            assert_eq!(before, 0, "up to {upto}, {}", log.kind);
+            assert_eq!(log.newest("a", upto, 10, any), (vec![], false), "{}", log.kind);
+        }
+    }
+}
+
+#[test]
 fn exactly_the_last_messages_are_there_however_they_came() {
     for turn in [1, 3, 7, 50] {
         for log in each(Bounds { messages: 10, ..PLENTY }) {
@@ -143,6 +205,8 @@ fn a_shorter_history_is_shown_at_once_and_let_go_little_by_little() {
     open(10_000).keeps(&all);
     let log = open(10);
     assert_eq!(log.ids("a", 0), ((4991..=5000).collect(), false));
+    assert_eq!(log.newest("a", 5000, 99, usize::MAX), ((4991..=5000).collect(), true));
+    assert_eq!(log.newest("a", 4990, 99, usize::MAX), (vec![], false));
     for id in 5001..=5030 {
         log.keeps(&[text(id, "a", "x")]);
         assert_eq!(log.ids("a", 0), ((id - 9..=id).collect(), false));

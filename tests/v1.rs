@@ -73,8 +73,7 @@ fn a_ref_comes_back_to_its_sender_alone() {
         refs.extend(one["ref"].as_str().map(str::to_owned));
     }
     assert_eq!(refs, ["0", "1", "2"]);
-    ada.does(&json!({"type": "binary", "name": "x", "ref": "file"}));
-    ada.client.shows(b"x");
+    ada.shows_as(&json!({"type": "binary", "name": "x", "ref": "file"}), b"x");
     assert_eq!(ada.sees(b"x")["ref"], "file");
     assert!(bob.sees(b"x").get("ref").is_none());
 }
@@ -113,20 +112,75 @@ fn what_is_wrong_is_told_and_the_client_stays() {
         (r#"{"type":"message"}"#, "bad-event"),
         (r#"{"type":"message","text":7}"#, "bad-event"),
         (r#"{"type":"message","text":"a","ref":7}"#, "bad-event"),
+        (r#"{"type":"message","text":"a","ref":""}"#, "bad-event"),
+        (r#"{"type":"binary","name":"cat.png"}"#, "bad-event"),
         (&long, "bad-event"),
     ] {
         ada.client.says(wrong);
         let error = ada.hears_of("error");
-        assert_eq!(error["code"], code, "{wrong:.40}: {error}");
+        assert_eq!((&error["code"], &error["retry"]), (&json!(code), &json!(false)), "{wrong:.40}");
         assert!(!error["detail"].as_str().unwrap().is_empty(), "{error}");
     }
-    // Announced, and then something else.
-    ada.does(&json!({"type": "binary", "name": "cat.png"}));
-    ada.says("no cat");
-    assert_eq!(ada.hears_of("error")["code"], "no-binary");
+    // Bytes need their line.
+    ada.client.shows(b"\x89PNG");
+    assert_eq!(ada.hears_of("error")["code"], "bad-event");
     ada.says("a marker");
     ada.hears("a marker");
     bob.hears("a marker");
+}
+
+#[test]
+fn an_error_names_the_message_that_it_is_about() {
+    let server = Server::with(&["--max-message-size", "100"]);
+    let (mut ada, welcome) = V1::joins(&server, "a");
+    assert_eq!(welcome["limit"], 100);
+    ada.does(&json!({"type": "message", "text": 7, "ref": "first"}));
+    assert_eq!(ada.hears_of("error")["ref"], "first");
+    ada.does(&json!({"type": "message", "text": "x".repeat(101), "ref": "second"}));
+    let error = ada.hears_of("error");
+    assert_eq!((&error["code"], &error["ref"]), (&json!("too-large"), &json!("second")));
+    ada.shows_as(&json!({"type": "binary", "ref": "third"}), &[0; 101]);
+    let error = ada.hears_of("error");
+    assert_eq!((&error["code"], &error["ref"]), (&json!("too-large"), &json!("third")));
+    ada.client.says(r#"{"type":"message","ref":"fourth""#);
+    assert!(ada.hears_of("error").get("ref").is_none(), "it cannot be read");
+    // The limit is for the text as it is. JSON may take six times as many bytes.
+    let escaped = r"\u0001".repeat(100);
+    ada.client.says(&format!(r#"{{"type":"message","text":"{escaped}"}}"#));
+    ada.hears(&"\u{1}".repeat(100));
+    ada.shows("a.png", "image/png", &[7; 100]);
+    ada.sees(&[7; 100]);
+}
+
+#[test]
+fn a_ping_is_answered_with_its_ref_to_its_sender_alone() {
+    let server = Server::start();
+    let ((mut ada, _), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
+    ada.does(&json!({"type": "ping"}));
+    assert_eq!(ada.hears_of("pong"), json!({"type": "pong"}));
+    ada.says("before");
+    ada.does(&json!({"type": "ping", "ref": "7"}));
+    ada.says("behind");
+    ada.hears("before");
+    assert_eq!(ada.hears_of("pong"), json!({"type": "pong", "ref": "7"}));
+    ada.hears("behind");
+    bob.hears("before");
+    bob.hears("behind");
+}
+
+#[test]
+fn a_live_message_names_the_member_who_says_it() {
+    let server = Server::start();
+    let ((mut ada, welcome), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
+    ada.says("hello");
+    assert_eq!(bob.hears("hello")["from"]["id"], welcome["you"]["id"]);
+    ada.shows("a.png", "image/png", b"\x89P");
+    assert_eq!(bob.sees(b"\x89P")["from"]["id"], welcome["you"]["id"]);
+    // In the past, the member may be gone, and its number another one's.
+    let (mut eve, _) = V1::comes_back(&server, "/ws/a?last=2");
+    let (past, _) = eve.hears_the_past();
+    assert_eq!(past.len(), 2);
+    assert!(past.iter().all(|message| message["from"].get("id").is_none()), "{past:?}");
 }
 
 #[test]
@@ -153,15 +207,18 @@ fn comings_and_goings_travel_together() {
     ada.hears_the_past();
     let others: Vec<_> = (0..5).map(|_| V1::joins(&server, "a").1["you"].clone()).collect();
     // Each has gone again, as its connection was dropped.
-    let (mut went, mut events) = (Vec::new(), 0);
+    let (mut came, mut went, mut events) = (Vec::new(), Vec::new(), 0);
     while went.len() < others.len() {
         let event = ada.next();
         events += 1;
         let members = event["members"].as_array().expect("a small room").clone();
         match event["type"].as_str().unwrap() {
-            // Who has gone before that could be told is not named.
-            "joined" => assert!(members.iter().all(|member| others.contains(member)), "{event}"),
-            "left" => went.extend(members),
+            "joined" => came.extend(members.into_iter().map(|member| member["id"].clone())),
+            "left" => {
+                // Nobody goes who has not come, however short the visit was.
+                assert!(members.iter().all(|member| came.contains(member)), "{event}");
+                went.extend(members);
+            }
             other => panic!("heard {other}"),
         }
         assert!(event["count"].as_u64().unwrap() >= 1);
@@ -267,7 +324,7 @@ fn many_new_names_in_a_moment_are_told_once() {
 }
 
 #[test]
-fn a_binary_frame_follows_its_event_at_once_in_a_storm() {
+fn texts_and_files_keep_their_order_in_a_storm() {
     const EACH: usize = 200;
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");
@@ -288,18 +345,15 @@ fn a_binary_frame_follows_its_event_at_once_in_a_storm() {
         .collect();
     let (mut next, mut last) = ([0; 4], 0);
     for _ in 0..4 * EACH {
-        let event = loop {
-            let event = ada.next();
+        let (event, bytes) = loop {
+            let (event, bytes) = ada.next_whole();
             if event["type"] == "message" || event["type"] == "binary" {
-                break event;
+                break (event, bytes);
             }
         };
         let text = match event["text"].as_str() {
             Some(text) => text.to_owned(),
-            None => match ada.client.next() {
-                tungstenite::Message::Binary(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-                other => panic!("between an event and its frame came {other:?}"),
-            },
+            None => String::from_utf8(bytes).unwrap(),
         };
         let (speaker, number) = text.split_once(' ').unwrap();
         let speaker: usize = speaker.parse().unwrap();

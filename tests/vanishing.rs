@@ -156,7 +156,7 @@ fn whoever_falls_silent_is_forgotten() {
     // They stay connected: it is the server that lets go.
     is_at_rest(&program, descriptors, "silence");
     for silent in [&mut ada, &mut bob, &mut carol] {
-        assert_eq!(silent.reads_a_close().0, 1008);
+        assert_eq!(silent.reads_a_close().0, 4002);
         silent.reads_the_end();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::Content;
+use wsroom::protocol::message::{Author, Content, Draft};
 use wsroom::relay::broadcaster::Broadcaster;
 use wsroom::relay::events::{self, Event};
 use wsroom::relay::history::History;
@@ -21,15 +21,22 @@ use wsroom::store::{Bounds, MessageLog, Range};
 fn what_was_given_up_is_not_said_later() {
     let room = RoomName::lobby();
     let text = |text: &'static str| Content::Text(text.into());
+    let draft = |content| Draft {
+        room: room.clone(),
+        author: Author { user: None, name: "guest".to_owned() },
+        content,
+        origin: None,
+        as_guest: None,
+    };
     let (events, inbox) = events::open();
     // The broadcaster does not turn yet: for it the disk is slow.
-    let given_up = events.post(room.clone(), None, text("too late"), Duration::from_millis(10));
+    let given_up = events.post(draft(text("too late")), Duration::from_millis(10));
     assert!(given_up.is_none(), "nobody could have taken it");
     let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
     let history = History::open(Arc::clone(&log) as Arc<dyn MessageLog>, 10).unwrap();
     let broadcaster = Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), history);
     let turning = thread::spawn(move || broadcaster.run(&inbox));
-    let said = events.post(room.clone(), None, text("in time"), support::PATIENCE);
+    let said = events.post(draft(text("in time")), support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");
     let page = log.page(&room, Range::behind(0)).unwrap();
     let all: Vec<_> = page.messages.iter().map(|message| message.content.clone()).collect();

@@ -17,10 +17,12 @@ use super::credentials::Credentials;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
 use super::transcript;
+use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Content, MessageId};
-use crate::relay::events::Events;
-use crate::store::{MessageLog, Range, StoreError};
+use crate::protocol::message::{Content, Draft, MessageId, Origin};
+use crate::relay::events::{Events, Receipt};
+use crate::relay::presence::author;
+use crate::store::{MessageLog, Range, StoreError, User};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,13 +132,34 @@ impl Rooms {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
         let user = self.credentials.speaker(request)?;
+        let origin = origin(request, user.as_ref())?;
         let content = content(&asked::media_type(request), asked::body(request)?)?;
-        match self.events.post(room, user, content, TIMEOUT) {
-            Some(Ok(receipt)) => Ok(json(202, &json!({"id": receipt.id, "heard": receipt.heard}))),
+        let author = author(None, user.as_ref());
+        let draft = Draft { room, author, content, origin, as_guest: None };
+        match self.events.post(draft, TIMEOUT) {
+            Some(Ok(Receipt { id, heard: Some(heard) })) => {
+                Ok(json(202, &json!({"id": id, "heard": heard})))
+            }
+            Some(Ok(Receipt { id, heard: None })) => Ok(json(200, &json!({"id": id, "heard": 0}))),
             Some(Err(detail)) => Err(problem(503, &detail)),
             None => Err(busy()),
         }
     }
+}
+
+/// Where a posted message comes from, if its Idempotency-Key says so: then it may be posted again. The
+/// key is a session of one message, so it must be as hard to guess.
+fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>, Reply> {
+    let Some(key) = asked::header(request, "Idempotency-Key") else { return Ok(None) };
+    // The header field is a string in quotes, but many clients leave the quotes out.
+    let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    let is_sound = (16..=255).contains(&bare.len()) && bare.bytes().all(|c| c.is_ascii_graphic());
+    if !is_sound {
+        let detail = "An Idempotency-Key has 16 to 255 visible ASCII characters, such as a UUID.";
+        return Err(problem(400, detail));
+    }
+    let session = Session::new(bare, user.map(|user| user.id)).id;
+    Ok(Some(Box::new(Origin { session, reference: bare.to_owned() })))
 }
 
 /// The content of a message from a body. `application/x-www-form-urlencoded` counts as text,

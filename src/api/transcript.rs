@@ -104,7 +104,7 @@ impl<'a> From<&'a Message> for Encoded<'a> {
                 EncodedContent::Binary { name, media_type, size: bytes.len(), base64: bytes }
             }
         };
-        let from = v1::From { user: message.author.user, name: &message.author.name };
+        let from = v1::From { id: None, user: message.author.user, name: &message.author.name };
         Self { at: message::time(message.id), from, id: message.id, content }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         let author = Author { user: None, name: "guest".into() };
         let room = RoomName::parse("a").unwrap();
         let content = Content::Text(Bytes::copy_from_slice(text.as_bytes()));
-        Arc::new(Message { id, room, author, content })
+        Arc::new(Message { id, room, author, content, origin: None })
     }
 
     /// The ids of the encoded messages, `more`, and the length of the JSON in bytes.

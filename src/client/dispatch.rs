@@ -15,12 +15,12 @@ use super::stream::ClientStream;
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::v1::{Action, Announced, ServerEvent};
+use crate::protocol::v1::{Action, ServerEvent};
 use crate::relay::events::{Event, Events};
 
 /// The shortest time between two "is writing" events of one client, until it says something. More
 /// of them would cost the other members more than they cost the client.
-const TYPING_INTERVAL: Duration = Duration::from_secs(2);
+const TYPING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The destination of a client's messages, and of the frames that answer it.
 pub enum Output {
@@ -30,12 +30,21 @@ pub enum Output {
     Echo(Arc<EchoOutbox>),
 }
 
-/// The state that one message of a client leaves for its next messages.
+impl Output {
+    /// The dialect of the client; every message to the echo is plain.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Room(_, dialect) => *dialect,
+            Self::Echo(_) => Dialect::Plain,
+        }
+    }
+}
+
+/// The limit of a client's messages, and what one of them leaves for the next ones.
 pub struct Dispatcher {
     client: ClientId,
-    /// The announcement of a binary message (`wsroom.v1`), which must come next. Boxed, because it is
-    /// rarely there.
-    announced: Option<Box<Announced>>,
+    /// The most bytes of a text or binary message (`--max-message-size`).
+    limit: usize,
     /// The time at which the others were last told that this client's user is writing; `None` after
     /// a message.
     typing_sent: Option<Instant>,
@@ -43,8 +52,8 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher for a client that has said nothing yet.
-    pub fn new(client: ClientId) -> Self {
-        Self { client, announced: None, typing_sent: None }
+    pub fn new(client: ClientId, limit: usize) -> Self {
+        Self { client, limit, typing_sent: None }
     }
 
     /// Relays a message, or takes note of a control frame.
@@ -73,12 +82,9 @@ impl Dispatcher {
         // A pong to an earlier ping leaves before this message does.
         stream.deliver()?;
         let Output::Room(events, dialect) = stream.output() else { return Ok(()) };
-        let announced = self.announced.take().map(|announced| *announced);
-        match dialect.read(kind, payload, announced) {
+        match dialect.read(kind, payload, self.limit) {
             Ok(action) => self.act(action, events),
-            Err(complaint) => {
-                events.answer(self.client, ServerEvent::Error(&complaint).frame());
-            }
+            Err(complaint) => events.answer(self.client, complaint.event().frame()),
         }
         Ok(())
     }
@@ -89,7 +95,10 @@ impl Dispatcher {
                 self.typing_sent = None;
                 events.say(self.client, content, reference);
             }
-            Action::Announce(announced) => self.announced = Some(Box::new(announced)),
+            Action::Ping(reference) => {
+                let pong = ServerEvent::Pong { reference: reference.as_deref() };
+                events.answer(self.client, pong.frame());
+            }
             Action::Type
                 if self.typing_sent.is_some_and(|sent| sent.elapsed() < TYPING_INTERVAL) => {}
             Action::Type => {

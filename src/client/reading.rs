@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 
-use super::closing::explain;
+use super::closing::{Ending, explain};
 use super::dispatch::{Dispatcher, Output};
 use super::echo::EchoOutbox;
 use super::pace::Pace;
 use super::stream::ClientStream;
 use crate::logging::Limited;
+use crate::net::byte_budget::ByteBudget;
 use crate::net::connection::Connection;
 use crate::protocol::address::Target;
 use crate::protocol::frame;
-use crate::relay::events::{Event, Events, Joining, Newcomer};
+use crate::relay::events::{Event, Events, Joining, Newcomer, Parting};
 
 /// The limits of every client.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,8 @@ pub struct Clients {
     pub limits: Limits,
     /// The broadcaster's inbox.
     pub events: Events,
+    /// The budget for messages that JSON makes longer than `--max-message-size`.
+    pub escaped: Arc<ByteBudget>,
     /// The log lines about clients that have left, limited in number.
     pub left: Limited,
 }
@@ -61,10 +64,17 @@ pub fn run(
     connection.becomes_client();
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
-    let mut membership = Membership { connection, events, last_frames: Vec::new() };
-    let stream =
-        ClientStream::new(Arc::clone(connection), output, limits.idle, limits.message_size);
-    membership.last_frames = read_all(stream, tail, connection, target, clients);
+    let parting = Parting::Closed;
+    let mut membership = Membership { connection, events, last_frames: Vec::new(), parting };
+    let stream = ClientStream::new(
+        Arc::clone(connection),
+        output,
+        limits.idle,
+        limits.message_size,
+        Arc::clone(&clients.escaped),
+    );
+    (membership.last_frames, membership.parting) =
+        read_all(stream, tail, connection, target, clients);
     drop(membership);
 }
 
@@ -104,16 +114,17 @@ struct Membership<'a> {
     events: &'a Events,
     /// The last frames for the client.
     last_frames: Vec<u8>,
+    parting: Parting,
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
         let last_frames = std::mem::take(&mut self.last_frames);
         let is_owed_frames = !last_frames.is_empty();
-        self.events.leave(self.connection.id(), last_frames);
+        self.events.leave(self.connection.id(), last_frames, self.parting);
         if thread::panicking() {
             self.connection.shutdown(Shutdown::Both);
-        } else if is_owed_frames {
+        } else if is_owed_frames || self.connection.why_ended().is_some() {
             self.connection.linger();
         }
         // Else the client has ended its side, but may still read: the frames that wait for it are
@@ -121,8 +132,8 @@ impl Drop for Membership<'_> {
     }
 }
 
-/// Reads to the end of the connection. Returns the last frames for the broadcaster to send; the echo
-/// has sent its own. Not inlined: else this function's large frame would be on the stack already
+/// Reads to the end of the connection. Returns the last frames for the broadcaster to send, and how
+/// the client leaves; the echo has sent its own frames. Not inlined: else this function's large frame would be on the stack already
 /// when `join` runs.
 #[inline(never)]
 fn read_all(
@@ -131,11 +142,11 @@ fn read_all(
     connection: &Connection,
     target: &Target,
     clients: &Clients,
-) -> Vec<u8> {
+) -> (Vec<u8>, Parting) {
     let limits = clients.limits;
-    let mut socket =
-        WebSocket::from_partially_read(stream, tail, Role::Server, Some(config(limits)));
-    let mut dispatcher = Dispatcher::new(connection.id());
+    let config = config(stream.output().dialect().largest_frame(limits.message_size));
+    let mut socket = WebSocket::from_partially_read(stream, tail, Role::Server, Some(config));
+    let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size);
     let mut pace = Pace::new(limits.rate, Instant::now());
     let ending = loop {
         match socket.read() {
@@ -157,22 +168,22 @@ fn read_all(
         }
     };
     let stream = socket.get_mut();
-    let (why, close) = explain(&ending, stream.is_silent());
+    let Ending { why, close, parting } = explain(&ending, stream.is_silent());
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
-    let why = connection.why_cut().map_or(why, str::to_owned);
+    let why = connection.why_ended().map_or(why, str::to_owned);
     clients.left.line(|more| {
         log::info!("{} {} left {target}: {why}{more}", connection.id(), connection.peer());
     });
-    stream.finish(&close)
+    (stream.finish(&close), parting)
 }
 
-fn config(limits: Limits) -> WebSocketConfig {
+fn config(largest_frame: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         // tungstenite buffers nothing: the stream collects its writes.
         .write_buffer_size(0)
-        .max_message_size(Some(limits.message_size))
+        .max_message_size(Some(largest_frame))
         // At least 125: with a smaller limit tungstenite waits for the rest of an oversized control
         // frame, instead of refusing it.
-        .max_frame_size(Some(limits.message_size.max(125)))
+        .max_frame_size(Some(largest_frame.max(125)))
 }

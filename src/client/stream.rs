@@ -15,8 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatch::Output;
+use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{Connection, timed_out};
 use crate::protocol::frame;
+use crate::protocol::v1::MAX_ENVELOPE_BYTES;
 
 /// The buffer for the read that waits for a client, in bytes. It is on the stack.
 const IDLE_BUFFER: usize = 1 << 10;
@@ -27,6 +29,13 @@ const BUSY_BUFFER: usize = 32 << 10;
 
 /// The most fragments of one message. Without this limit a client could send empty ones for ever.
 const MAX_FRAGMENTS: usize = 65_536;
+
+/// Bytes of all messages together that go beyond `--max-message-size` and the envelope of
+/// `wsroom.v1`: JSON may need six bytes for one byte of a text.
+pub const ESCAPED_BYTES: usize = 16 << 20;
+
+/// The share of [`ESCAPED_BYTES`] that a long message takes at a time, in bytes.
+const ESCAPED_STEP: usize = 256 << 10;
 
 /// The shortest header of a client's frame, in bytes: two, and four for the mask.
 const MIN_FRAME_HEADER: usize = 6;
@@ -52,16 +61,25 @@ pub struct ClientStream {
     max_message_bytes: usize,
     /// Bytes read since the last message ended.
     message_bytes: usize,
+    /// The bytes that one message may have without another share of `escaped`.
+    granted: usize,
+    /// The budget of [`ESCAPED_BYTES`], which all clients have together.
+    escaped: Arc<ByteBudget>,
+    /// This client's shares of it. They are kept until it leaves, as tungstenite's buffer is.
+    shares: Vec<Share>,
 }
 
 impl ClientStream {
-    /// `idle` and `message_size` (in bytes) are the client's limits.
+    /// `idle` and `message_size` (in bytes) are the client's limits; `escaped` is the budget for the
+    /// messages that JSON makes longer.
     pub fn new(
         connection: Arc<Connection>,
         output: Output,
         idle: Duration,
         message_size: usize,
+        escaped: Arc<ByteBudget>,
     ) -> Self {
+        let largest_frame = output.dialect().largest_frame(message_size);
         Self {
             connection,
             output,
@@ -71,8 +89,11 @@ impl ClientStream {
             idle,
             silent: false,
             timeout: None,
-            max_message_bytes: message_size + MAX_FRAGMENTS * MIN_FRAME_HEADER,
+            max_message_bytes: largest_frame.saturating_add(MAX_FRAGMENTS * MIN_FRAME_HEADER),
             message_bytes: 0,
+            granted: message_size + MAX_ENVELOPE_BYTES,
+            escaped,
+            shares: Vec::new(),
         }
     }
 
@@ -104,13 +125,32 @@ impl ClientStream {
         if self.message_bytes > self.max_message_bytes {
             return Err(ErrorKind::InvalidData.into());
         }
+        while self.message_bytes > self.granted {
+            self.take_share()?;
+        }
         self.consumed = 0;
         // An idle client waits here. It has no buffer on the heap, and the stack is there anyway.
         self.ahead = Vec::new();
         let mut piece = [0; IDLE_BUFFER];
         let count = self.wait_for_bytes(&mut piece)?;
+        // The broadcaster has sent the last Close: nothing that comes now counts.
+        if self.connection.why_ended().is_some() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         self.ahead =
             if count < IDLE_BUFFER { piece[..count].to_vec() } else { self.read_more(&piece)? };
+        Ok(())
+    }
+
+    /// Takes a share of the budget for messages that JSON makes longer.
+    ///
+    /// # Errors
+    /// The other clients have all of it.
+    #[inline(never)] // Else the waiting thread would keep the stack for it.
+    fn take_share(&mut self) -> io::Result<()> {
+        let share = self.escaped.try_take(ESCAPED_STEP).ok_or(ErrorKind::OutOfMemory)?;
+        self.shares.push(share);
+        self.granted += ESCAPED_STEP;
         Ok(())
     }
 

@@ -20,13 +20,15 @@ use super::response::Response;
 use crate::api::credentials::Credentials;
 use crate::api::routes::largest_body;
 use crate::client::reading::{self, Clients};
+use crate::identity::session::Session;
 use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
 use crate::net::tls;
-use crate::protocol::address::{JoinOptions, Target};
+use crate::protocol::address::{JoinOptions, Past, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
+use crate::protocol::v1::Key;
 use crate::relay::events::Joining;
 use crate::store::{MessageLog, User};
 
@@ -68,6 +70,16 @@ pub enum NoRequest {
     Gone,
     /// The client's bytes are refused with this response.
     Refused(Response),
+}
+
+/// Whose key a request carries.
+enum Whose {
+    /// It carries none.
+    Guest,
+    /// This user's.
+    User(User),
+    /// No user has this key. Perhaps the server has forgotten its users.
+    Nobody,
 }
 
 impl From<Response> for NoRequest {
@@ -149,26 +161,34 @@ impl Door {
     }
 
     fn agree(&self, request: &Request, target: &Target) -> Result<Joining, Response> {
-        let joining = handshake::accept(request, target, &self.allow_origin)?;
+        let upgrade = handshake::check(request, target, &self.allow_origin)?;
+        let JoinOptions { past, session, slow } = &upgrade.options;
+        let (past, slow, dialect) = (*past, *slow, upgrade.dialect);
         let user = self.user_of(request)?;
-        let last = self.last_in(target, joining.dialect, joining.options);
-        Ok(Joining { user, last, ..joining })
+        let key = matches!(user, Whose::Nobody).then_some(Key::Unknown);
+        // The cookie is removed: the browser would send it for ever, and its page cannot change
+        // that.
+        let no_cookie = key.map(|_| self.credentials.no_cookie());
+        if key.is_some() && dialect != Dialect::V1 {
+            let sentence = "This key is nobody's: leave it out, or get a new one.";
+            return Err(Response::refusal(401, sentence)
+                .with("WWW-Authenticate", "Bearer")
+                .with("Set-Cookie", &no_cookie.unwrap_or_default()));
+        }
+        let response_101 = upgrade.response_101(no_cookie.as_deref())?;
+        let user = if let Whose::User(user) = user { Some(user) } else { None };
+        let id = user.as_ref().map(|user| user.id);
+        let session = session.as_deref().map(|name| Session::new(name, id));
+        let last = self.last_in(target, dialect, past);
+        Ok(Joining { response_101, dialect, past, slow, user, session, key, last })
     }
 
-    /// The user whose key a request carries; `None` if it carries no key.
-    fn user_of(&self, request: &Request) -> Result<Option<User>, Response> {
+    /// Whose key a request carries.
+    fn user_of(&self, request: &Request) -> Result<Whose, Response> {
         let key = self.credentials.key(request.value("Authorization"), request.cookies());
-        let Some(key) = key else { return Ok(None) };
+        let Some(key) = key else { return Ok(Whose::Guest) };
         match self.credentials.auth.user_with(key) {
-            Ok(Some(user)) => Ok(Some(user)),
-            // The cookie is removed: the browser would send it for ever, and its page cannot change
-            // that.
-            Ok(None) => {
-                let sentence = "This key is nobody's: leave it out, or get a new one.";
-                Err(Response::refusal(401, sentence)
-                    .with("WWW-Authenticate", "Bearer")
-                    .with("Set-Cookie", &self.credentials.no_cookie()))
-            }
+            Ok(user) => Ok(user.map_or(Whose::Nobody, Whose::User)),
             Err(error) => {
                 log::error!("the directory cannot be read: {error}");
                 Err(Response::refusal(503, "The directory cannot be read at the moment."))
@@ -176,11 +196,11 @@ impl Door {
         }
     }
 
-    /// The id of the newest message in a room, for a client of `wsroom.v1` without `since`. For any
-    /// other it is 0: with a replay the id comes later.
-    fn last_in(&self, target: &Target, dialect: Dialect, options: JoinOptions) -> MessageId {
+    /// The id of the newest message in a room, for a client of `wsroom.v1` that wants no past. For
+    /// any other it is 0: with a replay the id comes later.
+    fn last_in(&self, target: &Target, dialect: Dialect, past: Option<Past>) -> MessageId {
         match target {
-            Target::Room(room) if dialect == Dialect::V1 && options.since.is_none() => {
+            Target::Room(room) if dialect == Dialect::V1 && past.is_none() => {
                 self.log.last_in(room).unwrap_or_else(|error| {
                     log::error!("the history of room {room} cannot be read: {error}");
                     0

@@ -12,18 +12,25 @@ use super::response::Response;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1;
-use crate::relay::events::Joining;
 
-/// The result of the handshake for a WebSocket at `target`. The caller adds the user and the id of
-/// the newest message.
+/// What a request asks for that may become a WebSocket.
+pub struct Upgrade<'a> {
+    key: &'a str,
+    /// The dialect that the client wants to speak.
+    pub dialect: Dialect,
+    /// The options in its address.
+    pub options: JoinOptions,
+}
+
+/// Checks that a request may become a WebSocket at `target`.
 ///
 /// # Errors
-/// The response to a request that may not become a WebSocket.
-pub fn accept(
-    request: &Request,
+/// The response to a request that may not.
+pub fn check<'a>(
+    request: &'a Request,
     target: &Target,
     allow_origin: &[String],
-) -> Result<Joining, Response> {
+) -> Result<Upgrade<'a>, Response> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Err(Response::refusal(405, "A WebSocket begins with GET.").with("Allow", "GET"));
     }
@@ -48,14 +55,12 @@ pub fn accept(
         .map_err(|sentence| Response::refusal(400, sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
     let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
-    let key = request.value("Sec-WebSocket-Key");
-    match key.and_then(|key| switching_protocols(key, dialect)) {
-        Some(response_101) => Ok(Joining { response_101, dialect, options, user: None, last: 0 }),
-        None => Err(Response::refusal(
-            400,
-            "Sec-WebSocket-Key must be there once: 16 random bytes in base64.",
-        )),
-    }
+    let key = request.value("Sec-WebSocket-Key").ok_or_else(bad_key)?;
+    Ok(Upgrade { key, dialect, options })
+}
+
+fn bad_key() -> Response {
+    Response::refusal(400, "Sec-WebSocket-Key must be there once: 16 random bytes in base64.")
 }
 
 /// Whether the request asks for a WebSocket, at any path.
@@ -63,23 +68,33 @@ pub fn asks_for_websocket(request: &Request) -> bool {
     request.has_token("Connection", "upgrade") && request.has_token("Upgrade", "websocket")
 }
 
-/// The 101 response, or `None` if `key` is not a valid key. If the client offered only other
-/// subprotocols, the response names none (RFC 6455 §4.2.2), and the client decides what it does
-/// then.
-fn switching_protocols(key: &str, dialect: Dialect) -> Option<Vec<u8>> {
-    let request = http::Request::get("/")
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", key);
-    let mut response = create_response(&request.body(()).ok()?).ok()?;
-    if dialect == Dialect::V1 {
-        let chosen = HeaderValue::from_static(v1::NAME);
-        response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
+impl Upgrade<'_> {
+    /// The 101 response, with this Set-Cookie field if there is one. If the client offered only other
+    /// subprotocols, the response names none (RFC 6455 §4.2.2), and the client decides what it does
+    /// then.
+    ///
+    /// # Errors
+    /// The response to a key that is not valid.
+    pub fn response_101(&self, set_cookie: Option<&str>) -> Result<Vec<u8>, Response> {
+        let request = http::Request::get("/")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", self.key);
+        let request = request.body(()).map_err(|_| bad_key())?;
+        let mut response = create_response(&request).map_err(|_| bad_key())?;
+        let fields = response.headers_mut();
+        if self.dialect == Dialect::V1 {
+            fields.insert("Sec-WebSocket-Protocol", HeaderValue::from_static(v1::NAME));
+        }
+        if let Some(cookie) = set_cookie {
+            let cookie = HeaderValue::from_str(cookie).expect("our own cookies are ASCII");
+            fields.insert("Set-Cookie", cookie);
+        }
+        let mut bytes = Vec::new();
+        write_response(&mut bytes, &response).expect("writing to a vector cannot fail");
+        Ok(bytes)
     }
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).ok()?;
-    Some(bytes)
 }
 
 /// Checks the Origin field. Browsers let any page open a WebSocket to any host, and the Origin

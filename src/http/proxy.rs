@@ -40,7 +40,8 @@ const LONG_RESPONSES_BYTES: usize = 16 << 20;
 const SHORT_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Header fields of a request that reach tiny_http, besides its cookies.
-const REQUEST_FIELDS: [&str; 3] = ["If-None-Match", "Content-Type", "Authorization"];
+const REQUEST_FIELDS: [&str; 4] =
+    ["If-None-Match", "Content-Type", "Authorization", "Idempotency-Key"];
 
 /// Header fields of tiny_http's response that reach the client. The door writes its own
 /// Content-Length, Connection and Date.

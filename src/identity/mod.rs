@@ -1,12 +1,14 @@
-//! Identity: the names and the keys of users.
+//! Identity: the names and the keys of users, and the sessions of clients.
 //!
 //! Called by page threads, and for a handshake by the connection's own thread. Nothing here knows
 //! HTTP. Not here: the place of a key in a request (`api`), and where users are kept (`store`).
 //!
 //! The walk: [`name`] is the grammar of a name, and decides which names count as equal. [`auth`]
-//! makes keys, and finds the user that a key belongs to.
+//! makes keys, and finds the user that a key belongs to. [`session`] is how a client that comes back
+//! is known.
 //!
-//! It imports `store`, for the directory.
+//! It imports `store`, for the directory, and `protocol`.
 
 pub(crate) mod auth;
 pub mod name;
+pub(crate) mod session;

@@ -66,9 +66,8 @@ pub struct Connection {
     client: AtomicBool,
     /// Whether the kernel has our last byte and the writing side is shut.
     finished: AtomicBool,
-    /// Why this server cut the connection off. Set once, before the shutdown that the reader
-    /// notices.
-    cut: OnceLock<&'static str>,
+    /// Why this server ends the connection. Set once, before the reader notices.
+    ended: OnceLock<&'static str>,
     /// Its slot among `--max-clients`, of any type. Dropped last, so that the descriptor is free
     /// before the slot is.
     _slot: Box<dyn Any + Send + Sync>,
@@ -96,7 +95,7 @@ impl Connection {
             session: OnceLock::new(),
             client: AtomicBool::new(false),
             finished: AtomicBool::new(false),
-            cut: OnceLock::new(),
+            ended: OnceLock::new(),
             _slot: Box::new(slot),
         }))
     }
@@ -328,14 +327,20 @@ impl Connection {
     /// more bytes. The reset frees the kernel's buffers; the shutdown wakes the reader and the
     /// writer.
     pub fn cut(&self, reason: &'static str) {
-        let _ = self.cut.set(reason);
+        let _ = self.ended.set(reason);
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         self.shutdown(Shutdown::Both);
     }
 
-    /// Why this server cut the connection off; `None` if it did not.
-    pub fn why_cut(&self) -> Option<&'static str> {
-        self.cut.get().copied()
+    /// Notes why this server ends the connection. The caller sends a Close; the reader stops with
+    /// the next bytes that come, or when its timeout has passed.
+    pub fn will_end(&self, reason: &'static str) {
+        let _ = self.ended.set(reason);
+    }
+
+    /// Why this server ends the connection; `None` if it does not.
+    pub fn why_ended(&self) -> Option<&'static str> {
+        self.ended.get().copied()
     }
 
     /// Shuts one side or both, and wakes the threads that are blocked on it.

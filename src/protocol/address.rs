@@ -71,11 +71,23 @@ pub enum Target {
     Room(RoomName),
 }
 
+/// The part of the past that a client first wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Past {
+    /// `since=ID`: the messages after this one.
+    Since(MessageId),
+    /// `last=N`: the newest N messages.
+    Newest(usize),
+}
+
 /// The options that a client of a room gives in the query of its address.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct JoinOptions {
-    /// `since=ID`: the client first wants the messages after this one.
-    pub since: Option<MessageId>,
+    /// The part of the past that the client first wants.
+    pub past: Option<Past>,
+    /// `session=S`: the client's own name for its visits, and its secret. So this type has no
+    /// `Debug`: nobody can log it by mistake.
+    pub session: Option<String>,
     /// `slow=N`: the client is sent at most this many bytes a second, as over a bad network.
     pub slow: Option<u32>,
 }
@@ -89,9 +101,22 @@ impl JoinOptions {
         let mut options = Self::default();
         for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
             match name {
+                "since" | "last" if options.past.is_some() => {
+                    return Err("since and last are two ways to ask for the past: give one.");
+                }
                 "since" => {
                     let id = value.parse().ok().filter(|&id: &MessageId| id >= 0);
-                    options.since = Some(id.ok_or("since is the id of a message, or 0.")?);
+                    let id = id.ok_or("since is the id of a message, or 0.")?;
+                    options.past = Some(Past::Since(id));
+                }
+                "last" => {
+                    let count = value.parse().ok().ok_or("last is a number of messages.")?;
+                    options.past = Some(Past::Newest(count));
+                }
+                "session" => {
+                    let session = Some(value.to_owned()).filter(|value| is_session(value));
+                    let grammar = "session is 16 to 64 of A-Z a-z 0-9 - _ of your own making.";
+                    options.session = Some(session.ok_or(grammar)?);
                 }
                 "slow" => {
                     let pace = value.parse().ok().filter(|pace| SLOW.contains(pace));
@@ -102,6 +127,11 @@ impl JoinOptions {
         }
         Ok(options)
     }
+}
+
+fn is_session(text: &str) -> bool {
+    let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
+    (16..=64).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// The address is `/ws/…`, but the rest is not a valid room name.
@@ -149,14 +179,47 @@ mod tests {
     }
 
     #[test]
-    fn join_options_are_whole_numbers() {
-        let options = JoinOptions { since: Some(7), slow: Some(1000) };
-        assert_eq!(JoinOptions::parse("since=7&x=y&slow=1000"), Ok(options));
-        assert_eq!(JoinOptions::parse(""), Ok(JoinOptions::default()));
-        for bad in ["since=", "since=-1", "since=a", "slow=", "slow=99", "slow=1000001", "slow=1.5"]
-        {
-            assert!(JoinOptions::parse(bad).is_err(), "{bad:?} passed");
+    fn join_options_have_their_grammar() {
+        let parse = |query| JoinOptions::parse(query);
+        let none = JoinOptions::default;
+        let session = "0123456789abc-_Z";
+        let of_session = format!("session={session}");
+        for (query, options) in [
+            ("", none()),
+            ("x=y&&since", none()),
+            ("since=7&slow=1000", JoinOptions { slow: Some(1000), ..past(Past::Since(7)) }),
+            ("last=0", past(Past::Newest(0))),
+            ("last=100", past(Past::Newest(100))),
+            (&of_session, JoinOptions { session: Some(session.to_owned()), ..none() }),
+        ] {
+            assert!(parse(query) == Ok(options), "{query:?}");
         }
+        let (short, long) = (format!("session={}", "a".repeat(15)), "a".repeat(65));
+        for bad in [
+            "since=",
+            "since=-1",
+            "since=a",
+            "last=",
+            "last=-1",
+            "last=1.5",
+            "last=1&since=1",
+            "since=1&since=1",
+            "slow=",
+            "slow=99",
+            "slow=1000001",
+            "slow=1.5",
+            "session=",
+            &short,
+            &format!("session={long}"),
+            "session=0123456789abcde%20",
+            "session=0123456789abcde~",
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?} passed");
+        }
+    }
+
+    fn past(past: Past) -> JoinOptions {
+        JoinOptions { past: Some(past), ..JoinOptions::default() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::coding::Data;
 
 use super::frame;
 use super::message::{Content, Message};
-use super::v1::{self, Action, Announced, Complaint};
+use super::v1::{self, Action, Complaint, Copied};
 
 /// The dialect that a client speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,25 +29,26 @@ impl Dialect {
     /// The number of dialects.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Reads the payload of a client's message; `announced` is the announcement just before it, if
-    /// there was one.
+    /// Reads the payload of a client's message, whose text or bytes may have `limit` bytes.
     ///
     /// # Errors
     /// The payload has no meaning in this dialect; the complaint is for the client.
-    pub fn read(
-        self,
-        kind: Data,
-        payload: &[u8],
-        announced: Option<Announced>,
-    ) -> Result<Action, Complaint> {
+    pub fn read(self, kind: Data, payload: &[u8], limit: usize) -> Result<Action, Complaint> {
         match self {
             Self::Plain => Ok(Action::Say(plain_content(kind, payload), None)),
-            Self::V1 => v1::read(kind, payload, announced),
+            Self::V1 => v1::read(kind, payload, limit),
         }
     }
 
-    /// Writes a message; a plain client gets its payload alone. `reference` is the sender's `ref`,
-    /// which only `wsroom.v1` has.
+    /// The most bytes of one frame, where a text or the bytes of a message may have `limit` bytes.
+    pub fn largest_frame(self, limit: usize) -> usize {
+        match self {
+            Self::Plain => limit,
+            Self::V1 => v1::MAX_ESCAPE_BYTES.saturating_mul(limit) + v1::MAX_ENVELOPE_BYTES,
+        }
+    }
+
+    /// Writes a message; a plain client gets its payload alone, without what is `copied`.
     ///
     /// # Errors
     /// `out` cannot be written to. A vector always can.
@@ -55,18 +56,18 @@ impl Dialect {
         self,
         out: &mut impl Write,
         message: &Message,
-        reference: Option<&str>,
+        copied: Copied,
     ) -> io::Result<()> {
         match (self, &message.content) {
-            (Self::V1, _) => v1::write_message(out, message, reference),
+            (Self::V1, _) => v1::write_message(out, message, copied),
             (Self::Plain, Content::Text(text)) => frame::write(out, Data::Text, text),
             (Self::Plain, Content::Binary { bytes, .. }) => frame::write(out, Data::Binary, bytes),
         }
     }
 }
 
-/// Every message of a plain client is for the whole room. The payload is copied, here and in `v1`:
-/// it is a part of tungstenite's read buffer, and a message that shared it would hold all of that
+/// Every message of a plain client is for the whole room. The payload is copied, here and in `v1`: it
+/// is a part of tungstenite's read buffer, and a message that shared it would hold all of that
 /// buffer in memory.
 fn plain_content(kind: Data, payload: &[u8]) -> Content {
     let bytes = Bytes::copy_from_slice(payload);
@@ -89,9 +90,10 @@ mod tests {
 
     fn written(dialect: Dialect, content: Content) -> Vec<u8> {
         let author = Author { user: None, name: "guest-1".to_owned() };
-        let message = Message { id: 1, room: RoomName::lobby(), author, content };
+        let message = Message { id: 1, room: RoomName::lobby(), author, content, origin: None };
         let mut out = Vec::new();
-        dialect.write_message(&mut out, &message, Some("mine")).unwrap();
+        let copied = Copied { member: Some(1), reference: Some("mine") };
+        dialect.write_message(&mut out, &message, copied).unwrap();
         out
     }
 
@@ -111,10 +113,10 @@ mod tests {
             (Data::Text, event.as_bytes(), Content::Text(event.into())),
             (Data::Binary, b"\x00\xff", binary("", "", b"\x00\xff")),
         ] {
-            let action = Dialect::Plain.read(kind, payload, None);
+            let action = Dialect::Plain.read(kind, payload, 0);
             assert_eq!(action, Ok(Action::Say(content, None)));
         }
-        assert_eq!(Dialect::V1.read(Data::Text, event.as_bytes(), None), Ok(Action::Type));
+        assert_eq!(Dialect::V1.read(Data::Text, event.as_bytes(), 0), Ok(Action::Type));
     }
 
     #[test]
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_client_of_v1_is_sent_an_event_with_its_ref() {
-        let event = r#"{"type":"message","id":1,"from":{"name":"guest-1"},"at":"1970-01-01T00:00:00.000Z","text":"hello","ref":"mine"}"#;
+        let event = r#"{"type":"message","id":1,"from":{"id":1,"name":"guest-1"},"at":"1970-01-01T00:00:00.000Z","text":"hello","ref":"mine"}"#;
         let written = written(Dialect::V1, Content::Text("hello".into()));
         assert_eq!(str::from_utf8(&written[2..]), Ok(event));
     }

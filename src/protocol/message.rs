@@ -41,6 +41,21 @@ pub enum Content {
     },
 }
 
+/// The hash of a client's session, which stands for it everywhere behind the door. The session
+/// itself is the client's secret.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SessionId(pub [u8; 16]);
+
+/// Where a message comes from: no two messages of a room have the same origin. So a message that is
+/// sent again is known.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Origin {
+    /// The sender's session.
+    pub session: SessionId,
+    /// The `ref` that the sender gave the message.
+    pub reference: String,
+}
+
 /// A message without a place in the order: it gets that when it is kept.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -50,6 +65,10 @@ pub struct Draft {
     pub author: Author,
     /// The text or the bytes.
     pub content: Content,
+    /// Where it comes from, if its sender has a session and gave a `ref`.
+    pub origin: Option<Box<Origin>>,
+    /// The session that the sender had as a guest: the message may have been kept for that.
+    pub as_guest: Option<SessionId>,
 }
 
 /// A message with its place in the order of all messages.
@@ -63,6 +82,8 @@ pub struct Message {
     pub author: Author,
     /// The text or the bytes.
     pub content: Content,
+    /// Where it comes from, if its sender has a session and gave a `ref`.
+    pub origin: Option<Box<Origin>>,
 }
 
 impl Content {
@@ -75,10 +96,24 @@ impl Content {
     }
 }
 
-impl Message {
-    /// Bytes of the content and of the author's name.
+impl Origin {
+    /// Bytes of the session's hash and of the `ref`.
     pub fn size(&self) -> usize {
-        self.content.size() + self.author.name.len()
+        self.session.0.len() + self.reference.len()
+    }
+}
+
+impl Message {
+    /// Bytes of the content, of the author's name, and of the origin.
+    pub fn size(&self) -> usize {
+        let origin = self.origin.as_ref().map_or(0, |origin| origin.size());
+        self.content.size() + self.author.name.len() + origin
+    }
+
+    /// The `ref` of the message, for a client that has this session.
+    pub fn reference_for(&self, session: SessionId) -> Option<&str> {
+        let origin = self.origin.as_ref().filter(|origin| origin.session == session);
+        origin.map(|origin| origin.reference.as_str())
     }
 }
 

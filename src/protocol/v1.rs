@@ -1,8 +1,9 @@
 //! `wsroom.v1`: the JSON events that clients of this subprotocol send and receive.
 //!
-//! Only the grammar of the events, and the frames that carry them. Not here: which client gets
-//! which event (`relay`), and the wait for a binary frame that was announced (`client`). Pure
-//! functions: a client's own thread reads, the broadcaster writes.
+//! A text message is one text frame with an event. A binary message is one binary frame: a line of
+//! JSON, a newline, and the bytes. So each frame is whole, and no frame depends on another one.
+//! Not here: which client gets which event (`relay`). Pure functions: a client's own thread reads,
+//! the broadcaster writes.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -18,37 +19,71 @@ use super::message::{self, Content, Message, MessageId, UserId};
 pub const NAME: &str = "wsroom.v1";
 
 /// The longest `name`, `media_type` and `ref` of an event, in bytes.
-const MAX_FIELD_BYTES: usize = 255;
+pub const MAX_FIELD_BYTES: usize = 255;
+
+/// The bytes by which a frame may be longer than its payload: the line of a binary message with its
+/// newline, or what surrounds the text of an event.
+pub const MAX_ENVELOPE_BYTES: usize = 4096;
+
+/// The most bytes that JSON needs for one byte of a text: a control character becomes `\u0001`.
+pub const MAX_ESCAPE_BYTES: usize = 6;
+
+/// The number of a member of a room. It stays the same when the member's session comes back.
+pub type MemberId = u64;
 
 /// The action that a client takes with one WebSocket message.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Action {
     /// The client says this to everyone, with a `ref` if it gave one.
     Say(Content, Option<String>),
-    /// The client announces a binary message.
-    Announce(Announced),
     /// The client's user is writing.
     Type,
+    /// The client asks for a pong, with the `ref` of its ping.
+    Ping(Option<String>),
 }
 
-/// Reads one WebSocket message of a client; `announced` is the announcement just before it, if
-/// there was one.
+/// Reads one WebSocket message of a client, whose text or bytes may have `limit` bytes.
 ///
 /// # Errors
 /// The message is not a valid event; the complaint is for the client.
-pub fn read(kind: Data, payload: &[u8], announced: Option<Announced>) -> Result<Action, Complaint> {
-    if kind != Data::Text {
-        // A binary message without an announcement is allowed. It has no name.
-        let Announced { name, media_type, reference } = announced.unwrap_or_default();
-        let bytes = Bytes::copy_from_slice(payload);
-        return Ok(Action::Say(Content::Binary { name, media_type, bytes }, reference));
+pub fn read(kind: Data, payload: &[u8], limit: usize) -> Result<Action, Complaint> {
+    let (json, bytes) = match kind {
+        Data::Text => (payload, None),
+        _ => split_line(payload).map(|(line, bytes)| (line, Some(bytes)))?,
+    };
+    let complaint = |code, detail| Complaint { reference: reference_in(json), code, detail };
+    let event: ClientEvent = serde_json::from_slice(json).map_err(|error| {
+        let code = if error.is_data() { Code::BadEvent } else { Code::BadJson };
+        complaint(code, error.to_string())
+    })?;
+    event.check().map_err(|detail| complaint(Code::BadEvent, detail))?;
+    let length = bytes.or(event.text.as_deref().map(str::as_bytes)).map_or(0, <[u8]>::len);
+    if length > limit {
+        let detail = format!("a message has {limit} bytes at most, and this one has {length}");
+        return Err(complaint(Code::TooLarge, detail));
     }
-    if announced.is_some() {
-        let detail = "a binary message was announced, and the next one was a text".to_owned();
-        return Err(Complaint::new("no-binary", detail));
+    event.act(bytes).map_err(|detail| complaint(Code::BadEvent, detail))
+}
+
+/// The line of JSON at the beginning of a binary message, and the bytes behind its newline.
+fn split_line(payload: &[u8]) -> Result<(&[u8], &[u8]), Complaint> {
+    let line = payload.iter().take(MAX_ENVELOPE_BYTES).position(|&byte| byte == b'\n');
+    let line = line.ok_or_else(|| {
+        let detail = "a binary message begins with a line of JSON, of 4096 bytes at most";
+        Complaint { code: Code::BadEvent, detail: detail.to_owned(), reference: None }
+    })?;
+    Ok((&payload[..line], &payload[line + 1..]))
+}
+
+/// The `ref` of an event that is refused for another reason, if it can be read.
+fn reference_in(json: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Marked {
+        #[serde(rename = "ref")]
+        reference: Option<String>,
     }
-    let text = str::from_utf8(payload).expect("tungstenite refuses a text that is not UTF-8");
-    Action::parse(text)
+    let marked: Marked = serde_json::from_slice(json).ok()?;
+    marked.reference.filter(|reference| (1..=MAX_FIELD_BYTES).contains(&reference.len()))
 }
 
 /// An event from a client, with the fields of all event types in one struct. So serde skips unknown
@@ -65,63 +100,83 @@ struct ClientEvent<'a> {
     reference: Option<String>,
 }
 
-/// The announcement of a binary message.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Announced {
-    /// The name of a file, or empty.
-    pub name: String,
-    /// The media type, such as `image/png`, or empty.
-    pub media_type: String,
-    /// The sender's `ref` for the message.
-    pub reference: Option<String>,
-}
+impl ClientEvent<'_> {
+    /// Checks the lengths of the short fields.
+    fn check(&self) -> Result<(), String> {
+        let length = |field: &Option<String>| field.as_ref().map_or(0, String::len);
+        let short = [&self.name, &self.media_type, &self.reference];
+        if short.into_iter().any(|field| length(field) > MAX_FIELD_BYTES) {
+            return Err(format!("ref, name and media_type take {MAX_FIELD_BYTES} bytes at most"));
+        }
+        match self.reference.as_deref() {
+            Some("") => Err("a ref has at least one byte".to_owned()),
+            _ => Ok(()),
+        }
+    }
 
-/// The reason why a client's message had no effect. The client stays connected.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Complaint {
-    /// For programs: `bad-json`, `bad-event`, `no-binary` or `not-kept`.
-    pub code: &'static str,
-    /// For people, in words.
-    pub detail: String,
-    /// The `ref` of the message that was not kept, if it had one.
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-}
-
-impl Complaint {
-    fn new(code: &'static str, detail: String) -> Self {
-        Self { code, detail, reference: None }
+    /// The action that this event asks for; `bytes` came with it in a binary frame.
+    fn act(self, bytes: Option<&[u8]>) -> Result<Action, String> {
+        let Self { kind, text, name, media_type, reference } = self;
+        match (&*kind, text, bytes) {
+            ("message", Some(text), None) => Ok(Action::Say(Content::Text(text.into()), reference)),
+            ("message", None, None) => Err("a message has a text".to_owned()),
+            ("typing", _, None) => Ok(Action::Type),
+            ("ping", _, None) => Ok(Action::Ping(reference)),
+            ("binary", _, Some(bytes)) => {
+                let (name, media_type) = (name.unwrap_or_default(), media_type.unwrap_or_default());
+                // Copied: the payload is a part of tungstenite's read buffer, and a message that
+                // shared it would hold all of that buffer in memory.
+                let bytes = Bytes::copy_from_slice(bytes);
+                Ok(Action::Say(Content::Binary { name, media_type, bytes }, reference))
+            }
+            ("binary", _, None) => {
+                Err("a binary message is one binary frame: its line, a newline, the bytes".into())
+            }
+            (_, _, None) => Err("type is message, typing or ping".to_owned()),
+            (_, _, Some(_)) => Err("the line of a binary frame has the type binary".to_owned()),
+        }
     }
 }
 
-impl Action {
-    fn parse(text: &str) -> Result<Self, Complaint> {
-        let event: ClientEvent = serde_json::from_str(text).map_err(|error| {
-            let code = if error.is_data() { "bad-event" } else { "bad-json" };
-            Complaint::new(code, error.to_string())
-        })?;
-        let bad = |detail: String| Err(Complaint::new("bad-event", detail));
-        let ClientEvent { kind, text, name, media_type, reference } = event;
-        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        if [&name, &media_type, &reference].into_iter().any(|text| length(text) > MAX_FIELD_BYTES) {
-            return bad(format!("ref, name and media_type take {MAX_FIELD_BYTES} bytes at most"));
-        }
-        let (name, media_type) = (name.unwrap_or_default(), media_type.unwrap_or_default());
-        match (&*kind, text) {
-            ("message", Some(text)) => Ok(Self::Say(Content::Text(text.into()), reference)),
-            ("message", None) => bad("a message has a text".to_owned()),
-            ("binary", _) => Ok(Self::Announce(Announced { name, media_type, reference })),
-            ("typing", _) => Ok(Self::Type),
-            _ => bad("type is message, binary or typing".to_owned()),
-        }
+/// The reason why a client's message had no effect. The client stays connected.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Complaint {
+    /// For programs.
+    pub code: Code,
+    /// For people, in words.
+    pub detail: String,
+    /// The `ref` of the message, if it had one that can be read.
+    pub reference: Option<String>,
+}
+
+/// The kinds of complaints.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// The frame, or the line of a binary frame, is not JSON.
+    BadJson,
+    /// The JSON is not an event that a client sends.
+    BadEvent,
+    /// The text or the bytes are more than the server takes.
+    TooLarge,
+    /// The message could not be kept, so nobody has heard it.
+    NotKept,
+}
+
+impl Complaint {
+    /// The event that tells the client.
+    pub fn event(&self) -> ServerEvent<'_> {
+        let Self { code, detail, reference } = self;
+        let retry = *code == Code::NotKept;
+        ServerEvent::Error { code: *code, detail, retry, reference: reference.as_deref() }
     }
 }
 
 /// A member of a room, as the other members see it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct MemberInfo {
-    /// The number of the connection.
-    pub id: u64,
+    /// The member's number.
+    pub id: MemberId,
     /// The number of its user in the directory; guests have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
@@ -148,8 +203,14 @@ pub enum ServerEvent<'a> {
         last: MessageId,
         /// No message after `since` is missing, as far as is known before the replay.
         complete: bool,
-        /// The largest message that the server takes, in bytes (`--max-message-size`).
+        /// The largest text or binary message that the server takes, in bytes
+        /// (`--max-message-size`).
         limit: usize,
+        /// The number of messages that the room keeps (`--history`); 0: no `ref` is remembered.
+        history: usize,
+        /// What the server thinks of the client's key; missing if it is good, or if there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
     },
     /// The replay ends here. This event is sent even if there was no replay.
     Live {
@@ -175,9 +236,9 @@ pub enum ServerEvent<'a> {
     },
     /// Members that have left since the last such event.
     Left {
-        /// The numbers of their connections; missing in a crowd.
+        /// Their numbers; missing in a crowd.
         #[serde(skip_serializing_if = "Option::is_none")]
-        members: Option<&'a [u64]>,
+        members: Option<&'a [MemberId]>,
         /// The number of members now.
         count: usize,
     },
@@ -200,7 +261,7 @@ pub enum ServerEvent<'a> {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
-    /// A binary message. Its bytes are the next frame.
+    /// A binary message. Its bytes follow behind a newline, in the same frame.
     Binary {
         /// Its place in the order of all messages.
         id: MessageId,
@@ -212,16 +273,28 @@ pub enum ServerEvent<'a> {
         name: &'a str,
         /// The media type, such as `image/png`, or empty.
         media_type: &'a str,
-        /// The number of bytes in that frame.
-        size: usize,
         /// The sender's `ref`, in the sender's own copy alone.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
+    },
+    /// A message with this `ref` was kept before, so it is not relayed again.
+    Kept {
+        /// The sender's `ref`.
+        #[serde(rename = "ref")]
+        reference: &'a str,
+        /// The id that the message has.
+        id: MessageId,
     },
     /// A member is writing.
     Typing {
         /// That member.
         from: &'a MemberInfo,
+    },
+    /// The answer to a ping of this client.
+    Pong {
+        /// The `ref` of the ping.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
     },
     /// The client has asked to be slow (`slow=`), and bytes wait for it.
     Behind {
@@ -231,12 +304,33 @@ pub enum ServerEvent<'a> {
         limit: usize,
     },
     /// A message of this client had no effect.
-    Error(&'a Complaint),
+    Error {
+        /// For programs.
+        code: Code,
+        /// For people, in words.
+        detail: &'a str,
+        /// The same event may succeed later.
+        retry: bool,
+        /// The `ref` of the message, if it had one that can be read.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
+    },
+}
+
+/// What the server thinks of a client's key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Key {
+    /// No user has this key: the client is a guest.
+    Unknown,
 }
 
 /// The author of a message, with the name that they had then.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct From<'a> {
+    /// The member who says it now. A message from the past, or one that came over HTTP, has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<MemberId>,
     /// Their number in the directory; guests have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
@@ -280,17 +374,22 @@ impl Write for Length {
     }
 }
 
-/// Writes a message: one frame for a text, two for a binary message. `reference` is the sender's
-/// `ref`.
+/// The parts of a message that are not the same in each copy of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Copied<'a> {
+    /// The member who says it; `None` in a replay, and for a message that came over HTTP.
+    pub member: Option<MemberId>,
+    /// The sender's `ref`, in the sender's own copy.
+    pub reference: Option<&'a str>,
+}
+
+/// Writes a message in one frame.
 ///
 /// # Errors
 /// `out` cannot be written to. A vector always can.
-pub fn write_message(
-    out: &mut impl Write,
-    message: &Message,
-    reference: Option<&str>,
-) -> io::Result<()> {
-    let from = From { user: message.author.user, name: &message.author.name };
+pub fn write_message(out: &mut impl Write, message: &Message, copied: Copied) -> io::Result<()> {
+    let Copied { member, reference } = copied;
+    let from = From { id: member, user: message.author.user, name: &message.author.name };
     let (id, at) = (message.id, message::time(message.id));
     match &message.content {
         Content::Text(text) => {
@@ -298,9 +397,12 @@ pub fn write_message(
             ServerEvent::Message { id, from, at, text, reference }.write(out)
         }
         Content::Binary { name, media_type, bytes } => {
-            let size = bytes.len();
-            ServerEvent::Binary { id, from, at, name, media_type, size, reference }.write(out)?;
-            frame::write(out, Data::Binary, bytes)
+            let event = ServerEvent::Binary { id, from, at, name, media_type, reference };
+            let mut line = serde_json::to_vec(&event)?;
+            line.push(b'\n');
+            frame::write_header(out, Data::Binary, line.len() + bytes.len())?;
+            out.write_all(&line)?;
+            out.write_all(bytes)
         }
     }
 }
@@ -311,17 +413,18 @@ mod tests {
     use crate::protocol::address::RoomName;
     use crate::protocol::message::Author;
 
+    const LIMIT: usize = 1000;
+
     fn says(text: &str) -> Result<Action, Complaint> {
-        read(Data::Text, text.as_bytes(), None)
+        read(Data::Text, text.as_bytes(), LIMIT)
+    }
+
+    fn shows(line: &str, bytes: &[u8]) -> Result<Action, Complaint> {
+        read(Data::Binary, &[line.as_bytes(), b"\n", bytes].concat(), LIMIT)
     }
 
     fn text(text: &'static str, reference: Option<&str>) -> Action {
         Action::Say(Content::Text(text.into()), reference.map(str::to_owned))
-    }
-
-    fn announced(name: &str, media_type: &str, reference: Option<&str>) -> Announced {
-        let (name, media_type) = (name.to_owned(), media_type.to_owned());
-        Announced { name, media_type, reference: reference.map(str::to_owned) }
     }
 
     fn binary(name: &str, media_type: &str, bytes: &'static [u8]) -> Content {
@@ -339,14 +442,49 @@ mod tests {
             (r#"{"type":"m\u0065ssage","text":"hello"}"#, text("hello", None)),
             (r#"{"type":"message","text":"hello","ref":null}"#, text("hello", None)),
             (r#"{"type":"typing"}"#, Action::Type),
-            (r#"{"type":"binary"}"#, Action::Announce(announced("", "", None))),
-            (
-                r#"{"type":"binary","name":"a.png","media_type":"image/png","ref":"7"}"#,
-                Action::Announce(announced("a.png", "image/png", Some("7"))),
-            ),
+            (r#"{"type":"ping"}"#, Action::Ping(None)),
+            (r#"{"type":"ping","ref":"7"}"#, Action::Ping(Some("7".to_owned()))),
         ] {
             assert_eq!(says(event), Ok(action), "{event}");
         }
+    }
+
+    #[test]
+    fn a_binary_message_is_a_line_and_its_bytes() {
+        let say = |content, reference: Option<&str>| {
+            Ok(Action::Say(content, reference.map(str::to_owned)))
+        };
+        for (line, bytes, action) in [
+            (r#"{"type":"binary"}"#, &b"\x89P"[..], say(binary("", "", b"\x89P"), None)),
+            (r#"{"type":"binary"}"#, b"", say(binary("", "", b""), None)),
+            (r#"{"type":"binary","x":[1]}"#, b"a\nb\n", say(binary("", "", b"a\nb\n"), None)),
+            (
+                r#"{"type":"binary","name":"a.png","media_type":"image/png","ref":"7"}"#,
+                b"\x89P",
+                say(binary("a.png", "image/png", b"\x89P"), Some("7")),
+            ),
+        ] {
+            assert_eq!(shows(line, bytes), action, "{line}");
+        }
+    }
+
+    #[test]
+    fn bytes_without_their_line_are_refused() {
+        let longest = format!(r#"{{"type":"binary","x":"{}"}}"#, "x".repeat(4096 - 25));
+        assert_eq!(longest.len() + 1, MAX_ENVELOPE_BYTES);
+        assert!(shows(&longest, b"bytes").is_ok());
+        for (line, code) in [
+            ("", Code::BadJson),
+            ("hello", Code::BadJson),
+            (r#"{"type":"message","text":"hello"}"#, Code::BadEvent),
+            (r#"{"type":"typing"}"#, Code::BadEvent),
+            (r#"{"name":"a"}"#, Code::BadEvent),
+            (&format!("{longest} "), Code::BadEvent),
+        ] {
+            assert_eq!(shows(line, b"bytes").expect_err(line).code, code, "{line}");
+        }
+        let bare = read(Data::Binary, b"\x00\xff", LIMIT).expect_err("no line");
+        assert_eq!(bare.code, Code::BadEvent);
     }
 
     #[test]
@@ -360,27 +498,37 @@ mod tests {
         }
     }
 
+    /// Skipping is a loop, not a recursion: the deepest field does not use up the stack.
+    #[test]
+    fn unknown_fields_may_be_as_deep_as_they_like() {
+        let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+        let event = format!(r#"{{"x":{open}{close},"type":"typing"}}"#);
+        assert_eq!(says(&event), Ok(Action::Type));
+    }
+
     #[test]
     fn other_events_are_refused() {
         for (event, code) in [
-            ("", "bad-json"),
-            ("hello", "bad-json"),
-            (r#"{"type":"typing""#, "bad-json"),
-            (r#"{"type":"typing"}}"#, "bad-json"),
-            (r#"{"type":"typing","x":01}"#, "bad-json"),
-            ("{}", "bad-event"),
-            (r#""typing""#, "bad-event"),
-            (r#"{"type":"Typing"}"#, "bad-event"),
-            (r#"{"type":"shout","text":"hello"}"#, "bad-event"),
-            (r#"{"type":null}"#, "bad-event"),
-            (r#"{"type":7}"#, "bad-event"),
-            (r#"{"type":"typing","type":"typing"}"#, "bad-event"),
-            (r#"{"type":"message"}"#, "bad-event"),
-            (r#"{"type":"message","text":null}"#, "bad-event"),
-            (r#"{"type":"message","text":["hello"]}"#, "bad-event"),
-            (r#"{"type":"message","text":"hello","ref":7}"#, "bad-event"),
-            (r#"{"type":"binary","name":{}}"#, "bad-event"),
-            (r#"{"type":"binary","media_type":false}"#, "bad-event"),
+            ("", Code::BadJson),
+            ("hello", Code::BadJson),
+            (r#"{"type":"typing""#, Code::BadJson),
+            (r#"{"type":"typing"}}"#, Code::BadJson),
+            (r#"{"type":"typing","x":01}"#, Code::BadJson),
+            ("{}", Code::BadEvent),
+            (r#""typing""#, Code::BadEvent),
+            (r#"{"type":"Typing"}"#, Code::BadEvent),
+            (r#"{"type":"shout","text":"hello"}"#, Code::BadEvent),
+            (r#"{"type":null}"#, Code::BadEvent),
+            (r#"{"type":7}"#, Code::BadEvent),
+            (r#"{"type":"typing","type":"typing"}"#, Code::BadEvent),
+            (r#"{"type":"message"}"#, Code::BadEvent),
+            (r#"{"type":"message","text":null}"#, Code::BadEvent),
+            (r#"{"type":"message","text":["hello"]}"#, Code::BadEvent),
+            (r#"{"type":"message","text":"hello","ref":7}"#, Code::BadEvent),
+            (r#"{"type":"message","text":"hello","ref":""}"#, Code::BadEvent),
+            (r#"{"type":"binary","name":"a.png"}"#, Code::BadEvent),
+            (r#"{"type":"binary","name":{}}"#, Code::BadEvent),
+            (r#"{"type":"binary","media_type":false}"#, Code::BadEvent),
         ] {
             let complaint = says(event).expect_err(event);
             assert_eq!(complaint.code, code, "{event}");
@@ -389,33 +537,53 @@ mod tests {
     }
 
     #[test]
+    fn a_complaint_has_the_ref_if_it_can_be_read() {
+        let long = format!(r#"{{"type":"message","text":"{}","ref":"7"}}"#, "x".repeat(LIMIT + 1));
+        for (event, reference) in [
+            (r#"{"type":"shout","ref":"7"}"#, Some("7")),
+            (r#"{"type":"message","ref":"7"}"#, Some("7")),
+            (r#"{"type":"message","text":7,"ref":"7"}"#, Some("7")),
+            (r#"{"ref":"7"}"#, Some("7")),
+            (&long, Some("7")),
+            (r#"{"type":"shout","ref":7}"#, None),
+            (r#"{"type":"shout","ref":""}"#, None),
+            (r#"{"type":"shout","ref":"7""#, None),
+        ] {
+            assert_eq!(says(event).expect_err(event).reference.as_deref(), reference, "{event}");
+        }
+        let complaint = shows(r#"{"type":"message","ref":"7"}"#, b"").expect_err("no binary");
+        assert_eq!(complaint.reference.as_deref(), Some("7"));
+    }
+
+    #[test]
     fn a_short_field_has_255_bytes_at_most() {
         let fits = ["x".repeat(255), format!("x{}", "é".repeat(127))];
         let too_long = ["x".repeat(256), "é".repeat(128)];
         for field in ["name", "media_type", "ref"] {
-            let event = |value| format!(r#"{{"type":"binary","{field}":"{value}"}}"#);
+            let line = |value| format!(r#"{{"type":"binary","{field}":"{value}"}}"#);
             for value in &fits {
-                assert!(says(&event(value)).is_ok(), "{field} of {} bytes", value.len());
+                assert!(shows(&line(value), b"").is_ok(), "{field} of {} bytes", value.len());
             }
             for value in &too_long {
-                let complaint = says(&event(value)).expect_err(field);
-                assert_eq!(complaint.code, "bad-event", "{field} of {} bytes", value.len());
+                let complaint = shows(&line(value), b"").expect_err(field);
+                assert_eq!(complaint.code, Code::BadEvent, "{field} of {} bytes", value.len());
             }
         }
-        let long_text = format!(r#"{{"type":"message","text":"{}"}}"#, "x".repeat(10_000));
-        assert!(says(&long_text).is_ok(), "a text is bounded by --max-message-size alone");
     }
 
+    /// The text counts as it is in UTF-8, however JSON writes it.
     #[test]
-    fn a_binary_message_has_the_fields_of_its_announcement() {
-        let announcement = announced("a.png", "image/png", Some("7"));
-        let named = Action::Say(binary("a.png", "image/png", b"\x89P"), Some("7".to_owned()));
-        assert_eq!(read(Data::Binary, b"\x89P", Some(announcement.clone())), Ok(named));
-        let nameless = Action::Say(binary("", "", b"\x89P"), None);
-        assert_eq!(read(Data::Binary, b"\x89P", None), Ok(nameless));
-        let typing = br#"{"type":"typing"}"#;
-        let complaint = read(Data::Text, typing, Some(announcement)).expect_err("a text");
-        assert_eq!(complaint.code, "no-binary");
+    fn a_payload_has_as_many_bytes_as_the_limit() {
+        let event = |text: &str| format!(r#"{{"type":"message","text":"{text}"}}"#);
+        for (piece, bytes) in [("x", 1), ("é", 2), (r"\u0001", 1), (r"\u00e9", 2)] {
+            let text = piece.repeat(LIMIT / bytes);
+            assert!(says(&event(&text)).is_ok(), "{piece}");
+            let complaint = says(&event(&(text + "x"))).expect_err(piece);
+            assert_eq!(complaint.code, Code::TooLarge, "{piece}");
+        }
+        let line = r#"{"type":"binary","name":"a.png"}"#;
+        assert!(shows(line, &[0; LIMIT]).is_ok());
+        assert_eq!(shows(line, &[0; LIMIT + 1]).expect_err("too large").code, Code::TooLarge);
     }
 
     /// Splits a server's frames, and returns each with its first byte.
@@ -439,24 +607,35 @@ mod tests {
         let guest = MemberInfo { id: 2, user: None, name: "guest-2".to_owned() };
         let members = [ada.clone(), guest.clone()];
         let (you, room, count) = (&guest, "physics", 2);
-        let (last, complete, limit) = (5, true, 1024);
-        let welcome =
-            |members| ServerEvent::Welcome { you, room, members, count, last, complete, limit };
-        let (from, at) =
-            (From { user: Some(7), name: "Ada" }, "1970-01-01T00:00:00.000Z".to_owned());
-        let complaint = |reference: Option<&str>| Complaint {
-            code: "not-kept",
+        let (last, complete, limit, history) = (5, true, 1024, 100);
+        let welcome = |members, key| ServerEvent::Welcome {
+            you,
+            room,
+            members,
+            count,
+            last,
+            complete,
+            limit,
+            history,
+            key,
+        };
+        let from = From { id: Some(1), user: Some(7), name: "Ada" };
+        let at = "1970-01-01T00:00:00.000Z".to_owned();
+        let complaint = |code, reference: Option<&str>| Complaint {
+            code,
             detail: "the disk is \"full\"".to_owned(),
             reference: reference.map(str::to_owned),
         };
+        let (unkept, unread) =
+            (complaint(Code::NotKept, Some("7")), complaint(Code::BadJson, None));
         for (event, json) in [
             (
-                welcome(Some(&members)),
-                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","members":[{"id":1,"user":7,"name":"Ada"},{"id":2,"name":"guest-2"}],"count":2,"last":5,"complete":true,"limit":1024}"#,
+                welcome(Some(&members), None),
+                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","members":[{"id":1,"user":7,"name":"Ada"},{"id":2,"name":"guest-2"}],"count":2,"last":5,"complete":true,"limit":1024,"history":100}"#,
             ),
             (
-                welcome(None),
-                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","count":2,"last":5,"complete":true,"limit":1024}"#,
+                welcome(None, Some(Key::Unknown)),
+                r#"{"type":"welcome","you":{"id":2,"name":"guest-2"},"room":"physics","count":2,"last":5,"complete":true,"limit":1024,"history":100,"key":"unknown"}"#,
             ),
             (
                 ServerEvent::Live { last: 5, complete: false },
@@ -482,20 +661,11 @@ mod tests {
             ),
             (
                 ServerEvent::Message { id: 5, from, at: at.clone(), text: "é", reference: None },
-                r#"{"type":"message","id":5,"from":{"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","text":"é"}"#,
+                r#"{"type":"message","id":5,"from":{"id":1,"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","text":"é"}"#,
             ),
-            (
-                ServerEvent::Binary {
-                    id: 5,
-                    from,
-                    at,
-                    name: "a",
-                    media_type: "",
-                    size: 3,
-                    reference: Some("r"),
-                },
-                r#"{"type":"binary","id":5,"from":{"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","name":"a","media_type":"","size":3,"ref":"r"}"#,
-            ),
+            (ServerEvent::Kept { reference: "7", id: 5 }, r#"{"type":"kept","ref":"7","id":5}"#),
+            (ServerEvent::Pong { reference: None }, r#"{"type":"pong"}"#),
+            (ServerEvent::Pong { reference: Some("7") }, r#"{"type":"pong","ref":"7"}"#),
             (
                 ServerEvent::Typing { from: &guest },
                 r#"{"type":"typing","from":{"id":2,"name":"guest-2"}}"#,
@@ -505,12 +675,12 @@ mod tests {
                 r#"{"type":"behind","waiting":10,"limit":20}"#,
             ),
             (
-                ServerEvent::Error(&complaint(None)),
-                r#"{"type":"error","code":"not-kept","detail":"the disk is \"full\""}"#,
+                unread.event(),
+                r#"{"type":"error","code":"bad-json","detail":"the disk is \"full\"","retry":false}"#,
             ),
             (
-                ServerEvent::Error(&complaint(Some("7"))),
-                r#"{"type":"error","code":"not-kept","detail":"the disk is \"full\"","ref":"7"}"#,
+                unkept.event(),
+                r#"{"type":"error","code":"not-kept","detail":"the disk is \"full\"","retry":true,"ref":"7"}"#,
             ),
         ] {
             assert_eq!(frames(&event.frame()), [(0x81, json.to_owned())]);
@@ -519,26 +689,28 @@ mod tests {
 
     #[test]
     fn a_message_is_written_with_its_time_and_its_author() {
-        let write = |content, reference| {
+        let write = |content, copied| {
             let author = Author { user: None, name: "guest-1".to_owned() };
-            let message = Message { id: 1_500_000, room: RoomName::lobby(), author, content };
+            let (room, origin) = (RoomName::lobby(), None);
+            let message = Message { id: 1_500_000, room, author, content, origin };
             let mut out = Vec::new();
-            write_message(&mut out, &message, reference).unwrap();
+            write_message(&mut out, &message, copied).unwrap();
             frames(&out)
         };
-        let begin = |kind| {
+        let begin = |kind, member| {
             format!(
-                r#"{{"type":"{kind}","id":1500000,"from":{{"name":"guest-1"}},"at":"1970-01-01T00:00:01.500Z""#
+                r#"{{"type":"{kind}","id":1500000,"from":{{{member}"name":"guest-1"}},"at":"1970-01-01T00:00:01.500Z""#
             )
         };
         assert_eq!(
-            write(Content::Text("hello".into()), None),
-            [(0x81, format!(r#"{},"text":"hello"}}"#, begin("message")))]
+            write(Content::Text("hello".into()), Copied::default()),
+            [(0x81, format!(r#"{},"text":"hello"}}"#, begin("message", "")))]
         );
-        let event = r#","name":"a.txt","media_type":"text/plain","size":3,"ref":"7"}"#;
+        let line = r#","name":"a.txt","media_type":"text/plain","ref":"7"}"#;
+        let copied = Copied { member: Some(3), reference: Some("7") };
         assert_eq!(
-            write(binary("a.txt", "text/plain", b"abc"), Some("7")),
-            [(0x81, begin("binary") + event), (0x82, "abc".to_owned())]
+            write(binary("a.txt", "text/plain", b"a\nc"), copied),
+            [(0x82, begin("binary", r#""id":3,"#) + line + "\na\nc")]
         );
     }
 }

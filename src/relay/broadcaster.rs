@@ -18,16 +18,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::encoding::Encoded;
+use super::encoding::{Encoded, Speaker};
 use super::events::{
-    Counts, Event, Events, Frames, Goodbye, Joining, Newcomer, Post, PostOutcome, Receipt,
+    Counts, Event, Events, Frames, Goodbye, Joining, Newcomer, Parting, Post, PostOutcome, Receipt,
     Submission,
 };
-use super::history::History;
+use super::history::{History, Kept};
 use super::outbox::{Outbox, Slow};
-use super::presence::{self, CROWD, NEWS_DELAY, Presence, author};
+use super::presence::{CROWD, NEWS_DELAY, Presence, author, member_info};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Item, Member, Outcome, Room, Sending};
+use super::sessions::{Earlier, Seat, Sessions};
+use crate::identity::session::Session;
 use crate::logging::Limited;
 use crate::net::byte_budget::Share;
 use crate::net::connection::ClientId;
@@ -35,8 +37,8 @@ use crate::options::Options;
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::message::{Author, Draft, Message, MessageId, UserId};
-use crate::protocol::v1::{self, ServerEvent};
+use crate::protocol::message::{Draft, MessageId, Origin, UserId};
+use crate::protocol::v1::{self, MemberId, ServerEvent};
 use crate::store::User;
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message
@@ -61,6 +63,10 @@ pub const GOODBYE: Duration = Duration::from_secs(5);
 /// directory before the change, and join after it. No handshake takes longer than this.
 const CHANGES_REMEMBERED: Duration = Duration::from_secs(60);
 
+/// The code of the Close for a connection whose session has a new one (RFC 6455 §7.4.2: 4000 to 4999
+/// are for private use).
+const TAKEN_OVER: u16 = 4001;
+
 /// The bytes that an event counts in a turn besides its frames, about the memory that it takes.
 const EVENT_OVERHEAD: usize = 64;
 
@@ -77,6 +83,7 @@ pub struct Broadcaster {
     rooms: HashMap<RoomName, Room>,
     /// All clients that have completed the handshake and have not left.
     clients: HashMap<ClientId, Client>,
+    sessions: Sessions,
     /// Numbers messages, and keeps them before they are sent.
     history: History,
     turn: Turn,
@@ -93,8 +100,7 @@ pub struct Broadcaster {
 }
 
 enum Client {
-    /// The client's room, its dialect, and its user (`None`: a guest).
-    Member(RoomName, Dialect, Option<Box<User>>),
+    Member(Box<Seat>),
     Echo(Goodbye),
 }
 
@@ -116,8 +122,8 @@ struct Turn {
 /// The reason why the broadcaster woke up.
 enum Woken {
     Event(Event),
-    /// News are due.
-    News,
+    /// News are due, or an absence is over.
+    Due,
     /// The server has stopped: all clients have left, or the time for that is over.
     End,
 }
@@ -131,6 +137,7 @@ impl Broadcaster {
             max_message_size: options.max_message_size,
             rooms: HashMap::new(),
             clients: HashMap::new(),
+            sessions: Sessions::default(),
             history,
             turn: Turn::default(),
             encoded: Encoded::default(),
@@ -147,7 +154,7 @@ impl Broadcaster {
         loop {
             match self.next(inbox) {
                 Woken::Event(event) => self.handle(event),
-                Woken::News => {}
+                Woken::Due => {}
                 Woken::End => return,
             }
             if in_chorus && inbox.len() < ENOUGH_EVENTS {
@@ -161,6 +168,7 @@ impl Broadcaster {
                     break;
                 }
             }
+            self.end_absences();
             self.tell_news();
             self.end_turn();
         }
@@ -169,13 +177,14 @@ impl Broadcaster {
     /// Waits for the first event of a turn.
     fn next(&self, inbox: &Receiver<Event>) -> Woken {
         let news = self.news.front().map(|(due, _)| *due);
+        let due = news.into_iter().chain(self.sessions.next_end()).min();
         let until = match self.stopping {
             // This is checked first: while clients still talk, there is always an event to receive.
             Some(deadline) if self.clients.is_empty() || Instant::now() >= deadline => {
                 return Woken::End;
             }
             Some(deadline) => Some(deadline),
-            None => news,
+            None => due,
         };
         let event = match until {
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -183,7 +192,7 @@ impl Broadcaster {
         };
         match event {
             Ok(event) => Woken::Event(event),
-            Err(RecvTimeoutError::Timeout) if self.stopping.is_none() => Woken::News,
+            Err(RecvTimeoutError::Timeout) if self.stopping.is_none() => Woken::Due,
             Err(_) => Woken::End,
         }
     }
@@ -196,7 +205,7 @@ impl Broadcaster {
             Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.add(*newcomer),
             Event::EchoJoined(id, goodbye) => self.add_echo(id, goodbye),
-            Event::Left(id, last_frames) => self.remove(id, last_frames),
+            Event::Left(id, last_frames, parting) => self.remove(id, last_frames, parting),
             Event::CaughtUp(id) => {
                 if let Some(member) = self.find(id) {
                     member.outbox.caught_up();
@@ -212,35 +221,45 @@ impl Broadcaster {
     }
 
     fn say(&mut self, sender: ClientId, submission: Submission) {
-        // A sender that was cut off in this turn is in no room, so its message is dropped.
-        let Some(Client::Member(room, _, user)) = self.clients.get(&sender) else { return };
-        let (room, author) = (room.clone(), author(Some(sender), user.as_deref()));
-        self.relay(room, author, submission, Some(sender));
+        // A client that was cut off or ended in this turn is in no room, so its message is dropped.
+        let Some(Client::Member(seat)) = self.clients.get(&sender) else { return };
+        let Submission { content, reference, share } = submission;
+        let origin = seat.session.zip(reference.clone());
+        let origin =
+            origin.map(|(session, reference)| Box::new(Origin { session: session.id, reference }));
+        let draft = Draft {
+            room: seat.room.clone(),
+            author: author(Some(seat.guest), seat.user.as_deref()),
+            content,
+            origin,
+            as_guest: seat.session.and_then(|session| session.as_guest),
+        };
+        let speaker = Speaker { client: sender, member: seat.id };
+        self.relay(draft, share, Some(speaker), reference);
     }
 
     fn post(&mut self, post: Post) {
-        let Post { room, user, submission, decided, reply } = post;
+        let Post { draft, share, decided, reply } = post;
         // The sender has given up waiting, and was told that the message is not relayed.
         if decided.swap(true, Ordering::AcqRel) {
             return;
         }
         self.turn.posts.push((self.turn.drafts.len(), reply));
-        self.relay(room, author(None, user.as_ref()), submission, None);
+        self.relay(draft, share, None, None);
     }
 
     /// Adds a message to the turn.
     fn relay(
         &mut self,
-        room: RoomName,
-        author: Author,
-        submission: Submission,
-        sender: Option<ClientId>,
+        draft: Draft,
+        share: Option<Share>,
+        speaker: Option<Speaker>,
+        reference: Option<String>,
     ) {
-        let Submission { content, reference, share } = submission;
-        self.turn.bytes += content.size() + EVENT_OVERHEAD;
+        self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
         self.turn.shares.extend(share);
-        self.record(&room, Item::Message(self.turn.drafts.len(), sender, reference));
-        self.turn.drafts.push(Draft { room, author, content });
+        self.record(&draft.room, Item::Message(self.turn.drafts.len(), speaker, reference));
+        self.turn.drafts.push(draft);
     }
 
     /// Records an item in a room, if the room has members.
@@ -252,35 +271,76 @@ impl Broadcaster {
     }
 
     fn tell_typing(&mut self, id: ClientId) {
-        let Some(Client::Member(room, _, user)) = self.clients.get(&id) else { return };
-        let from = presence::member_info(id, user.as_deref());
-        if let Some(members) = self.rooms.get_mut(room) {
-            self.turn.begin(members, room);
-            members.tell_typing(&from, id);
+        let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
+        if let Some(members) = self.rooms.get_mut(&seat.room) {
+            self.turn.begin(members, &seat.room);
+            members.tell_typing(&member_info(seat), id);
         }
     }
 
     /// Keeps the messages of this turn, then delivers the turn to its rooms.
     fn end_turn(&mut self) {
-        let Turn { rooms, drafts, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
+        let drafts = std::mem::take(&mut self.turn.drafts);
+        let places: Vec<_> =
+            self.turn.posts.iter().map(|(index, _)| drafts[*index].room.clone()).collect();
         let before = self.history.last();
         let kept = self.history.append(drafts).map_err(|error| {
             self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
             format!("your message was not kept, and nobody has heard it: {error}")
         });
+        if kept.is_err() {
+            self.end_unheard();
+        }
+        let Turn { rooms, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
         let outcome = kept.as_deref().map_err(String::as_str);
         for room in &rooms {
             self.deliver(room, outcome, before);
         }
-        for (index, reply) in posts {
-            let receipt = outcome.map(|messages| self.receipt(&messages[index]));
+        for ((index, reply), room) in posts.into_iter().zip(places) {
+            let receipt = outcome.map(|kept| self.receipt(&kept[index], &room));
             drop(reply.try_send(receipt.map_err(str::to_owned)));
         }
     }
 
-    fn receipt(&self, message: &Message) -> Receipt {
-        let heard = self.rooms.get(&message.room).map_or(0, Room::count);
-        Receipt { id: message.id, heard }
+    fn receipt(&self, kept: &Kept, room: &RoomName) -> Receipt {
+        let heard = match kept {
+            Kept::Now(_) => Some(self.rooms.get(room).map_or(0, Room::connected)),
+            Kept::Before(_) => None,
+        };
+        Receipt { id: kept.id(), heard }
+    }
+
+    /// Ends the plain clients whose messages in this turn are not kept: no frame of theirs could
+    /// tell them, so a Close does.
+    fn end_unheard(&mut self) {
+        let rooms = self.turn.rooms.iter().filter_map(|room| self.rooms.get(room));
+        let speakers: Vec<_> = rooms.flat_map(Room::plain_speakers).collect();
+        for client in speakers {
+            // "Try Again Later": registered for the codes of RFC 6455 §7.4.2.
+            let seat = self.end_client(client, CloseCode::Again, "your message could not be kept");
+            if let Some(seat) = seat {
+                self.depart(seat, client, Parting::Closed);
+            }
+        }
+    }
+
+    /// Ends a client with a Close behind all that it was sent, and returns its seat. What it still
+    /// says is dropped.
+    fn end_client(
+        &mut self,
+        id: ClientId,
+        code: CloseCode,
+        reason: &'static str,
+    ) -> Option<Box<Seat>> {
+        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
+        if let Some(members) = self.rooms.get_mut(&seat.room) {
+            self.turn.begin(members, &seat.room);
+            if let Some(member) = members.find(id) {
+                member.outbox.will_end(reason);
+            }
+            members.remove(id, frame::close(code, reason).into());
+        }
+        Some(seat)
     }
 
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
@@ -289,58 +349,111 @@ impl Broadcaster {
         let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcome, &mut self.encoded, sending) {
-            self.clients.remove(&member.id);
-            self.note_news(room, |presence| presence.went(member.id.number()));
+            if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
+                self.depart(seat, member.id, Parting::Lost);
+            }
         }
+        self.remove_if_empty(room);
+    }
+
+    fn remove_if_empty(&mut self, room: &RoomName) {
         if self.rooms.get(room).is_some_and(Room::is_empty) {
             self.rooms.remove(room);
         }
     }
 
     fn answer(&mut self, id: ClientId, frames: Frames) {
-        let Some(Client::Member(room, dialect, _)) = self.clients.get(&id) else { return };
-        let (room, item) = (room.clone(), Item::Alone(id, *dialect, frames));
-        self.turn.bytes += EVENT_OVERHEAD + item.bytes();
-        self.record(&room, item);
+        let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
+        let Some(members) = self.rooms.get_mut(&seat.room) else { return };
+        self.turn.bytes += EVENT_OVERHEAD + frames.bytes.len();
+        self.turn.begin(members, &seat.room);
+        members.record_alone(id, frames);
     }
 
     fn add(&mut self, newcomer: Newcomer) {
         let Newcomer { connection, room, joining } = newcomer;
-        let Joining { response_101, dialect, options, user, last } = joining;
-        let id = connection.id();
-        let outbox = Outbox::new(
-            connection,
-            options.slow.map(|rate| Slow { bytes_per_second: rate, dialect }),
-        );
-        let user = self.as_of_now(user).map(Box::new);
-        self.clients.insert(id, Client::Member(room.clone(), dialect, user));
+        let (id, dialect) = (connection.id(), joining.dialect);
+        let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
+        let outbox = Outbox::new(connection, slow);
         if self.stopping.is_some() {
-            return outbox.end(&[response_101, going_away()].concat(), &self.events);
+            // It is in no room, but it is waited for like all others.
+            self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
+            return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
         }
-        self.rooms.entry(room.clone()).or_default();
-        let info = self.member_info(id);
-        self.note_news(&room, |presence| presence.came(info));
-        let members = self.rooms.get_mut(&room).expect("the room was added above");
+        let number = self.seat(id, &room, &joining);
+        let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);
-        members.add(Member { id, dialect, outbox, arrival: None });
-        let last = last.max(members.last());
-        let arrival = self.arrival(id, &room, dialect, response_101, options.since, last);
+        members.add(Member { id, number, dialect, outbox, arrival: None });
+        let arrival = self.arrival(id, room, joining);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
-    /// The first frames of a newcomer. With `since`, its own writer sends the past behind them.
-    fn arrival(
-        &self,
-        id: ClientId,
-        room: &RoomName,
-        dialect: Dialect,
-        response_101: Vec<u8>,
-        since: Option<MessageId>,
-        last: MessageId,
-    ) -> Arrival {
-        let welcome = (dialect == Dialect::V1).then(|| Box::new(self.welcome(id, room)));
+    /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
+    /// member's number.
+    fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
+        let session = joining.session;
+        let earlier = session.and_then(|session| self.earlier_seat(&session));
+        let user = self.as_of_now(joining.user.clone()).map(Box::new);
+        let guest = match (&earlier, session) {
+            (Some(earlier), _) => earlier.guest,
+            (None, Some(session)) => self.sessions.guest_number(&session, id.number()),
+            (None, None) => id.number(),
+        };
+        let seat = Seat::new(room.clone(), id.number());
+        let mut seat = Seat { guest, user, session, ..seat };
+        match earlier {
+            Some(earlier) if earlier.room == *room => {
+                seat.id = earlier.id;
+                let info = member_info(&seat);
+                if info != member_info(&earlier) {
+                    self.note_news(room, |presence| presence.renamed(info));
+                }
+            }
+            elsewhere => {
+                if let Some(earlier) = elsewhere {
+                    self.note_news(&earlier.room, |presence| presence.went(earlier.id));
+                    self.remove_if_empty(&earlier.room);
+                }
+                self.rooms.entry(room.clone()).or_default();
+                let info = member_info(&seat);
+                self.note_news(room, |presence| presence.came(info));
+            }
+        }
+        if let Some(session) = session {
+            self.sessions.connect(&session, id);
+        }
+        let number = seat.id;
+        self.clients.insert(id, Client::Member(Box::new(seat)));
+        number
+    }
+
+    /// The seat that a session had until now. If it still has a connection, that one is ended.
+    fn earlier_seat(&mut self, session: &Session) -> Option<Box<Seat>> {
+        match self.sessions.take(session)? {
+            Earlier::Connected(client) => self.end_client(
+                client,
+                CloseCode::Library(TAKEN_OVER),
+                "this session is connected elsewhere",
+            ),
+            Earlier::Away(seat) => {
+                if let Some(members) = self.rooms.get_mut(&seat.room) {
+                    members.give_up_seat(seat.id);
+                }
+                Some(seat)
+            }
+        }
+    }
+
+    /// The first frames of a newcomer. If it wants the past, its own writer sends that behind them.
+    fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
+        let Joining { response_101, dialect, past, session, key, .. } = joining;
+        let last = joining.last.max(self.rooms[&room].last());
+        let welcome = (dialect == Dialect::V1).then(|| {
+            let welcome = self.welcome(id, &room);
+            Box::new(Welcome { key, ..welcome })
+        });
         let mut first = response_101;
-        let Some(since) = since else {
+        let Some(past) = past else {
             if let Some(welcome) = welcome {
                 welcome.write(last, true, &mut first).expect("writing to a vector cannot fail");
                 first.extend(ServerEvent::Live { last, complete: true }.frame());
@@ -349,16 +462,22 @@ impl Broadcaster {
         };
         let log = Arc::clone(self.history.log());
         // How far it goes is known when the newcomer's place in the turn is.
-        let replay = Replay { log, room: room.clone(), since, upto: since, welcome };
+        let replay = Replay { log, room, past, session, upto: 0, welcome };
         Arrival { first, replay: Some(Box::new(replay)) }
     }
 
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
         let members = &self.rooms[room];
         let count = members.count();
-        let list = (count <= CROWD).then(|| members.ids().map(|id| self.member_info(id)).collect());
-        let (you, limit) = (self.member_info(id), self.max_message_size);
-        Welcome { you, room: room.clone(), members: list, count, limit }
+        Welcome {
+            you: self.member_info(id),
+            room: room.clone(),
+            members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
+            count,
+            limit: self.max_message_size,
+            history: self.history.max_messages(),
+            key: None,
+        }
     }
 
     /// Brings a user that was looked up a moment ago up to date; `None`: a guest.
@@ -377,29 +496,60 @@ impl Broadcaster {
         self.clients.insert(id, Client::Echo(goodbye));
     }
 
-    fn remove(&mut self, id: ClientId, last_frames: Frames) {
-        let Some(Client::Member(room, ..)) = self.clients.remove(&id) else { return };
+    fn remove(&mut self, id: ClientId, last_frames: Frames, parting: Parting) {
+        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return };
         // The rooms are gone if the server is stopping: the client was already sent a Close.
-        let Some(members) = self.rooms.get_mut(&room) else { return };
-        self.turn.begin(members, &room);
+        let Some(members) = self.rooms.get_mut(&seat.room) else { return };
+        self.turn.begin(members, &seat.room);
         self.turn.bytes += EVENT_OVERHEAD + last_frames.bytes.len();
         if members.remove(id, last_frames) {
-            self.note_news(&room, |presence| presence.went(id.number()));
+            self.depart(seat, id, parting);
+        }
+    }
+
+    /// Notes that a member has no connection any more. The others are told, unless its session may
+    /// come back.
+    fn depart(&mut self, seat: Box<Seat>, id: ClientId, parting: Parting) {
+        if let Some(session) = &seat.session {
+            self.sessions.disconnect(session, id);
+        }
+        let (room, info) = (seat.room.clone(), member_info(&seat));
+        let is_kept =
+            parting == Parting::Lost && self.sessions.keep_seat(seat, Instant::now()).is_ok();
+        match self.rooms.get_mut(&room) {
+            Some(members) if is_kept => members.keep_seat(info),
+            _ => self.note_news(&room, |presence| presence.went(info.id)),
+        }
+    }
+
+    /// Gives up the seats of sessions that did not come back in time.
+    fn end_absences(&mut self) {
+        while let Some(seat) = self.sessions.give_up_seat(Instant::now()) {
+            if let Some(members) = self.rooms.get_mut(&seat.room) {
+                members.give_up_seat(seat.id);
+            }
+            self.note_news(&seat.room, |presence| presence.went(seat.id));
+            self.remove_if_empty(&seat.room);
         }
     }
 
     /// Gives the clients of a user the new name; `None`: they are guests from now on.
     fn rename(&mut self, id: UserId, user: Option<User>) {
         let mut renamed = Vec::new();
-        for (client_id, client) in &mut self.clients {
-            if let Client::Member(room, _, who) = client
-                && who.as_ref().is_some_and(|who| who.id == id)
-            {
-                *who = user.clone().map(Box::new);
-                renamed.push((room.clone(), presence::member_info(*client_id, who.as_deref())));
+        let clients = self.clients.values_mut().filter_map(|client| match client {
+            Client::Member(seat) => Some(&mut **seat),
+            Client::Echo(_) => None,
+        });
+        for seat in clients.chain(self.sessions.away_mut()) {
+            if seat.user.as_ref().is_some_and(|who| who.id == id) {
+                seat.user = user.clone().map(Box::new);
+                renamed.push((seat.room.clone(), member_info(seat)));
             }
         }
         for (room, info) in renamed {
+            if let Some(members) = self.rooms.get_mut(&room) {
+                members.rename_away(&info);
+            }
             self.note_news(&room, |presence| presence.renamed(info));
         }
         self.changed.retain(|_, (changed, _)| changed.elapsed() < CHANGES_REMEMBERED);
@@ -421,7 +571,7 @@ impl Broadcaster {
             let Some(members) = self.rooms.get_mut(&room) else { continue };
             self.turn.begin(members, &room);
             let clients = &self.clients;
-            members.tell_news(|id| member_info(clients, id));
+            members.tell_news(|id| info_of(clients, id));
         }
     }
 
@@ -454,21 +604,21 @@ impl Broadcaster {
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {
-        let Some(Client::Member(room, ..)) = self.clients.get(&id) else { return None };
-        self.rooms.get_mut(room)?.find(id)
+        let Some(Client::Member(seat)) = self.clients.get(&id) else { return None };
+        self.rooms.get_mut(&seat.room)?.find(id)
     }
 
     fn member_info(&self, id: ClientId) -> v1::MemberInfo {
-        member_info(&self.clients, id)
+        info_of(&self.clients, id)
     }
 }
 
 /// Describes a client as the others see it. A separate function, so that it can be called while a
 /// room is borrowed.
-fn member_info(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo {
+fn info_of(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo {
     match clients.get(&id) {
-        Some(Client::Member(_, _, user)) => presence::member_info(id, user.as_deref()),
-        _ => presence::member_info(id, None),
+        Some(Client::Member(seat)) => member_info(seat),
+        _ => unreachable!("every member of a room is a client with a seat"),
     }
 }
 

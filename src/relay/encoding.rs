@@ -11,6 +11,7 @@ use std::ops::Range;
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::Message;
+use crate::protocol::v1::{Copied, MemberId};
 
 /// With this many bytes the encoded frames are sent, even if the turn has more to come. One message
 /// may exceed it.
@@ -26,6 +27,15 @@ pub struct Encoded {
     frames: [Vec<u8>; Dialect::COUNT],
     /// For one member, in the order of their places.
     own: HashMap<ClientId, Vec<Own>>,
+}
+
+/// The member who says a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker {
+    /// Its connection.
+    pub client: ClientId,
+    /// Its number.
+    pub member: MemberId,
 }
 
 /// Frames for one member, which replace a part of the frames for all. Either may be empty.
@@ -58,26 +68,28 @@ impl Encoded {
         self.frames.iter().any(|frames| frames.len() >= FULL_BYTES)
     }
 
-    /// Adds a message for all members. `mark` is its sender and the `ref` for that client alone.
-    /// `speaking` is the number of members for each dialect: a dialect that nobody speaks is not
-    /// encoded.
+    /// Adds a message for all members; `reference` is the `ref` for its speaker alone. `speaking` is
+    /// the number of members for each dialect: a dialect that nobody speaks is not encoded.
     pub fn message(
         &mut self,
         message: &Message,
-        mark: Option<(ClientId, &str)>,
+        speaker: Option<Speaker>,
+        reference: Option<&str>,
         speaking: [usize; Dialect::COUNT],
     ) {
         let begin = self.length(Dialect::V1);
+        let for_all = Copied { member: speaker.map(|speaker| speaker.member), reference: None };
         for dialect in Dialect::ALL {
             if speaking[dialect as usize] > 0 {
                 let frames = &mut self.frames[dialect as usize];
-                dialect.write_message(frames, message, None).expect(TO_A_VECTOR);
+                dialect.write_message(frames, message, for_all).expect(TO_A_VECTOR);
             }
         }
-        if let Some((sender, reference)) = mark {
+        if let (Some(speaker), Some(_)) = (speaker, reference) {
             let mut own = Vec::new();
-            Dialect::V1.write_message(&mut own, message, Some(reference)).expect(TO_A_VECTOR);
-            self.replace(sender, begin..self.length(Dialect::V1), own);
+            let for_one = Copied { reference, ..for_all };
+            Dialect::V1.write_message(&mut own, message, for_one).expect(TO_A_VECTOR);
+            self.replace(speaker.client, begin..self.length(Dialect::V1), own);
         }
     }
 
@@ -140,12 +152,13 @@ mod tests {
     fn message(text: &'static str) -> Message {
         let author = Author { user: None, name: "guest-1".to_owned() };
         let content = Content::Text(text.into());
-        Message { id: 1, room: RoomName::lobby(), author, content }
+        Message { id: 1, room: RoomName::lobby(), author, content, origin: None }
     }
 
     fn frames(dialect: Dialect, text: &'static str, reference: Option<&str>) -> Vec<u8> {
         let mut out = Vec::new();
-        dialect.write_message(&mut out, &message(text), reference).unwrap();
+        let copied = Copied { member: Some(1), reference };
+        dialect.write_message(&mut out, &message(text), copied).unwrap();
         out
     }
 
@@ -158,6 +171,11 @@ mod tests {
         Some(String::from_utf8(frames).unwrap())
     }
 
+    fn says(encoded: &mut Encoded, text: &'static str, client: ClientId, reference: Option<&str>) {
+        let speaker = Speaker { client, member: 1 };
+        encoded.message(&message(text), Some(speaker), reference, BOTH);
+    }
+
     fn ids() -> [ClientId; 3] {
         [1, 2, 3].map(ClientId::new)
     }
@@ -168,7 +186,8 @@ mod tests {
             [([1, 0], true, false), ([0, 1], false, true), ([2, 3], true, true)]
         {
             let mut encoded = Encoded::default();
-            encoded.message(&message("hello"), None, speaking);
+            let speaker = Speaker { client: ClientId::new(1), member: 1 };
+            encoded.message(&message("hello"), Some(speaker), None, speaking);
             for (dialect, is_spoken) in [(Dialect::Plain, plain), (Dialect::V1, v1)] {
                 let expected = if is_spoken { frames(dialect, "hello", None) } else { Vec::new() };
                 assert_eq!(encoded.for_all(dialect), expected, "{dialect:?} of {speaking:?}");
@@ -180,9 +199,9 @@ mod tests {
     fn a_ref_is_in_its_senders_copy_alone() {
         let [ada, bob, _] = ids();
         let mut encoded = Encoded::default();
-        encoded.message(&message("first"), None, BOTH);
-        encoded.message(&message("second"), Some((ada, "mine")), BOTH);
-        encoded.message(&message("third"), None, BOTH);
+        says(&mut encoded, "first", bob, None);
+        says(&mut encoded, "second", ada, Some("mine"));
+        says(&mut encoded, "third", bob, None);
         let copy = |reference| {
             [("first", None), ("second", reference), ("third", None)]
                 .map(|(text, reference)| frames(Dialect::V1, text, reference))
@@ -249,7 +268,7 @@ mod tests {
     fn nothing_of_one_room_is_left_for_the_next() {
         let [ada, ..] = ids();
         let mut encoded = Encoded::default();
-        encoded.message(&message("hello"), Some((ada, "mine")), BOTH);
+        says(&mut encoded, "hello", ada, Some("mine"));
         encoded.event(&vec![b'x'; FULL_BYTES], None);
         encoded.clear();
         assert_eq!(Dialect::ALL.map(|dialect| encoded.length(dialect)), [0, 0]);

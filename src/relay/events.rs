@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
-use crate::protocol::address::{JoinOptions, RoomName};
+use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::message::{Content, MessageId, UserId};
+use crate::protocol::message::{Content, Draft, MessageId, UserId};
+use crate::protocol::v1::Key;
 use crate::store::User;
 
 /// The most events that wait.
@@ -45,7 +47,7 @@ pub enum Event {
     Answered(ClientId, Frames),
     /// The client's thread has stopped reading. These last frames are sent behind all others: a Close,
     /// or nothing if the client is gone.
-    Left(ClientId, Frames),
+    Left(ClientId, Frames, Parting),
     /// The writer of a client that was behind has sent everything.
     CaughtUp(ClientId),
     /// A user has a new name.
@@ -60,6 +62,15 @@ pub enum Event {
     Stopped,
 }
 
+/// How a client left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Parting {
+    /// With a Close, from either side: it is gone for good.
+    Closed,
+    /// Without a Close: the line broke, and its session may come back soon.
+    Lost,
+}
+
 /// Sends a Close frame to a client of the echo, without waiting.
 pub type Goodbye = Box<dyn Fn(&[u8]) + Send>;
 
@@ -70,10 +81,16 @@ pub struct Joining {
     pub response_101: Vec<u8>,
     /// The dialect of the client.
     pub dialect: Dialect,
-    /// The options in its address.
-    pub options: JoinOptions,
+    /// The part of the past that it first wants.
+    pub past: Option<Past>,
+    /// The rate at which it is sent to, in bytes a second, if it has asked to be slow.
+    pub slow: Option<u32>,
     /// Its user; `None`: a guest.
     pub user: Option<User>,
+    /// Its session, if it has brought one.
+    pub session: Option<Session>,
+    /// What the server thinks of its key, if the key is not good.
+    pub key: Option<Key>,
     /// The newest message of the room during the handshake.
     pub last: MessageId,
 }
@@ -100,12 +117,10 @@ pub struct Submission {
 
 /// A message from somebody who is not a client.
 pub struct Post {
-    /// The room that it is for.
-    pub room: RoomName,
-    /// Its author; `None`: a guest.
-    pub user: Option<User>,
     /// The message.
-    pub submission: Submission,
+    pub draft: Draft,
+    /// The share of the channel's bytes, freed when the broadcaster has sent the message.
+    pub share: Option<Share>,
     /// Set by the first of two threads. If that is the broadcaster, it relays the message. If that is
     /// the thread that waits for the receipt, because its time is over, the message is withdrawn: it
     /// is never relayed, and may be posted again.
@@ -122,8 +137,8 @@ pub type PostOutcome = Result<Receipt, String>;
 pub struct Receipt {
     /// Its id.
     pub id: MessageId,
-    /// The number of clients that it was sent to.
-    pub heard: usize,
+    /// The number of clients that it was sent to; `None`: it was sent before, and not again.
+    pub heard: Option<usize>,
 }
 
 /// The numbers of clients and rooms.
@@ -173,18 +188,11 @@ impl Events {
     /// if the broadcaster has not begun to relay it within `timeout`; then it never will. Once the
     /// broadcaster has begun, the message can no longer be withdrawn, so this waits as long as the
     /// disk takes.
-    pub fn post(
-        &self,
-        room: RoomName,
-        user: Option<User>,
-        content: Content,
-        timeout: Duration,
-    ) -> Option<PostOutcome> {
+    pub fn post(&self, draft: Draft, timeout: Duration) -> Option<PostOutcome> {
         let (reply, receipt) = bounded(1);
-        let share = self.share(content.size());
-        let (submission, decided) =
-            (Submission { content, reference: None, share }, Arc::default());
-        let post = Post { room, user, submission, decided: Arc::clone(&decided), reply };
+        let share = self.share(draft.content.size());
+        let decided = Arc::default();
+        let post = Post { draft, share, decided: Arc::clone(&decided), reply };
         self.sender.send_timeout(Event::Posted(Box::new(post)), timeout).ok()?;
         if let Ok(outcome) = receipt.recv_timeout(timeout) {
             return Some(outcome);
@@ -217,8 +225,8 @@ impl Events {
     }
 
     /// Reports that the client leaves, with its last frames; blocks while too much waits.
-    pub fn leave(&self, client: ClientId, last: Vec<u8>) {
-        self.send(Event::Left(client, self.counted(last)));
+    pub fn leave(&self, client: ClientId, last: Vec<u8>, parting: Parting) {
+        self.send(Event::Left(client, self.counted(last), parting));
     }
 
     fn counted(&self, bytes: Vec<u8>) -> Frames {

@@ -4,9 +4,11 @@
 //! nothing before it is complete, so a message that anyone has seen is still there after a
 //! `kill -9`. Not here: how messages are stored (`store`), and reading them again (`replay`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::protocol::message::{Draft, Message, MessageId, now};
+use crate::protocol::address::RoomName;
+use crate::protocol::message::{Draft, Message, MessageId, Origin, now};
 use crate::store::{MessageLog, Result};
 
 /// The order of all messages, and the log that keeps them.
@@ -16,6 +18,25 @@ pub struct History {
     max_messages: usize,
     /// The newest id that was given out.
     last: MessageId,
+}
+
+/// What has become of a draft.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// The message is kept, and may now be sent.
+    Now(Arc<Message>),
+    /// A message of the same origin has this id: it was sent before, and is not sent again.
+    Before(MessageId),
+}
+
+impl Kept {
+    /// The id of the message.
+    pub fn id(&self) -> MessageId {
+        match self {
+            Self::Now(message) => message.id,
+            Self::Before(id) => *id,
+        }
+    }
 }
 
 impl History {
@@ -34,28 +55,74 @@ impl History {
         &self.log
     }
 
+    /// The most messages that a room keeps.
+    pub fn max_messages(&self) -> usize {
+        self.max_messages
+    }
+
     /// The newest id that was given out.
     pub fn last(&self) -> MessageId {
         self.last
     }
 
-    /// Gives messages their ids, and keeps them. Answers with the messages as they may now be sent.
+    /// Gives messages their ids, and keeps them. Answers what has become of each draft, in order.
     ///
     /// # Errors
     /// None of them is kept, and no member may be sent any of them.
-    pub fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Arc<Message>>> {
-        let messages: Vec<_> = drafts.into_iter().map(|draft| self.number(draft)).collect();
+    pub fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Kept>> {
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut known = Known { log: &*self.log, new: HashMap::new() };
+        let (mut outcome, mut messages) = (Vec::with_capacity(drafts.len()), Vec::new());
+        for draft in drafts {
+            let id = now().max(self.last + 1);
+            let before = if self.max_messages > 0 { known.find_or_note(&draft, id)? } else { None };
+            outcome.push(if let Some(before) = before {
+                Kept::Before(before)
+            } else {
+                self.last = id;
+                let message = Arc::new(numbered(draft, id));
+                messages.push(Arc::clone(&message));
+                Kept::Now(message)
+            });
+        }
         if self.max_messages > 0 && !messages.is_empty() {
             self.log.append(&messages)?;
         }
-        Ok(messages)
+        Ok(outcome)
     }
+}
 
-    /// An id is the time in microseconds, but always more than the last id, even if the clock was set
-    /// back.
-    fn number(&mut self, draft: Draft) -> Arc<Message> {
-        self.last = now().max(self.last + 1);
-        let Draft { room, author, content } = draft;
-        Arc::new(Message { id: self.last, room, author, content })
+/// A draft becomes a message. Its id is the time in microseconds, but always more than the last id,
+/// even if the clock was set back.
+fn numbered(draft: Draft, id: MessageId) -> Message {
+    let Draft { room, author, content, origin, .. } = draft;
+    Message { id, room, author, content, origin }
+}
+
+/// The messages that are known by their origins.
+struct Known<'a> {
+    log: &'a dyn MessageLog,
+    /// Those of this turn: the log does not have them yet.
+    new: HashMap<(RoomName, Origin), MessageId>,
+}
+
+impl Known<'_> {
+    /// Finds the message that a draft repeats. If there is none, the draft is noted with its `id`.
+    fn find_or_note(&mut self, draft: &Draft, id: MessageId) -> Result<Option<MessageId>> {
+        let Some(own) = draft.origin.as_deref() else { return Ok(None) };
+        let as_guest =
+            draft.as_guest.map(|session| Origin { session, reference: own.reference.clone() });
+        for origin in std::iter::once(own.clone()).chain(as_guest) {
+            if let Some(&id) = self.new.get(&(draft.room.clone(), origin.clone())) {
+                return Ok(Some(id));
+            }
+            if let Some(id) = self.log.known(&draft.room, &origin)? {
+                return Ok(Some(id));
+            }
+        }
+        self.new.insert((draft.room.clone(), own.clone()), id);
+        Ok(None)
     }
 }

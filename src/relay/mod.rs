@@ -7,9 +7,9 @@
 //! a turn, keeps the turn's messages ([`history`]), and lets each [`room`] deliver: [`encoding`]
 //! makes frames once for each dialect, and each member's [`outbox`] sends them, or queues them. A
 //! newcomer who asks for the past is sent a [`replay`] first. [`presence`] is the news that members
-//! get of each other.
+//! get of each other, and [`sessions`] tells who is back after a break.
 //!
-//! It imports `store`, `net`, `protocol`, `options` and `logging`.
+//! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
 pub mod broadcaster;
 pub(crate) mod encoding;
@@ -19,3 +19,4 @@ pub(crate) mod outbox;
 pub(crate) mod presence;
 pub(crate) mod replay;
 pub(crate) mod room;
+pub(crate) mod sessions;

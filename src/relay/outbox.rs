@@ -174,6 +174,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Notes that the server will end this client with a Close, and why.
+    pub fn will_end(&self, reason: &'static str) {
+        self.connection.will_end(reason);
+    }
+
     /// Sends the last frames behind all others, then shuts the writing side.
     pub fn end(mut self, last: &[u8], events: &Events) {
         let batch = Batch::new(last);

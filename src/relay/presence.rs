@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use crate::net::connection::ClientId;
+use super::sessions::Seat;
 use crate::protocol::message::Author;
-use crate::protocol::v1::{MemberInfo, ServerEvent};
+use crate::protocol::v1::{MemberId, MemberInfo, ServerEvent};
 use crate::store::User;
 
 /// The time for which the first piece of news waits for more.
@@ -22,8 +22,7 @@ pub const CROWD: usize = 200;
 #[derive(Default)]
 pub struct Presence {
     came: Vec<MemberInfo>,
-    /// The numbers of the connections that went.
-    went: Vec<u64>,
+    went: Vec<MemberId>,
     renamed: Vec<MemberInfo>,
     /// The room was a crowd since its members were last sent the complete list, so their lists are
     /// out of date.
@@ -36,7 +35,7 @@ pub enum News {
     /// For all members.
     ForAll(Vec<u8>),
     /// For one member alone.
-    For(ClientId, Vec<u8>),
+    For(MemberId, Vec<u8>),
 }
 
 impl Presence {
@@ -59,11 +58,11 @@ impl Presence {
     }
 
     /// Notes that a member went; `true` as for [`Presence::came`].
-    pub fn went(&mut self, id: u64) -> bool {
+    pub fn went(&mut self, id: MemberId) -> bool {
         let first = self.is_empty();
-        self.came.retain(|member| member.id != id);
         self.renamed.retain(|member| member.id != id);
-        // This is sent even if the coming was not: a newcomer in between has this member in its list.
+        // Both are sent, even if the member came a moment ago: a newcomer in between has it in its
+        // list, and the others must not be told that somebody went whom they never knew.
         self.went.push(id);
         first
     }
@@ -119,7 +118,7 @@ impl Presence {
         }
         news.extend(renamed.iter().map(|member| {
             let members = std::slice::from_ref(member);
-            News::For(ClientId::new(member.id), ServerEvent::Renamed { members }.frame())
+            News::For(member.id, ServerEvent::Renamed { members }.frame())
         }));
         news
     }
@@ -129,24 +128,21 @@ fn for_all(event: &ServerEvent) -> News {
     News::ForAll(event.frame())
 }
 
-/// The author of a message that is said now, with the name that they have now.
-pub fn author(client: Option<ClientId>, user: Option<&User>) -> Author {
-    let name = match (user, client) {
+/// The author of a message that is said now, with the name that they have now. `guest` is the number
+/// in the name of a guest; a guest who posts over HTTP has none.
+pub fn author(guest: Option<u64>, user: Option<&User>) -> Author {
+    let name = match (user, guest) {
         (Some(user), _) => user.name.clone(),
-        (None, Some(client)) => guest(client),
+        (None, Some(number)) => format!("guest-{number}"),
         (None, None) => "guest".to_owned(),
     };
     Author { user: user.map(|user| user.id), name }
 }
 
 /// A member as the other members see it.
-pub fn member_info(id: ClientId, user: Option<&User>) -> MemberInfo {
-    let Author { user, name } = author(Some(id), user);
-    MemberInfo { id: id.number(), user, name }
-}
-
-fn guest(client: ClientId) -> String {
-    format!("guest-{}", client.number())
+pub fn member_info(seat: &Seat) -> MemberInfo {
+    let Author { user, name } = author(Some(seat.guest), seat.user.as_deref());
+    MemberInfo { id: seat.id, user, name }
 }
 
 #[cfg(test)]
@@ -199,14 +195,16 @@ mod tests {
         }
     }
 
-    /// A newcomer in between has the member in its list, so the going is news all the same.
+    /// A newcomer in between has the member in its list, so the going is news. The others do not, so
+    /// the coming is news too.
     #[test]
-    fn who_came_and_went_has_only_gone() {
+    fn a_short_visit_is_told_as_both() {
         let mut presence = Presence::default();
         presence.came(member(1, "ada"));
         presence.renamed(member(1, "ada l."));
         presence.went(1);
-        assert_eq!(take(&mut presence, 0), [left(Some(&[1]), 0)]);
+        let came = [member(1, "ada")];
+        assert_eq!(take(&mut presence, 0), [joined(Some(&came), 0), left(Some(&[1]), 0)]);
     }
 
     #[test]
@@ -229,7 +227,7 @@ mod tests {
         let mut presence = Presence::default();
         news(&mut presence);
         let members = &[member(3, "eve")];
-        let own = News::For(ClientId::new(3), ServerEvent::Renamed { members }.frame());
+        let own = News::For(3, ServerEvent::Renamed { members }.frame());
         let count = CROWD + 1;
         assert_eq!(take(&mut presence, count), [joined(None, count), left(None, count), own]);
         assert_eq!(take(&mut presence, count), [], "news are sent once");
@@ -267,15 +265,13 @@ mod tests {
     #[test]
     fn an_author_is_a_user_or_a_guest() {
         let user = User { id: 7, name: "Ada".to_owned(), created_at: 0 };
-        let client = Some(ClientId::new(3));
-        for (client, user, id, name) in [
-            (client, Some(&user), Some(7), "Ada"),
+        for (guest, user, id, name) in [
+            (Some(3), Some(&user), Some(7), "Ada"),
             (None, Some(&user), Some(7), "Ada"),
-            (client, None, None, "guest-3"),
+            (Some(3), None, None, "guest-3"),
             (None, None, None, "guest"),
         ] {
-            assert_eq!(author(client, user), Author { user: id, name: name.to_owned() });
+            assert_eq!(author(guest, user), Author { user: id, name: name.to_owned() });
         }
-        assert_eq!(member_info(ClientId::new(3), Some(&user)).id, 3);
     }
 }

@@ -8,10 +8,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::protocol::address::RoomName;
+use crate::identity::session::Session;
+use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
-use crate::protocol::v1::{MemberInfo, ServerEvent};
+use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
 use crate::store::{HistoryPage, MessageLog, Range};
 
 /// The bytes of messages in one page.
@@ -29,8 +30,10 @@ pub struct Replay {
     pub log: Arc<dyn MessageLog>,
     /// The room whose messages are sent.
     pub room: RoomName,
-    /// The newest message that the newcomer already has; 0: none.
-    pub since: MessageId,
+    /// The part of the past that the newcomer wants.
+    pub past: Past,
+    /// The newcomer's session: its own messages carry their `ref`.
+    pub session: Option<Session>,
     /// The last message of the replay. Newer ones wait in the newcomer's queue.
     pub upto: MessageId,
     /// The first event for a client of `wsroom.v1`; `None`: the client is plain.
@@ -50,6 +53,10 @@ pub struct Welcome {
     pub count: usize,
     /// The largest message that the server takes, in bytes (`--max-message-size`).
     pub limit: usize,
+    /// The number of messages that the room keeps (`--history`).
+    pub history: usize,
+    /// What the server thinks of the client's key, if it is not good.
+    pub key: Option<Key>,
 }
 
 impl Welcome {
@@ -59,9 +66,10 @@ impl Welcome {
     /// # Errors
     /// `out` cannot be written to. A vector always can.
     pub fn write(&self, last: MessageId, complete: bool, out: &mut impl Write) -> io::Result<()> {
-        let Self { you, room, members, count, limit } = self;
-        let (members, room) = (members.as_deref(), room.as_str());
-        ServerEvent::Welcome { you, room, members, count: *count, last, complete, limit: *limit }
+        let Self { you, room, members, count, limit, history, key } = self;
+        let (room, members, count) = (room.as_str(), members.as_deref(), *count);
+        let (limit, history, key) = (*limit, *history, *key);
+        ServerEvent::Welcome { you, room, members, count, last, complete, limit, history, key }
             .write(out)
     }
 }
@@ -72,7 +80,7 @@ impl Replay {
     /// # Errors
     /// `out` cannot be written to: the client takes no more.
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let mut page = self.page_after(self.since);
+        let mut page = self.page_after(self.since());
         let (last, mut complete) = (page.last, page.complete);
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
@@ -92,6 +100,21 @@ impl Replay {
         Ok(())
     }
 
+    /// The id behind which the replay begins.
+    fn since(&self) -> MessageId {
+        match self.past {
+            Past::Since(id) => id,
+            Past::Newest(0) => self.upto,
+            Past::Newest(count) => {
+                let before = self.log.before_newest(&self.room, self.upto, count, usize::MAX);
+                before.unwrap_or_else(|error| {
+                    log::error!("the history of room {} cannot be read: {error}", self.room);
+                    self.upto
+                })
+            }
+        }
+    }
+
     /// Reads the next page. If the log cannot be read, the page is empty and not `complete`.
     fn page_after(&self, after: MessageId) -> HistoryPage {
         let range = Range { after, upto: self.upto, messages: usize::MAX, bytes: PAGE_BYTES };
@@ -103,6 +126,8 @@ impl Replay {
 
     fn write_message(&self, message: &Message, out: &mut impl Write) -> io::Result<()> {
         let dialect = if self.welcome.is_some() { Dialect::V1 } else { Dialect::Plain };
-        dialect.write_message(out, message, None)
+        let mut own = self.session.iter().flat_map(Session::ids);
+        let reference = own.find_map(|session| message.reference_for(session));
+        dialect.write_message(out, message, Copied { member: None, reference })
     }
 }

@@ -6,22 +6,25 @@
 //! among the messages, and cost no other member a send. Runs on the broadcaster's thread. Not here:
 //! who is in which room, and when a turn ends (`broadcaster`).
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use super::encoding::Encoded;
+use super::encoding::{Encoded, Speaker};
 use super::events::{Events, Frames};
+use super::history::Kept;
 use super::outbox::{Batch, Gone, Outbox};
 use super::presence::{News, Presence};
 use super::replay::Replay;
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::message::{Message, MessageId};
-use crate::protocol::v1::{Complaint, MemberInfo, ServerEvent};
+use crate::protocol::message::MessageId;
+use crate::protocol::v1::{Code, Complaint, MemberId, MemberInfo, ServerEvent};
 
 /// A member of a room.
 pub struct Member {
     /// Its connection.
     pub id: ClientId,
+    /// Its number, which stays the same when its session comes back.
+    pub number: MemberId,
     /// The dialect that it speaks.
     pub dialect: Dialect,
     /// Its outbox.
@@ -42,6 +45,8 @@ pub struct Arrival {
 #[derive(Default)]
 pub struct Room {
     members: Vec<Member>,
+    /// Members whose session was lost a moment ago. They count as present, but have no connection.
+    away: Vec<MemberInfo>,
     /// Members that have left in this turn. They are still sent the items before their departure.
     leaving: Vec<Leaving>,
     /// The number of members that speak each [`Dialect`], with those that are leaving.
@@ -62,8 +67,8 @@ struct Leaving {
 
 /// One thing that happens in a room during a turn.
 pub enum Item {
-    /// The turn's message with this index, its sender, and the sender's `ref`.
-    Message(usize, Option<ClientId>, Option<String>),
+    /// The turn's message with this index, the member who says it, and that member's `ref`.
+    Message(usize, Option<Speaker>, Option<String>),
     /// Frames for all members that speak `wsroom.v1`, except one.
     Event(Vec<u8>, Option<ClientId>),
     /// Frames for one member alone.
@@ -74,29 +79,24 @@ pub enum Item {
     Leaves(ClientId),
 }
 
-impl Item {
-    /// Bytes of the frames that this item holds.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Event(frames, _) => frames.len(),
-            Self::Alone(_, _, frames) => frames.bytes.len(),
-            Self::Message(..) | Self::Arrives(..) | Self::Leaves(_) => 0,
-        }
-    }
-}
-
-/// The outcome of a turn: its messages, which are kept, or the reason why they are not.
-pub type Outcome<'a> = Result<&'a [Arc<Message>], &'a str>;
+/// The outcome of a turn: what has become of its messages, or the reason why none is kept.
+pub type Outcome<'a> = Result<&'a [Kept], &'a str>;
 
 impl Room {
-    /// The number of members.
+    /// The number of members, with those that are away.
     pub fn count(&self) -> usize {
+        self.members.len() + self.away.len()
+    }
+
+    /// The number of members that are sent to.
+    pub fn connected(&self) -> usize {
         self.members.len()
     }
 
-    /// The members' connections.
-    pub fn ids(&self) -> impl Iterator<Item = ClientId> {
-        self.members.iter().map(|member| member.id)
+    /// Describes all members as the others see them; `info` describes one that is connected.
+    pub fn everyone(&self, info: impl Fn(ClientId) -> MemberInfo) -> Vec<MemberInfo> {
+        let connected = self.members.iter().map(|member| info(member.id));
+        connected.chain(self.away.iter().cloned()).collect()
     }
 
     /// The newest message since the room has members; 0 if there was none.
@@ -114,7 +114,24 @@ impl Room {
         self.turn.push(Item::Arrives(member.id, member.dialect));
         self.speaking[member.dialect as usize] += 1;
         self.members.push(member);
-        self.presence.count(self.members.len());
+        self.presence.count(self.count());
+    }
+
+    /// Counts a member that has left as present: its session may come back.
+    pub fn keep_seat(&mut self, member: MemberInfo) {
+        self.away.push(member);
+    }
+
+    /// Counts it so no longer: it is back, or it did not come back.
+    pub fn give_up_seat(&mut self, member: MemberId) {
+        self.away.retain(|away| away.id != member);
+    }
+
+    /// Gives a member that is away another name.
+    pub fn rename_away(&mut self, member: &MemberInfo) {
+        self.away.iter_mut().filter(|away| away.id == member.id).for_each(|away| {
+            *away = member.clone();
+        });
     }
 
     /// Removes a member; `last_frames` end its stream. `false`: there is no such member.
@@ -138,9 +155,28 @@ impl Room {
         !self.turn.is_empty()
     }
 
-    /// Whether there are no members, and none that are leaving.
+    /// Whether there are no members, and none that are away or leaving.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.leaving.is_empty()
+        self.count() == 0 && self.leaving.is_empty()
+    }
+
+    /// Adds frames for one member alone to this turn.
+    pub fn record_alone(&mut self, id: ClientId, frames: Frames) {
+        if let Some(member) = self.find(id) {
+            let dialect = member.dialect;
+            self.turn.push(Item::Alone(id, dialect, frames));
+        }
+    }
+
+    /// The plain members who have said something in this turn, each once.
+    pub fn plain_speakers(&self) -> Vec<ClientId> {
+        let speakers = self.turn.iter().filter_map(|item| match item {
+            Item::Message(_, speaker, _) => speaker.map(|speaker| speaker.client),
+            _ => None,
+        });
+        let speakers: HashSet<_> = speakers.collect();
+        let plain = self.members.iter().filter(|member| member.dialect == Dialect::Plain);
+        plain.map(|member| member.id).filter(|id| speakers.contains(id)).collect()
     }
 
     /// Adds an item to this turn.
@@ -167,13 +203,25 @@ impl Room {
 
     /// Adds all news to this turn; `info` describes a member as the others see it.
     pub fn tell_news(&mut self, info: impl Fn(ClientId) -> MemberInfo) {
-        let everyone = || self.members.iter().map(|member| info(member.id)).collect();
-        let news = self.presence.take(self.members.len(), everyone);
+        let mut presence = std::mem::take(&mut self.presence);
+        let news = presence.take(self.count(), || self.everyone(info));
+        self.presence = presence;
         if self.hears_events() {
-            self.turn.extend(news.into_iter().map(|news| match news {
-                News::ForAll(frames) => Item::Event(frames, None),
-                News::For(id, frames) => Item::Alone(id, Dialect::V1, frames.into()),
-            }));
+            for news in news {
+                self.turn.extend(self.item_of(news));
+            }
+        }
+    }
+
+    /// A piece of news as an item; `None` if it is for a member that has no connection now.
+    fn item_of(&self, news: News) -> Option<Item> {
+        match news {
+            News::ForAll(frames) => Some(Item::Event(frames, None)),
+            News::For(number, frames) => {
+                let member = self.members.iter().find(|member| member.number == number)?;
+                let is_told = member.dialect == Dialect::V1;
+                is_told.then(|| Item::Alone(member.id, Dialect::V1, frames.into()))
+            }
         }
     }
 
@@ -198,13 +246,22 @@ impl Room {
 
     fn encode(&mut self, item: Item, outcome: Outcome, encoded: &mut Encoded, sending: Sending) {
         match (item, outcome) {
-            (Item::Message(index, sender, reference), Ok(messages)) => {
-                self.last = messages[index].id;
-                let mark = sender.zip(reference.as_deref());
-                encoded.message(&messages[index], mark, self.speaking);
-            }
-            (Item::Message(_, sender, reference), Err(why)) => {
-                self.complain(sender, reference, why, encoded);
+            (Item::Message(index, speaker, reference), Ok(kept)) => match &kept[index] {
+                Kept::Now(message) => {
+                    self.last = message.id;
+                    encoded.message(message, speaker, reference.as_deref(), self.speaking);
+                }
+                Kept::Before(id) => {
+                    let event = reference
+                        .as_deref()
+                        .map(|reference| ServerEvent::Kept { reference, id: *id }.frame());
+                    self.answer(speaker, event, encoded);
+                }
+            },
+            (Item::Message(_, speaker, reference), Err(why)) => {
+                let detail = why.to_owned();
+                let complaint = Complaint { code: Code::NotKept, detail, reference };
+                self.answer(speaker, Some(complaint.event().frame()), encoded);
             }
             (Item::Event(frames, except), _) => encoded.event(&frames, except),
             (Item::Alone(id, dialect, frames), _) => encoded.alone(id, dialect, frames.bytes),
@@ -223,18 +280,13 @@ impl Room {
         self.members.iter_mut().chain(leaving).find(|member| member.id == id)
     }
 
-    /// Tells the sender, at the message's place, that it was not kept. No member is sent it.
-    fn complain(
-        &mut self,
-        sender: Option<ClientId>,
-        reference: Option<String>,
-        why: &str,
-        encoded: &mut Encoded,
-    ) {
-        let Some(sender) = sender.and_then(|id| self.find_in_turn(id)) else { return };
-        if sender.dialect == Dialect::V1 {
-            let complaint = Complaint { code: "not-kept", detail: why.to_owned(), reference };
-            encoded.alone(sender.id, Dialect::V1, ServerEvent::Error(&complaint).frame());
+    /// Tells a speaker alone, at the message's place, what has become of it. A plain client has no
+    /// way to hear that.
+    fn answer(&mut self, to: Option<Speaker>, event: Option<Vec<u8>>, encoded: &mut Encoded) {
+        let member = to.and_then(|speaker| self.find_in_turn(speaker.client));
+        let member = member.filter(|member| member.dialect == Dialect::V1);
+        if let (Some(member), Some(event)) = (member, event) {
+            encoded.alone(member.id, Dialect::V1, event);
         }
     }
 

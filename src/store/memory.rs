@@ -4,17 +4,21 @@
 //! and writer threads read. The lock is held for one call, and no call looks at more messages than
 //! it adds, drops or returns. Not here: users, who are always in SQLite (`sqlite`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId, now};
+use crate::protocol::message::{Message, MessageId, Origin, now};
 use crate::store::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range, Result};
 
-/// The bytes that a message counts besides its content and names, as in a file.
+/// The bytes that a message counts besides its content, names and origin, as in a file.
 const MESSAGE_OVERHEAD: usize = 64;
+
+/// The bytes that an origin takes in memory besides those, about: its second copy, and its places
+/// in a map and in a message.
+const ORIGIN_OVERHEAD: usize = 192;
 
 /// The bytes that a message takes in memory besides that, about: its record and two reference counts.
 const RECORD_OVERHEAD: usize = 256;
@@ -41,6 +45,8 @@ struct Rooms {
 #[derive(Default)]
 struct Room {
     messages: VecDeque<Arc<Message>>,
+    /// The messages that have an origin.
+    by_origin: HashMap<Origin, MessageId>,
     /// Bytes of the messages, as [`ROOM_BYTES`] counts them.
     bytes: usize,
     /// Messages up to this id are not known: the room is made with its first message, but may have
@@ -79,6 +85,11 @@ impl MessageLog for Memory {
         Ok(())
     }
 
+    fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
+        let rooms = self.rooms();
+        Ok(rooms.by_name.get(room).and_then(|room| room.by_origin.get(origin).copied()))
+    }
+
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
         let rooms = self.rooms();
         // The log cannot know whether anything was said in a room that it does not have.
@@ -86,6 +97,18 @@ impl MessageLog for Memory {
             || HistoryPage { complete: range.after <= 0, ..HistoryPage::default() },
             |room| room.page(range),
         ))
+    }
+
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId> {
+        let rooms = self.rooms();
+        let room = rooms.by_name.get(room);
+        Ok(room.map_or(0, |room| room.before_newest(upto, messages, bytes)))
     }
 
     fn last_in(&self, room: &RoomName) -> Result<MessageId> {
@@ -158,13 +181,17 @@ impl Room {
 
     /// Bytes that the messages take in memory.
     fn memory(&self) -> usize {
-        self.bytes + self.messages.len() * RECORD_OVERHEAD
+        let origins = self.by_origin.len() * ORIGIN_OVERHEAD;
+        self.bytes + self.messages.len() * RECORD_OVERHEAD + origins
     }
 
     /// Adds a message, and drops the oldest ones beyond the bounds.
     fn add(&mut self, message: &Arc<Message>, max_messages: usize) {
         self.messages.push_back(Arc::clone(message));
         self.bytes += counted(message);
+        if let Some(origin) = &message.origin {
+            self.by_origin.insert((**origin).clone(), message.id);
+        }
         let too_much = |room: &Self| room.messages.len() > max_messages || room.bytes > ROOM_BYTES;
         while self.messages.len() > 1 && too_much(self) {
             self.drop_oldest();
@@ -175,6 +202,9 @@ impl Room {
         let Some(oldest) = self.messages.pop_front() else { return };
         self.gone = oldest.id;
         self.bytes -= counted(&oldest);
+        if let Some(origin) = &oldest.origin {
+            self.by_origin.remove(&**origin);
+        }
     }
 
     fn page(&self, range: Range) -> HistoryPage {
@@ -197,6 +227,29 @@ impl Room {
             },
             last: self.last(),
             messages,
+        }
+    }
+
+    /// See [`MessageLog::before_newest`].
+    fn before_newest(&self, upto: MessageId, messages: usize, bytes: usize) -> MessageId {
+        let end = self.messages.partition_point(|message| message.id <= upto);
+        if end == 0 {
+            return 0;
+        }
+        let mut start = end.saturating_sub(messages);
+        // Messages are counted one by one only if they may not all fit.
+        if self.bytes > bytes {
+            let mut total = 0;
+            let fits = |message: &&Arc<Message>| {
+                let newest = total == 0;
+                total += counted(message);
+                newest || total <= bytes
+            };
+            start = end - self.messages.range(start..end).rev().take_while(fits).count();
+        }
+        match start.checked_sub(1) {
+            Some(before) => self.messages[before].id,
+            None => self.gone.max(self.born),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId};
+use crate::protocol::message::{Message, MessageId, Origin};
 
 use super::Result;
 
@@ -53,8 +53,21 @@ pub trait MessageLog: Send + Sync {
     /// # Errors
     /// None of the messages is kept.
     fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
+    /// Finds the message of a room that has this origin, while it is in the history.
+    fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>>;
     /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
+    /// The id behind which are the newest messages up to `upto`: at most so many messages and bytes,
+    /// but one message whatever its size. If there are fewer, it is the id before the oldest one, so
+    /// that a [`page`](Self::page) behind it is `complete`. If `messages` is 0, it is the newest
+    /// message itself. 0 if there is no message up to `upto`. This reads no payloads.
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId>;
     /// The newest message of a room; 0 if there is none.
     fn last_in(&self, room: &RoomName) -> Result<MessageId>;
     /// Reads one message.

@@ -53,9 +53,10 @@ pub struct Mark {
     pub total: i64,
 }
 
-/// The bytes of a message, in SQL: its content and names, and 64 for its overhead.
+/// The bytes of a message, in SQL: its content, names and origin, and 64 for its overhead.
 pub const SIZE: &str = "(octet_length(payload) + octet_length(author) + octet_length(name)
-                         + octet_length(media_type) + 64)";
+                         + octet_length(media_type) + 64
+                         + coalesce(octet_length(session) + octet_length(ref), 0))";
 
 /// Deletes a room's oldest messages while the room holds `too_much` behind a mark. Returns the mark of
 /// the last message that was deleted, if one was.

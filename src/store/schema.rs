@@ -15,7 +15,7 @@ const APPLICATION: i32 = 0x7773_726d;
 
 /// Each migration makes the next version of the schema (`PRAGMA user_version`). New ones are added at
 /// the end. Old ones never change, because files of every version exist.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -73,6 +73,12 @@ const MIGRATIONS: [&str; 2] = [
             user, author, name, media_type, payload
         FROM messages_1 WINDOW until_here AS (PARTITION BY room ORDER BY id);
     DROP TABLE messages_1;
+    ",
+    // Only messages that a session has sent with a `ref` are in the index.
+    "
+    ALTER TABLE messages ADD COLUMN session BLOB;
+    ALTER TABLE messages ADD COLUMN ref TEXT;
+    CREATE INDEX messages_by_origin ON messages (room, session, ref) WHERE session IS NOT NULL;
     ",
 ];
 

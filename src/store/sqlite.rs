@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId, UserId, now};
+use crate::protocol::message::{Message, MessageId, Origin, UserId, now};
 use crate::store::schema::{self, Fold};
 use crate::store::sqlite_log::{self, Appender};
 use crate::store::{
@@ -161,8 +161,26 @@ impl MessageLog for Sqlite {
         Ok(())
     }
 
+    fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
+        // The broadcaster asks, and appends next: it needs this connection anyway.
+        Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
+    }
+
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
         self.read(|connection| sqlite_log::page(connection, room, range, self.max_messages))
+    }
+
+    fn before_newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        messages: usize,
+        bytes: usize,
+    ) -> Result<MessageId> {
+        let range = Range { after: 0, upto, messages, bytes };
+        self.read(|connection| {
+            sqlite_log::before_newest(connection, room, range, self.max_messages)
+        })
     }
 
     fn last_in(&self, room: &RoomName) -> Result<MessageId> {

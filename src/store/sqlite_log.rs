@@ -12,11 +12,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Author, Content, Message, MessageId};
+use crate::protocol::message::{Author, Content, Message, MessageId, Origin, SessionId};
 use crate::store::retention::{Budget, Mark, Retention, SIZE, delete_oldest};
 use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
-/// The bytes that a message counts besides its content and names, as in [`SIZE`].
+/// The bytes that a message counts besides its content, names and origin, as in [`SIZE`].
 const MESSAGE_OVERHEAD: i64 = 64;
 
 /// The messages beyond `--history` that a room may hold, so that not every turn has to delete some.
@@ -189,11 +189,13 @@ impl Totals {
             }
         };
         let Mark { number, total } = self.behind;
+        let origin = message.origin.as_deref();
         connection
             .prepare_cached(
                 "INSERT INTO messages
-                     (room, id, number, total, user, author, name, media_type, payload)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     (room, id, number, total, user, author, name, media_type, payload,
+                      session, ref)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 self.row,
@@ -204,7 +206,9 @@ impl Totals {
                 author.name,
                 name,
                 media_type,
-                payload
+                payload,
+                origin.map(|origin| origin.session.0),
+                origin.map(|origin| origin.reference.as_str()),
             ])
     }
 
@@ -229,6 +233,21 @@ impl Totals {
         }
         Ok(())
     }
+}
+
+/// Finds the message of a room that has this origin.
+///
+/// # Errors
+/// The database failed.
+pub fn known(
+    connection: &Connection,
+    room: &RoomName,
+    origin: &Origin,
+) -> rusqlite::Result<Option<MessageId>> {
+    let sql = "SELECT m.id FROM messages m JOIN rooms r ON m.room = r.id
+               WHERE r.name = ?1 AND m.session = ?2 AND m.ref = ?3";
+    let mut find = connection.prepare_cached(sql)?;
+    find.query_one(params![room.as_str(), origin.session.0, origin.reference], first).optional()
 }
 
 /// Reads a part of a room's history in one transaction, so that all of it is of the same moment.
@@ -296,7 +315,7 @@ fn messages(
     row: i64,
     range: Range,
 ) -> rusqlite::Result<(Vec<Arc<Message>>, bool)> {
-    let sql = "SELECT id, user, author, name, media_type, payload FROM messages
+    let sql = "SELECT id, user, author, name, media_type, payload, session, ref FROM messages
                WHERE room = ?1 AND id > ?2 AND id <= ?3 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row, range.after, range.upto])?;
@@ -313,6 +332,56 @@ fn messages(
         messages.push(Arc::new(message));
     }
     Ok((messages, false))
+}
+
+/// Finds the id behind which are the newest messages of a range that begins at 0, in one transaction:
+/// see [`MessageLog::before_newest`](crate::store::MessageLog::before_newest).
+///
+/// # Errors
+/// The database failed.
+pub fn before_newest(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    max_messages: i64,
+) -> rusqlite::Result<MessageId> {
+    run(connection, "BEGIN")?;
+    let id = find_before_newest(connection, room, range, max_messages);
+    run(connection, "COMMIT")?;
+    id
+}
+
+/// Goes back from the newest message, by sizes and numbers alone. It stops at a message that no reader
+/// sees: see [`last_hidden`].
+fn find_before_newest(
+    connection: &Connection,
+    room: &RoomName,
+    range: Range,
+    max_messages: i64,
+) -> rusqlite::Result<MessageId> {
+    let sql = "SELECT id, max(gone, born),
+                   (SELECT number FROM messages WHERE room = rooms.id ORDER BY id DESC LIMIT 1)
+               FROM rooms WHERE name = ?1";
+    let found = connection.prepare_cached(sql)?.query_one([room.as_str()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, MessageId>(1)?, row.get::<_, Option<i64>>(2)?))
+    });
+    let Some((row, unknown, newest)) = found.optional()? else { return Ok(0) };
+    let hidden = newest.unwrap_or_default().saturating_sub(max_messages);
+    let sql = format!(
+        "SELECT id, number, {SIZE} FROM messages WHERE room = ?1 AND id <= ?2 ORDER BY id DESC"
+    );
+    let mut newest_first = connection.prepare_cached(&sql)?;
+    let mut rows = newest_first.query([row, range.upto])?;
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let (id, is_hidden) = (row.get(0)?, row.get::<_, i64>(1)? <= hidden);
+        bytes += row.get::<_, usize>(2)?;
+        if is_hidden || count == range.messages || (count > 0 && bytes > range.bytes) {
+            return Ok(if is_hidden && count == 0 { 0 } else { id });
+        }
+        count += 1;
+    }
+    Ok(if count == 0 { 0 } else { unknown })
 }
 
 /// Finds the newest message of a room; 0 if there is none.
@@ -335,7 +404,7 @@ pub fn message(
     room: &RoomName,
     id: MessageId,
 ) -> rusqlite::Result<Option<Arc<Message>>> {
-    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload
+    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload, m.session, m.ref
                FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
     let mut found = connection.prepare_cached(sql)?;
     found
@@ -374,7 +443,7 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_one(sql, [], first)
 }
 
-/// Makes a message of a row: id, user, author, name, media type, payload.
+/// Makes a message of a row: id, user, author, name, media type, payload, session, `ref`.
 fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
     let content = match row.get_ref(5)? {
         // Another program may have changed the file, but the rest of wsroom relies on UTF-8.
@@ -386,7 +455,11 @@ fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
         },
     };
     let author = Author { user: row.get(1)?, name: row.get(2)? };
-    Ok(Message { id: row.get(0)?, room: room.clone(), author, content })
+    let session: Option<[u8; 16]> = row.get(6)?;
+    let origin = session
+        .zip(row.get(7)?)
+        .map(|(session, reference)| Box::new(Origin { session: SessionId(session), reference }));
+    Ok(Message { id: row.get(0)?, room: room.clone(), author, content, origin })
 }
 
 /// Bytes of a message, as [`SIZE`] counts them.

@@ -46,16 +46,36 @@ impl V1 {
         self.does(&json!({"type": "message", "text": text}));
     }
 
-    /// Announces a file and shows it.
-    pub fn shows(&mut self, name: &str, media_type: &str, bytes: &[u8]) {
-        self.does(&json!({"type": "binary", "name": name, "media_type": media_type}));
-        self.client.shows(bytes);
+    pub fn says_with_ref(&mut self, text: &str, reference: &str) {
+        self.does(&json!({"type": "message", "text": text, "ref": reference}));
     }
 
-    /// The next event, whatever it is.
+    /// Shows a file.
+    pub fn shows(&mut self, name: &str, media_type: &str, bytes: &[u8]) {
+        let line = json!({"type": "binary", "name": name, "media_type": media_type});
+        self.shows_as(&line, bytes);
+    }
+
+    /// Shows bytes behind a line of its own making.
+    pub fn shows_as(&mut self, line: &Value, bytes: &[u8]) {
+        self.client.shows(&[line.to_string().as_bytes(), b"\n", bytes].concat());
+    }
+
+    /// The next event, whatever it is; without the bytes, if it has any.
     pub fn next(&mut self) -> Value {
+        self.next_whole().0
+    }
+
+    /// The next event, whatever it is, and the bytes behind it.
+    pub fn next_whole(&mut self) -> (Value, Vec<u8>) {
         match self.client.next() {
-            Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
+            Message::Text(text) => (serde_json::from_str(&text).expect("JSON"), Vec::new()),
+            Message::Binary(frame) => {
+                let line = frame.iter().position(|&byte| byte == b'\n').expect("a line");
+                let event: Value = serde_json::from_slice(&frame[..line]).expect("JSON");
+                assert_eq!(event["type"], "binary", "{event}");
+                (event, frame[line + 1..].to_vec())
+            }
             other => panic!("no event: {other:?}"),
         }
     }
@@ -80,11 +100,7 @@ impl V1 {
         loop {
             let event = self.next();
             match event["type"].as_str() {
-                Some("message") => messages.push(event),
-                Some("binary") => {
-                    assert!(matches!(self.client.next(), Message::Binary(_)), "behind {event}");
-                    messages.push(event);
-                }
+                Some("message" | "binary") => messages.push(event),
                 Some("live") => return (messages, event),
                 _ => panic!("in the past came {event}"),
             }
@@ -93,13 +109,17 @@ impl V1 {
 
     /// The next event that is no news of members nor the end of the past, which is of this type.
     pub fn hears_of(&mut self, kind: &str) -> Value {
+        self.hears_whole(kind).0
+    }
+
+    fn hears_whole(&mut self, kind: &str) -> (Value, Vec<u8>) {
         loop {
-            let event = self.next();
+            let (event, bytes) = self.next_whole();
             let news = ["live", "joined", "left", "renamed", "members"]
                 .iter()
                 .any(|news| event["type"] == *news);
             if event["type"] == kind {
-                return event;
+                return (event, bytes);
             }
             assert!(news, "waited for {kind} and heard {event}");
         }
@@ -112,11 +132,10 @@ impl V1 {
         event
     }
 
-    /// The next message is this file, its bytes right behind what is told of it.
+    /// The next message is this file; answers with all that is told of it.
     pub fn sees(&mut self, bytes: &[u8]) -> Value {
-        let event = self.hears_of("binary");
-        assert_eq!(event["size"], bytes.len(), "{event}");
-        self.client.sees(bytes);
+        let (event, seen) = self.hears_whole("binary");
+        assert_eq!(seen, bytes, "{event}");
         event
     }
 }
