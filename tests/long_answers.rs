@@ -81,6 +81,20 @@ fn reads_all(server: &Server) -> Vec<Value> {
     }
 }
 
+/// The same from behind. A page that cannot hold all messages holds the newest ones.
+fn reads_all_backwards(server: &Server) -> Vec<Value> {
+    let (mut all, mut before) = (Vec::new(), i64::MAX);
+    loop {
+        let page = tells(&server.get(&format!("/rooms/a/messages?limit=1000&before={before}")));
+        let messages = page["messages"].as_array().unwrap();
+        before = messages.first().expect("at least one")["id"].as_i64().unwrap();
+        all.splice(0..0, messages.iter().cloned());
+        if page["more"] == false {
+            return all;
+        }
+    }
+}
+
 #[test]
 fn a_long_history_is_read_in_pages_and_nothing_is_missing() {
     let server = Server::start();
@@ -90,6 +104,7 @@ fn a_long_history_is_read_in_pages_and_nothing_is_missing() {
     }
     let all = reads_all(&server);
     assert_eq!(all.len(), 40);
+    assert_eq!(reads_all_backwards(&server), all);
     for (number, pair) in all.chunks(2).enumerate() {
         let text = pair[0]["text"].as_str().unwrap();
         assert_eq!((text.len(), text.as_bytes()[0]), ((64 << 10) + 1, b'0' + number as u8));
@@ -107,7 +122,7 @@ fn a_message_that_is_longer_than_an_answer_may_be_comes_alone() {
     let server = Server::start();
     posts(server.is_visited(), "text/plain", &[1; 1 << 20]);
     posts(server.is_visited(), "text/plain", b"short");
-    let first = server.get("/rooms/a/messages");
+    let first = server.get("/rooms/a/messages?since=0");
     assert!(first.body.len() > 6 * ANSWER);
     let first = first.tells(200);
     assert_eq!((first["messages"].as_array().unwrap().len(), &first["more"]), (1, &true.into()));
@@ -115,6 +130,12 @@ fn a_message_that_is_longer_than_an_answer_may_be_comes_alone() {
     let rest = tells(&rest);
     assert_eq!((&rest["messages"][0]["text"], &rest["more"]), (&"short".into(), &false.into()));
     assert_eq!(tells(&server.get("/rooms/nobody/messages"))["more"], false);
+    // The newest one comes first, and then the long one alone.
+    let newest = tells(&server.get("/rooms/a/messages"));
+    assert_eq!((&newest["messages"], &newest["more"]), (&rest["messages"], &true.into()));
+    let id = &newest["messages"][0]["id"];
+    let before = server.get(&format!("/rooms/a/messages?before={id}")).tells(200);
+    assert_eq!((&before["messages"], &before["more"]), (&first["messages"], &false.into()));
 }
 
 /// Progress alone is not enough: else somebody who takes a byte now and then keeps an answer, and

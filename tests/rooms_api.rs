@@ -39,6 +39,91 @@ fn a_script_is_heard() {
 }
 
 #[test]
+fn what_is_posted_again_is_heard_once() {
+    let server = Server::start();
+    let ada = server.enters("Ada");
+    let (mut bob, _) = V1::joins(&server, "a");
+    let posts = |room: &str, fields: &[&str], text: &str| {
+        let fields = [&["Content-Type: text/plain"], fields].concat();
+        server.is_visited().asks(request("POST", &format!("/rooms/{room}"), &fields, text))
+    };
+    let key = "Idempotency-Key: \"4c2a6a60-58a3-4dd8-9a5b-2a1b9b7f0c11\"";
+    let receipt = posts("a", &[key], "once").tells(202);
+    assert_eq!(bob.hears("once")["id"], receipt["id"]);
+    // The quotes make no difference.
+    for again in [key, &key.replace('"', "")] {
+        let known = posts("a", &[again], "once").tells(200);
+        assert_eq!(known, json!({"heard": 0, "id": receipt["id"]}));
+    }
+    // Another room, another user, and another key are another message.
+    assert_eq!(posts("b", &[key], "elsewhere").status, 202);
+    assert_eq!(posts("a", &[key, &ada.bearer()], "by Ada").status, 202);
+    bob.hears("by Ada");
+    assert_eq!(posts("a", &[&key.replace("4c2a", "4c2b")], "another").status, 202);
+    bob.hears("another");
+    let long = format!("Idempotency-Key: {}", "x".repeat(256));
+    for bad in ["Idempotency-Key: short", "Idempotency-Key: with a space inside", &long] {
+        posts("a", &[bad], "refused").has_a_problem(400);
+    }
+    posts("a", &[], "marker");
+    bob.hears("marker");
+}
+
+#[test]
+fn a_script_shows_a_file() {
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let posts = |fields: &[&str], body: &[u8]| {
+        server.is_visited().asks(request("POST", "/rooms/a", fields, body))
+    };
+    let png = "Content-Type: image/png";
+    let cat = "Content-Disposition: attachment; filename=\"cat.png\"";
+    assert_eq!(posts(&[png, cat], b"\x89PNG").status, 202);
+    let file = ada.sees(b"\x89PNG");
+    assert_eq!((&file["name"], &file["media_type"]), (&json!("cat.png"), &json!("image/png")));
+    // A name makes a file of a text too. What curl says of every body is not the file's type.
+    for (kind, media_type) in [
+        ("Content-Type: text/plain; charset=utf-8", "text/plain"),
+        ("Content-Type: application/x-www-form-urlencoded", ""),
+    ] {
+        let kitten = "content-disposition: inline; filename*=UTF-8''K%C3%A4tzchen.txt";
+        assert_eq!(posts(&[kind, kitten], b"\xff").status, 202);
+        let file = ada.sees(b"\xff");
+        let said = (&file["name"], &file["media_type"]);
+        assert_eq!(said, (&json!("K\u{e4}tzchen.txt"), &json!(media_type)));
+    }
+    let kept = server.get("/rooms/a/messages").tells(200);
+    assert_eq!(kept["messages"][2]["name"], "K\u{e4}tzchen.txt");
+    // Without a name it is what its type says.
+    assert_eq!(
+        posts(&["Content-Type: text/plain", "Content-Disposition: inline"], b"hi").status,
+        202
+    );
+    ada.hears("hi");
+    let named = |length: usize| format!("Content-Disposition: x; filename={}", "n".repeat(length));
+    assert_eq!(posts(&[png, &named(255)], b"long").status, 202);
+    ada.sees(b"long");
+    for bad in [
+        &named(256),
+        "Content-Disposition: attachment; filename=\"cat.png",
+        "Content-Disposition: filename=cat.png",
+        "Content-Disposition: attachment; filename*=UTF-8''%FF",
+        "Content-Disposition:",
+    ] {
+        posts(&[png, bad], b"a").has_a_problem(400);
+    }
+    posts(&[&format!("Content-Type: image/{}", "x".repeat(250))], b"a").has_a_problem(400);
+    posts(&["Content-Type: multipart/mixed", cat], b"a").has_a_problem(415);
+    // These cannot be passed on, and without them the file would have no name.
+    for lines in [&[cat, cat][..], &["Content-Disposition: attachment; filename=\"K\u{e4}tzchen\""]]
+    {
+        assert_eq!(posts(lines, b"a").status, 400);
+    }
+    posts(&["Content-Type: text/plain"], b"nothing of that");
+    ada.hears("nothing of that");
+}
+
+#[test]
 fn posts_from_one_address_obey_max_rate() {
     let server = Server::with(&["--max-rate", "1"]);
     let mut ada = server.joins("a");
@@ -80,6 +165,7 @@ fn a_bad_post_is_refused() {
         ("DELETE", "/rooms", "GET, HEAD"),
         ("GET", "/rooms/a", "POST"),
         ("POST", "/rooms/a/messages", "GET, HEAD"),
+        ("POST", "/rooms/a/members", "GET, HEAD"),
         ("PUT", "/rooms/a/messages/1", "GET, HEAD"),
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -125,6 +211,78 @@ fn what_was_said_can_be_read() {
     }
 }
 
+/// The ids on a page, `more` and `complete`.
+fn page(server: &Server, query: &str) -> (Vec<i64>, bool, bool) {
+    let page = server.get(&format!("/rooms/a/messages{query}")).tells(200);
+    let messages = page["messages"].as_array().unwrap();
+    let ids = messages.iter().map(|message| message["id"].as_i64().unwrap()).collect();
+    (ids, page["more"] == true, page["complete"] == true)
+}
+
+/// The ids of so many posted messages.
+fn talks(server: &Server, count: usize) -> Vec<i64> {
+    let post = |number: usize| posts(server, "a", "text/plain", number.to_string().as_bytes());
+    (0..count).map(|number| post(number).tells(202)["id"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn the_newest_messages_are_read_first_and_then_older_ones() {
+    let server = Server::with(&["--history", "1000"]);
+    let ids = talks(&server, 250);
+    assert_eq!(page(&server, ""), (ids[150..].to_vec(), true, true));
+    assert_eq!(page(&server, "?limit=3"), (ids[247..].to_vec(), true, true));
+    assert_eq!(page(&server, "?limit=250"), (ids.clone(), false, true));
+    let (mut all, mut query) = (Vec::new(), "?limit=60".to_owned());
+    loop {
+        let (ids, more, complete) = page(&server, &query);
+        assert!(complete && ids.is_sorted(), "{query}: {ids:?}");
+        query = format!("?limit=60&before={}", ids[0]);
+        all.splice(0..0, ids);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(all, ids);
+    assert_eq!(page(&server, &format!("?before={}", ids[0])), (vec![], false, true));
+    assert_eq!(page(&server, "?before=0"), (vec![], false, true));
+    assert_eq!(page(&server, &format!("?limit=1&before={}", i64::MAX)).0, ids[249..]);
+}
+
+#[test]
+fn messages_between_two_ids_are_read_oldest_first() {
+    let server = Server::start();
+    let ids = talks(&server, 9);
+    let between = |since: i64, before: i64, limit: usize| {
+        page(&server, &format!("?since={since}&before={before}&limit={limit}"))
+    };
+    assert_eq!(between(ids[2], ids[6], 100), (ids[3..6].to_vec(), false, true));
+    assert_eq!(between(ids[2], ids[6], 2), (ids[3..5].to_vec(), true, true));
+    assert_eq!(between(0, ids[8] + 1, 100), (ids.clone(), false, true));
+    assert_eq!(between(ids[2], ids[3], 100), (vec![], false, true));
+    assert_eq!(between(ids[6], ids[2], 100), (vec![], false, true));
+    // With `since` alone they go on to the newest one.
+    assert_eq!(page(&server, "?since=0&limit=4"), (ids[..4].to_vec(), true, true));
+    assert_eq!(page(&server, &format!("?since={}", ids[3])), (ids[4..].to_vec(), false, true));
+    for bad in ["before=x", "before=-1", "before=", "since=1&before=1.5"] {
+        server.get(&format!("/rooms/a/messages?{bad}")).has_a_problem(400);
+    }
+}
+
+/// Wherever the page is: what counts is whether the history reaches back to `since`.
+#[test]
+fn a_history_says_how_far_it_reaches_back() {
+    let server = Server::with(&["--history", "5"]);
+    let ids = talks(&server, 8);
+    assert_eq!(page(&server, ""), (ids[3..].to_vec(), false, false));
+    assert_eq!(page(&server, "?limit=2"), (ids[6..].to_vec(), true, false));
+    assert_eq!(page(&server, &format!("?before={}", ids[5])), (ids[3..5].to_vec(), false, false));
+    assert_eq!(page(&server, &format!("?before={}", ids[2])), (vec![], false, false));
+    assert_eq!(page(&server, "?since=0&limit=2"), (ids[3..5].to_vec(), true, false));
+    for (number, complete) in [(1, false), (2, true), (3, true), (7, true)] {
+        assert_eq!(page(&server, &format!("?since={}", ids[number])).2, complete, "{number}");
+    }
+}
+
 #[test]
 fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
     let server = Server::start();
@@ -151,4 +309,52 @@ fn rooms_are_listed_with_who_is_there_and_what_is_kept() {
         path = format!("/rooms?limit=1&after={next}");
     }
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn the_members_of_a_room_are_listed() {
+    let server = Server::start();
+    let nobody = json!({"room": "a", "count": 0, "members": []});
+    assert_eq!(server.get("/rooms/a/members").tells(200), nobody);
+    let person = server.enters("Ada");
+    let (_bob, bob) = V1::joins(&server, "a");
+    let (_ada, ada) = V1::joins_with(&server, "/ws/a", &person.bearer());
+    let mut eve = server.joins("a");
+    let _elsewhere = server.joins("b");
+    eve.says("I am here");
+    eve.hears("I am here");
+    let all = server.get("/rooms/a/members").tells(200);
+    assert_eq!((&all["room"], &all["count"], all.get("next")), (&json!("a"), &json!(3), None));
+    let members = all["members"].as_array().unwrap();
+    assert_eq!((members.len(), &members[0], &members[1]), (3, &bob["you"], &ada["you"]));
+    assert!(members[2]["name"].as_str().unwrap().starts_with("guest-"), "{all}");
+    // Whoever leaves is not there any more, and whoever is renamed is called so.
+    server.renames(&person, "Ada L.");
+    eve.leaves();
+    until("two members", || server.get("/rooms/a/members").tells(200)["count"] == 2);
+    let all = server.get("/rooms/a/members").tells(200);
+    assert_eq!(all["members"][1]["name"], "Ada L.");
+    for bad in ["limit=0", "limit=1001", "limit=x", "after=x", "after=-1"] {
+        server.get(&format!("/rooms/a/members?{bad}")).has_a_problem(400);
+    }
+    server.get("/rooms/a%20b/members").has_a_problem(400);
+}
+
+#[test]
+fn the_members_of_a_crowd_are_listed_page_by_page() {
+    let server = Server::start();
+    // More than a welcome names.
+    let crowd: Vec<_> = (0..250).map(|_| server.joins("a")).collect();
+    let (mut ids, mut path) = (Vec::new(), "/rooms/a/members".to_owned());
+    loop {
+        let page = server.get(&path).tells(200);
+        let members = page["members"].as_array().unwrap();
+        assert_eq!(page["count"], crowd.len());
+        ids.extend(members.iter().map(|member| member["id"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_u64() else { break };
+        assert_eq!((members.len(), Some(&next)), (100, ids.last()));
+        path = format!("/rooms/a/members?after={next}");
+    }
+    assert_eq!(ids.len(), crowd.len());
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
 }

@@ -6,12 +6,14 @@
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
 //! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a request
-//! carries. [`per_address`] limits how often an address may create users and post messages.
+//! carries, and [`disposition`] the name of a file. [`per_address`] limits how often an address may
+//! create users and post messages.
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
 
 pub(crate) mod asked;
 pub(crate) mod credentials;
+pub(crate) mod disposition;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod invitation;

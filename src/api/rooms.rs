@@ -14,23 +14,26 @@ use tiny_http::Request;
 
 use super::asked::{self, parameter};
 use super::credentials::Credentials;
+use super::disposition;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
-use super::transcript;
+use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, Draft, MessageId, Origin};
+use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::{Events, Receipt};
+use crate::relay::members::MembersPage;
 use crate::relay::presence::author;
-use crate::store::{MessageLog, Range, StoreError, User};
+use crate::store::{HistoryPage, MessageLog, Range, StoreError, User};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Messages, or rooms, in one response if the request has no `limit`.
+/// Messages, members or rooms in one response if the request has no `limit`.
 const DEFAULT_LIMIT: usize = 100;
 
-/// The largest `limit`: messages, or rooms, in one response.
+/// The largest `limit`: messages, members or rooms in one response.
 const MAX_LIMIT: usize = 1000;
 
 /// The most bytes of messages in one response; a single longer message is sent alone. A client gets
@@ -84,22 +87,60 @@ impl Rooms {
         Ok(json(200, &page))
     }
 
-    /// `GET /rooms/ROOM/messages?since=&limit=`: the messages that are kept, in order.
+    /// `GET /rooms/ROOM/members?limit=&after=`: who is in a room, in order of their ids.
+    ///
+    /// # Errors
+    /// The response to a wrong parameter, or for a broadcaster that does not answer.
+    pub fn members(&self, room: &str, url: &str) -> Result<Reply, Reply> {
+        let room = parse_room(room)?;
+        let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
+        let after = asked::number(url, "after", 0)?;
+        let found = self.events.list_members(room.clone(), after, limit, TIMEOUT);
+        let MembersPage { count, members, more } = found.ok_or_else(busy)?;
+        let mut page = json!({"room": room.as_str(), "count": count, "members": members});
+        if more {
+            page["next"] = json!(members.last().map(|member| member.id));
+        }
+        Ok(json(200, &page))
+    }
+
+    /// `GET /rooms/ROOM/messages?since=&before=&limit=`: the messages that are kept, in order of their
+    /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
     ///
     /// # Errors
     /// The response to a wrong parameter, or for a history that cannot be read.
     pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
-        let since = match parameter(url, "since") {
-            None => 0,
-            Some(digits) => parse_id(digits)?,
-        };
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
-        let range = Range { messages: limit, bytes: MAX_RESPONSE_BYTES, ..Range::behind(since) };
-        let found = self.log.page(&room, range).map_err(|error| failed(&error))?;
-        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES);
+        let id = |name| parameter(url, name).map(parse_id).transpose();
+        let since = id("since")?;
+        let upto = id("before")?.map_or(MessageId::MAX, |before| before - 1);
+        let (found, keep) = match since {
+            Some(after) => (self.log.page(&room, range(after, upto, limit)), Keep::Oldest),
+            None => (self.newest(&room, upto, limit), Keep::Newest),
+        };
+        let found = found.map_err(|error| failed(&error))?;
+        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
+    }
+
+    /// The newest messages up to `upto`. In the result, `more` tells whether there are older ones, and
+    /// `complete` whether none of these was deleted.
+    fn newest(
+        &self,
+        room: &RoomName,
+        upto: MessageId,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        // A message that comes meanwhile belongs to another page.
+        let upto = upto.min(self.log.last_in(room)?);
+        let after = self.log.before_newest(room, upto, limit, MAX_RESPONSE_BYTES)?;
+        let found = self.log.page(room, range(after, upto, limit))?;
+        let more = self.log.before_newest(room, after, 0, 0)? > 0;
+        // This range has no messages: only the room is read.
+        let complete = self.log.page(room, range(0, 0, 0))?.complete;
+        Ok(HistoryPage { more, complete, ..found })
     }
 
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
@@ -120,8 +161,7 @@ impl Rooms {
         })
     }
 
-    /// `POST /rooms/ROOM`: sends the body to everyone in the room. Its media type decides between
-    /// text and binary.
+    /// `POST /rooms/ROOM`: sends the body to everyone in the room.
     ///
     /// # Errors
     /// The response to a message that is refused, or for a store or a broadcaster that cannot take
@@ -133,7 +173,8 @@ impl Rooms {
         })?;
         let user = self.credentials.speaker(request)?;
         let origin = origin(request, user.as_ref())?;
-        let content = content(&asked::media_type(request), asked::body(request)?)?;
+        let body = asked::body(request)?;
+        let content = content(request, body)?;
         let author = author(None, user.as_ref());
         let draft = Draft { room, author, content, origin, as_guest: None };
         match self.events.post(draft, TIMEOUT) {
@@ -162,23 +203,41 @@ fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>,
     Ok(Some(Box::new(Origin { session, reference: bare.to_owned() })))
 }
 
-/// The content of a message from a body. `application/x-www-form-urlencoded` counts as text,
-/// because it is what curl sends for `-d`.
-fn content(media_type: &str, body: Vec<u8>) -> Result<Content, Reply> {
-    let is_text = media_type.starts_with("text/")
-        || matches!(media_type, "application/json" | "application/x-www-form-urlencoded");
-    if is_text {
-        let text = String::from_utf8(body)
-            .map_err(|_| problem(400, "The body is not UTF-8, as a text must be."))?;
-        return Ok(Content::Text(text.into()));
-    }
+/// The content of a message from a request and its body. A body with a file's name is a file, whatever
+/// its media type; of others the media type decides.
+fn content(request: &Request, body: Vec<u8>) -> Result<Content, Reply> {
+    let media_type = asked::media_type(request);
     if media_type.starts_with("multipart/") {
         let detail =
             "A form of files is not taken: send one body, such as with curl --data-binary.";
         return Err(problem(415, detail));
     }
-    let (name, media_type) = (String::new(), media_type.to_owned());
+    let name = file_name(request)?;
+    // This is what curl sends for -d and --data-binary.
+    let is_unsaid = media_type == "application/x-www-form-urlencoded";
+    let is_text = is_unsaid || media_type.starts_with("text/") || media_type == "application/json";
+    if is_text && name.is_empty() {
+        let text = String::from_utf8(body);
+        let text = text.map_err(|_| problem(400, "The body is not UTF-8, as a text must be."))?;
+        return Ok(Content::Text(text.into()));
+    }
+    if name.len().max(media_type.len()) > MAX_FIELD_BYTES {
+        let detail = format!("A file's name and its type take {MAX_FIELD_BYTES} bytes at most.");
+        return Err(problem(400, &detail));
+    }
+    let media_type = if is_unsaid { String::new() } else { media_type };
     Ok(Content::Binary { name, media_type, bytes: Bytes::from(body) })
+}
+
+/// The name of the file in a request; empty if it has none.
+fn file_name(request: &Request) -> Result<String, Reply> {
+    let value = asked::header(request, "Content-Disposition");
+    let name = value.map_or(Ok(String::new()), disposition::file_name);
+    name.map_err(|sentence| problem(400, sentence))
+}
+
+fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {
+    Range { after, upto, messages, bytes: MAX_RESPONSE_BYTES }
 }
 
 fn parse_room(name: &str) -> Result<RoomName, Reply> {

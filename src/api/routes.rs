@@ -99,12 +99,12 @@ impl Routes {
             (Method::Get, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
             (Method::Get, ["users", "me"], _) => self.users.me(request),
-            (_, steps @ ["users", "me"], _) => Err(no_route(steps, false)),
             (Method::Get, ["users", id], _) => self.users.show(id),
             (Method::Put, ["users", id], _) => self.users.rename(id, request),
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
             (Method::Get, ["rooms"], _) => self.rooms.list(request.url()),
             (Method::Post, ["rooms", room], _) => self.rooms.post(room, request),
+            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request.url()),
             (Method::Get, ["rooms", room, "messages"], _) => {
                 self.rooms.messages(room, request.url())
             }
@@ -123,11 +123,10 @@ pub fn largest_body(path: &str, message_size: usize) -> usize {
 fn no_route(steps: &[&str], is_file: bool) -> Reply {
     match steps {
         ["users"] => not_allowed("GET, HEAD, POST"),
-        ["users", "me"] => not_allowed("GET, HEAD"),
         ["users", _] => not_allowed("GET, HEAD, PUT, DELETE"),
         ["rooms", _] => not_allowed("POST"),
         ["healthz" | "invitation" | "rooms"]
-        | ["rooms", _, "messages"]
+        | ["rooms", _, "members" | "messages"]
         | ["rooms", _, "messages", _] => not_allowed("GET, HEAD"),
         _ if is_file => not_allowed("GET, HEAD"),
         _ => sentence(404, "There is nothing at this address. The page is at /."),

@@ -16,39 +16,74 @@ use crate::protocol::message::{self, Content, Message, MessageId};
 use crate::protocol::v1;
 use crate::store::HistoryPage;
 
-/// Encodes as many messages as fit into `most` bytes. The first one is always encoded. `more` in
-/// the result tells whether the room has messages behind the last one.
-pub fn encode(room: &RoomName, found: &HistoryPage, most: usize) -> Vec<u8> {
+/// Which messages of a page are encoded if not all of them fit.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep {
+    /// The oldest ones: the reader goes on to newer messages.
+    Oldest,
+    /// The newest ones: the reader goes back to older messages.
+    Newest,
+}
+
+/// Encodes as many messages as fit into `most` bytes, in order of their ids. The first one to keep is
+/// always encoded. `more` in the result tells whether there are messages beyond them, in the direction
+/// in which the reader goes on.
+pub fn encode(room: &RoomName, found: &HistoryPage, most: usize, keep: Keep) -> Vec<u8> {
     let (complete, last) = (found.complete, found.last);
     let begin = format!(r#"{{"complete":{complete},"last":{last},"messages":["#);
     let end = |more| format!(r#"],"more":{more},"room":"{}"}}"#, room.as_str());
     // `false` is the longer of the two.
     let most = most.saturating_sub(end(false).len());
     let mut bytes = begin.into_bytes();
-    let mut count = 0;
-    for message in &found.messages {
-        if !add(&mut bytes, message, (count > 0).then_some(most)) {
-            break;
+    let start = bytes.len();
+    let messages = found.messages.iter().map(|message| &**message);
+    let count = match keep {
+        Keep::Oldest => add_while_they_fit(&mut bytes, messages, most).len(),
+        Keep::Newest => {
+            let ends = add_while_they_fit(&mut bytes, messages.rev(), most);
+            turn_round(&mut bytes, start, &ends);
+            ends.len()
         }
-        count += 1;
+    };
+    if count > 0 {
+        bytes.pop().expect("a comma follows each message");
     }
     bytes.extend(end(found.more || count < found.messages.len()).into_bytes());
     bytes
 }
 
-/// Adds a message, and the comma before it, if `bytes` then has at most `most` bytes. `None` is for
-/// the first message: it is added whatever its length.
-fn add(bytes: &mut Vec<u8>, message: &Message, most: Option<usize>) -> bool {
-    let mark = bytes.len();
-    if most.is_some() {
+/// Adds messages in this order, each with a comma behind it, as long as `bytes` without the last comma
+/// has at most `most` bytes. The first message is added whatever its length. Returns the place at
+/// which each of them ends.
+fn add_while_they_fit<'a>(
+    bytes: &mut Vec<u8>,
+    messages: impl Iterator<Item = &'a Message>,
+    most: usize,
+) -> Vec<usize> {
+    let mut ends = Vec::new();
+    for message in messages {
+        let most = if ends.is_empty() { usize::MAX } else { most };
+        let mark = bytes.len();
+        let mut bounded = Bounded { bytes, most };
+        if serde_json::to_writer(&mut bounded, &Encoded::from(message)).is_err() {
+            bytes.truncate(mark);
+            break;
+        }
         bytes.push(b',');
+        ends.push(bytes.len());
     }
-    let mut bounded = Bounded { bytes, most: most.unwrap_or(usize::MAX) };
-    let fits = serde_json::to_writer(&mut bounded, &Encoded::from(message)).is_ok();
-    if !fits {
-        bytes.truncate(mark);
+    ends
+}
+
+/// Turns round the order of the pieces behind `start`, which end at `ends`. It needs no second copy of
+/// them: when all bytes are reversed, each piece is in its place, and is then reversed by itself.
+fn turn_round(bytes: &mut [u8], start: usize, ends: &[usize]) {
+    let length = bytes.len();
+    bytes[start..].reverse();
+    let starts = std::iter::once(start).chain(ends.iter().copied());
+    for (begin, end) in starts.zip(ends) {
+        bytes[start + length - end..start + length - begin].reverse();
     }
-    fits
 }
 
 /// Bytes that never grow beyond a limit: writing a longer message fails before its end.
@@ -132,9 +167,14 @@ mod tests {
     }
 
     /// The ids of the encoded messages, `more`, and the length of the JSON in bytes.
-    fn told(messages: Vec<Arc<Message>>, more: bool, most: usize) -> (Vec<MessageId>, bool, usize) {
+    fn told(
+        messages: Vec<Arc<Message>>,
+        more: bool,
+        most: usize,
+        keep: Keep,
+    ) -> (Vec<MessageId>, bool, usize) {
         let found = HistoryPage { messages, more, complete: true, last: 9 };
-        let bytes = encode(&RoomName::parse("a").unwrap(), &found, most);
+        let bytes = encode(&RoomName::parse("a").unwrap(), &found, most, keep);
         let told: Value = serde_json::from_slice(&bytes).unwrap();
         let ids = told["messages"].as_array().unwrap().iter();
         let ids = ids.map(|message| message["id"].as_i64().unwrap()).collect();
@@ -144,15 +184,30 @@ mod tests {
     #[test]
     fn a_response_is_as_long_as_it_may_be_and_no_longer() {
         let room = |count| (1..=count).map(|id| said(id, "\u{1}\u{1}\u{1}")).collect::<Vec<_>>();
-        let (all, more, length) = told(room(9), false, usize::MAX);
-        assert_eq!((all.len(), more), (9, false));
-        assert_eq!(told(room(9), false, length), ((1..=9).collect(), false, length));
-        let (some, more, shorter) = told(room(9), false, length - 1);
-        assert_eq!((some, more), ((1..=8).collect(), true));
-        assert!(shorter < length);
-        // The first message is always encoded. `more` of the page is kept.
-        assert_eq!(told(room(9), false, 0).0, [1]);
-        assert!(told(room(1), true, usize::MAX).1);
-        assert!(!told(vec![], false, 0).1);
+        for (keep, most, first) in [(Keep::Oldest, 1..=8, 1), (Keep::Newest, 2..=9, 9)] {
+            let (all, more, length) = told(room(9), false, usize::MAX, keep);
+            assert_eq!((all, more), ((1..=9).collect(), false));
+            assert_eq!(told(room(9), false, length, keep), ((1..=9).collect(), false, length));
+            let (some, more, shorter) = told(room(9), false, length - 1, keep);
+            assert_eq!((some, more), (most.collect(), true));
+            assert!(shorter < length);
+            // One message is always encoded. `more` of the page is kept.
+            assert_eq!(told(room(9), false, 0, keep).0, [first]);
+            assert!(told(room(1), true, usize::MAX, keep).1);
+            assert!(!told(vec![], false, 0, keep).1);
+        }
+    }
+
+    #[test]
+    fn messages_are_in_order_whichever_are_kept() {
+        let texts = ["", "one", "a longer text, with a comma", "\u{1}", "last"];
+        let all: Vec<_> = texts.iter().zip(1..).map(|(text, id)| said(id, text)).collect();
+        for count in 0..=all.len() {
+            let found = HistoryPage { messages: all[..count].to_vec(), ..HistoryPage::default() };
+            let room = RoomName::parse("a").unwrap();
+            let [oldest, newest] =
+                [Keep::Oldest, Keep::Newest].map(|keep| encode(&room, &found, usize::MAX, keep));
+            assert_eq!(oldest, newest, "{count} messages");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct Users {
     new: PerAddress,
 }
 
-/// The body of a request that makes or renames a user.
+/// The body of a request that makes or renames a user, in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -75,7 +75,9 @@ impl Users {
         let mut created = shown(&user);
         created["key"] = json!(key);
         Ok(json(201, &created)
-            .with_header(field("Location", &format!("/users/{}", user.id)))
+            // Relative to this address, so that it is right behind a proxy that adds a prefix
+            // (RFC 9110 §10.2.2).
+            .with_header(field("Location", &format!("users/{}", user.id)))
             .with_header(field("Set-Cookie", &self.credentials.cookie(&key))))
     }
 
@@ -113,14 +115,13 @@ impl Users {
         Ok(json(200, &shown(&user)))
     }
 
-    /// `PUT /users/ID`: gives a user another name.
+    /// `PUT /users/ID`, `PUT /users/me`: gives a user another name.
     ///
     /// # Errors
     /// The response to an unknown id, a wrong key, or a bad or taken name, or for a directory that
     /// cannot be changed.
     pub fn rename(&self, id: &str, request: &mut Request) -> Result<Reply, Reply> {
-        let user = self.find(id)?;
-        self.check_right(&user, request)?;
+        let user = self.find_for_change(id, request)?;
         let name = name_in(request)?;
         let renamed =
             self.directory.rename_user(user.id, &name.shown, &name.folded).map_err(failed)?;
@@ -131,13 +132,12 @@ impl Users {
         Ok(reply)
     }
 
-    /// `DELETE /users/ID`: removes a user.
+    /// `DELETE /users/ID`, `DELETE /users/me`: removes a user.
     ///
     /// # Errors
     /// The response to an unknown id or a wrong key, or for a directory that cannot be changed.
     pub fn remove(&self, id: &str, request: &Request) -> Result<Reply, Reply> {
-        let user = self.find(id)?;
-        self.check_right(&user, request)?;
+        let user = self.find_for_change(id, request)?;
         let by_themselves =
             self.credentials.user_of(request)?.is_some_and(|whose| whose.id == user.id);
         if !self.directory.remove_user(user.id).map_err(failed)? {
@@ -153,6 +153,16 @@ impl Users {
     fn find(&self, id: &str) -> Result<User, Reply> {
         let id: UserId = id.parse().map_err(|_| no_such_user())?;
         self.directory.user(id).map_err(failed)?.ok_or_else(no_such_user)
+    }
+
+    /// The user with an id in a path, or `me`, if the request may change them.
+    fn find_for_change(&self, id: &str, request: &Request) -> Result<User, Reply> {
+        if id == "me" {
+            return self.credentials.user_of(request)?.ok_or_else(unknown_key);
+        }
+        let user = self.find(id)?;
+        self.check_right(&user, request)?;
+        Ok(user)
     }
 
     /// Checks that the request may change `user`: it carries the user's own key, or
@@ -172,15 +182,41 @@ impl Users {
 
 /// The name in the body of a request.
 fn name_in(request: &mut Request) -> Result<Name, Reply> {
-    if asked::media_type(request) != "application/json" {
-        return Err(problem(415, "Send JSON, and say so: Content-Type: application/json."));
-    }
+    let read = match &*asked::media_type(request) {
+        "application/json" => name_in_json,
+        "application/x-www-form-urlencoded" => name_in_form,
+        _ => {
+            let detail = "Send JSON (Content-Type: application/json) or a form \
+                          (application/x-www-form-urlencoded).";
+            return Err(problem(415, detail));
+        }
+    };
     if request.body_length().is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(problem(413, "A user takes 4096 bytes at most."));
     }
-    let asked: Named = serde_json::from_slice(&asked::body(request)?)
-        .map_err(|error| problem(400, &format!("Send an object with a name: {error}.")))?;
-    Name::parse(&asked.name).map_err(|why| problem(400, why))
+    let name = read(&asked::body(request)?)?;
+    Name::parse(&name).map_err(|why| problem(400, why))
+}
+
+fn name_in_json(body: &[u8]) -> Result<String, Reply> {
+    let asked: Result<Named, _> = serde_json::from_slice(body);
+    asked
+        .map(|asked| asked.name)
+        .map_err(|error| problem(400, &format!("Send an object with a name: {error}.")))
+}
+
+/// The name in a form, which has no other field.
+fn name_in_form(body: &[u8]) -> Result<String, Reply> {
+    let mut fields = form_urlencoded::parse(body);
+    let name = match (fields.next(), fields.next()) {
+        (Some((field, name)), None) if field == "name" => name,
+        _ => return Err(problem(400, "Send a form with one field, name: name=Ada.")),
+    };
+    // The decoder has put this character in the place of bytes that are not UTF-8.
+    if name.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(problem(400, "The name is not UTF-8."));
+    }
+    Ok(name.into_owned())
 }
 
 /// A user as everyone may see it.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use http::uri::Authority;
 
 use super::handshake;
-use super::proxy::Proxy;
+use super::proxy::{self, Proxy};
 use super::request::Request;
 use super::response::Response;
 use crate::api::credentials::Credentials;
@@ -250,6 +250,10 @@ impl Door {
             && let Err(response) = handshake::check_origin(request, &self.allow_origin)
         {
             return self.refuse_request(connection, request, response);
+        }
+        if let Some(name) = proxy::lost_field(request) {
+            let sentence = format!("{name} must be there once, in printable ASCII.");
+            return self.refuse_request(connection, request, Response::refusal(400, &sentence));
         }
         let largest = largest_body(&request.path, self.clients.limits.message_size);
         if request.body_length > largest {

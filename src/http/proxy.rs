@@ -40,8 +40,12 @@ const LONG_RESPONSES_BYTES: usize = 16 << 20;
 const SHORT_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Header fields of a request that reach tiny_http, besides its cookies.
-const REQUEST_FIELDS: [&str; 4] =
-    ["If-None-Match", "Content-Type", "Authorization", "Idempotency-Key"];
+const REQUEST_FIELDS: [&str; 5] =
+    ["If-None-Match", "Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key"];
+
+/// Those of them that are refused if they cannot be passed on: without them the request would mean
+/// something else.
+const NEEDED_FIELDS: [&str; 2] = ["Content-Disposition", "Idempotency-Key"];
 
 /// Header fields of tiny_http's response that reach the client. The door writes its own
 /// Content-Length, Connection and Date.
@@ -268,6 +272,14 @@ fn whole(here: &[u8], length: usize, rest: &mut impl Read) -> io::Result<Vec<u8>
     begun.copy_from_slice(here);
     rest.read_exact(missing)?;
     Ok(body)
+}
+
+/// A field of the request that it needs, and that cannot be passed on: it is there twice, or not
+/// printable ASCII.
+pub fn lost_field(request: &Request) -> Option<&'static str> {
+    let is_lost =
+        |name: &&str| request.value(name).is_none() && request.values(name).next().is_some();
+    NEEDED_FIELDS.into_iter().find(is_lost)
 }
 
 /// The head of the request for tiny_http. Of the client's bytes it contains only the checked path

@@ -10,7 +10,6 @@
 //! The busier it is, the more a single send carries, and the more a single transaction keeps.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,25 +19,21 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::encoding::{Encoded, Speaker};
 use super::events::{
-    Counts, Event, Events, Frames, Goodbye, Joining, Newcomer, Parting, Post, PostOutcome, Receipt,
-    Submission,
+    Counts, Event, Events, Frames, Goodbye, Parting, Post, PostOutcome, Receipt, Submission,
 };
 use super::history::{History, Kept};
-use super::outbox::{Outbox, Slow};
-use super::presence::{CROWD, NEWS_DELAY, Presence, author, member_info};
-use super::replay::{Replay, Welcome};
-use super::room::{Arrival, Item, Member, Outcome, Room, Sending};
-use super::sessions::{Earlier, Seat, Sessions};
-use crate::identity::session::Session;
+use super::members::{self, MembersPage, MembersQuery};
+use super::presence::{NEWS_DELAY, Presence, author, member_info};
+use super::room::{Item, Member, Outcome, Room, Sending};
+use super::sessions::{Seat, Sessions};
 use crate::logging::Limited;
 use crate::net::byte_budget::Share;
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;
-use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, MessageId, Origin, UserId};
-use crate::protocol::v1::{self, MemberId, ServerEvent};
+use crate::protocol::v1::{self};
 use crate::store::User;
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message
@@ -59,60 +54,55 @@ const ENOUGH_EVENTS: usize = 64;
 /// The time that clients have to answer the last Close, when the server stops.
 pub const GOODBYE: Duration = Duration::from_secs(5);
 
-/// The time for which a change of a user is remembered. A client of theirs may be looked up in the
-/// directory before the change, and join after it. No handshake takes longer than this.
-const CHANGES_REMEMBERED: Duration = Duration::from_secs(60);
-
-/// The code of the Close for a connection whose session has a new one (RFC 6455 §7.4.2: 4000 to 4999
-/// are for private use).
-const TAKEN_OVER: u16 = 4001;
-
 /// The bytes that an event counts in a turn besides its frames, about the memory that it takes.
-const EVENT_OVERHEAD: usize = 64;
+pub(super) const EVENT_OVERHEAD: usize = 64;
 
 /// The state of the broadcaster.
 pub struct Broadcaster {
     /// For the writer threads, which report that they have caught up.
-    events: Events,
+    pub(super) events: Events,
     /// `--max-backlog`, in bytes.
     max_backlog: usize,
     /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
-    max_message_size: usize,
+    pub(super) max_message_size: usize,
     /// The rooms that have members. Only this thread adds and removes rooms, so joining and leaving
     /// cannot race.
-    rooms: HashMap<RoomName, Room>,
+    pub(super) rooms: HashMap<RoomName, Room>,
     /// All clients that have completed the handshake and have not left.
-    clients: HashMap<ClientId, Client>,
-    sessions: Sessions,
+    pub(super) clients: HashMap<ClientId, Client>,
+    pub(super) sessions: Sessions,
     /// Numbers messages, and keeps them before they are sent.
-    history: History,
-    turn: Turn,
+    pub(super) history: History,
+    pub(super) turn: Turn,
     /// The buffers for a room's frames, used for one room after the other.
     encoded: Encoded,
     /// Rooms with news of their members, and the times at which the news are due, in that order.
     news: VecDeque<(Instant, RoomName)>,
     /// Users that were renamed or removed (`None`) lately, and when.
-    changed: HashMap<UserId, (Instant, Option<User>)>,
+    pub(super) changed: HashMap<UserId, (Instant, Option<User>)>,
     /// The log lines about turns that could not be kept, limited in number.
     unkept: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
-    stopping: Option<Instant>,
+    pub(super) stopping: Option<Instant>,
 }
 
-enum Client {
+/// A client, as the broadcaster knows it.
+pub(super) enum Client {
+    /// A member of a room.
     Member(Box<Seat>),
+    /// A client of the echo.
     Echo(Goodbye),
 }
 
 /// The turn that is being gathered, apart from the items, which the rooms record.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     /// Rooms that have recorded items.
     rooms: Vec<RoomName>,
     /// The messages, in order. They are kept first, then sent.
     drafts: Vec<Draft>,
     /// Bytes gathered so far.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// The indices of posted messages, whose senders wait for a receipt.
     posts: Vec<(usize, Sender<PostOutcome>)>,
     /// The messages' shares of the inbox, which are freed when the messages are sent.
@@ -216,6 +206,9 @@ impl Broadcaster {
             // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
+            Event::MembersListed(query) => {
+                drop(query.reply.try_send(self.members(&query)));
+            }
             Event::Stopped => self.stop(),
         }
     }
@@ -324,25 +317,6 @@ impl Broadcaster {
         }
     }
 
-    /// Ends a client with a Close behind all that it was sent, and returns its seat. What it still
-    /// says is dropped.
-    fn end_client(
-        &mut self,
-        id: ClientId,
-        code: CloseCode,
-        reason: &'static str,
-    ) -> Option<Box<Seat>> {
-        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
-        if let Some(members) = self.rooms.get_mut(&seat.room) {
-            self.turn.begin(members, &seat.room);
-            if let Some(member) = members.find(id) {
-                member.outbox.will_end(reason);
-            }
-            members.remove(id, frame::close(code, reason).into());
-        }
-        Some(seat)
-    }
-
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
     /// the last id before this turn.
     fn deliver(&mut self, room: &RoomName, outcome: Outcome, before: MessageId) {
@@ -356,7 +330,7 @@ impl Broadcaster {
         self.remove_if_empty(room);
     }
 
-    fn remove_if_empty(&mut self, room: &RoomName) {
+    pub(super) fn remove_if_empty(&mut self, room: &RoomName) {
         if self.rooms.get(room).is_some_and(Room::is_empty) {
             self.rooms.remove(room);
         }
@@ -370,125 +344,6 @@ impl Broadcaster {
         members.record_alone(id, frames);
     }
 
-    fn add(&mut self, newcomer: Newcomer) {
-        let Newcomer { connection, room, joining } = newcomer;
-        let (id, dialect) = (connection.id(), joining.dialect);
-        let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
-        let outbox = Outbox::new(connection, slow);
-        if self.stopping.is_some() {
-            // It is in no room, but it is waited for like all others.
-            self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
-            return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
-        }
-        let number = self.seat(id, &room, &joining);
-        let members = self.rooms.entry(room.clone()).or_default();
-        self.turn.begin(members, &room);
-        members.add(Member { id, number, dialect, outbox, arrival: None });
-        let arrival = self.arrival(id, room, joining);
-        self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
-    }
-
-    /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
-    /// member's number.
-    fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
-        let session = joining.session;
-        let earlier = session.and_then(|session| self.earlier_seat(&session));
-        let user = self.as_of_now(joining.user.clone()).map(Box::new);
-        let guest = match (&earlier, session) {
-            (Some(earlier), _) => earlier.guest,
-            (None, Some(session)) => self.sessions.guest_number(&session, id.number()),
-            (None, None) => id.number(),
-        };
-        let seat = Seat::new(room.clone(), id.number());
-        let mut seat = Seat { guest, user, session, ..seat };
-        match earlier {
-            Some(earlier) if earlier.room == *room => {
-                seat.id = earlier.id;
-                let info = member_info(&seat);
-                if info != member_info(&earlier) {
-                    self.note_news(room, |presence| presence.renamed(info));
-                }
-            }
-            elsewhere => {
-                if let Some(earlier) = elsewhere {
-                    self.note_news(&earlier.room, |presence| presence.went(earlier.id));
-                    self.remove_if_empty(&earlier.room);
-                }
-                self.rooms.entry(room.clone()).or_default();
-                let info = member_info(&seat);
-                self.note_news(room, |presence| presence.came(info));
-            }
-        }
-        if let Some(session) = session {
-            self.sessions.connect(&session, id);
-        }
-        let number = seat.id;
-        self.clients.insert(id, Client::Member(Box::new(seat)));
-        number
-    }
-
-    /// The seat that a session had until now. If it still has a connection, that one is ended.
-    fn earlier_seat(&mut self, session: &Session) -> Option<Box<Seat>> {
-        match self.sessions.take(session)? {
-            Earlier::Connected(client) => self.end_client(
-                client,
-                CloseCode::Library(TAKEN_OVER),
-                "this session is connected elsewhere",
-            ),
-            Earlier::Away(seat) => {
-                if let Some(members) = self.rooms.get_mut(&seat.room) {
-                    members.give_up_seat(seat.id);
-                }
-                Some(seat)
-            }
-        }
-    }
-
-    /// The first frames of a newcomer. If it wants the past, its own writer sends that behind them.
-    fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
-        let Joining { response_101, dialect, past, session, key, .. } = joining;
-        let last = joining.last.max(self.rooms[&room].last());
-        let welcome = (dialect == Dialect::V1).then(|| {
-            let welcome = self.welcome(id, &room);
-            Box::new(Welcome { key, ..welcome })
-        });
-        let mut first = response_101;
-        let Some(past) = past else {
-            if let Some(welcome) = welcome {
-                welcome.write(last, true, &mut first).expect("writing to a vector cannot fail");
-                first.extend(ServerEvent::Live { last, complete: true }.frame());
-            }
-            return Arrival { first, replay: None };
-        };
-        let log = Arc::clone(self.history.log());
-        // How far it goes is known when the newcomer's place in the turn is.
-        let replay = Replay { log, room, past, session, upto: 0, welcome };
-        Arrival { first, replay: Some(Box::new(replay)) }
-    }
-
-    fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
-        let members = &self.rooms[room];
-        let count = members.count();
-        Welcome {
-            you: self.member_info(id),
-            room: room.clone(),
-            members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
-            count,
-            limit: self.max_message_size,
-            history: self.history.max_messages(),
-            key: None,
-        }
-    }
-
-    /// Brings a user that was looked up a moment ago up to date; `None`: a guest.
-    fn as_of_now(&self, user: Option<User>) -> Option<User> {
-        let user = user?;
-        match self.changed.get(&user.id) {
-            Some((_, changed)) => changed.clone(),
-            None => Some(user),
-        }
-    }
-
     fn add_echo(&mut self, id: ClientId, goodbye: Goodbye) {
         if self.stopping.is_some() {
             goodbye(&going_away());
@@ -496,68 +351,8 @@ impl Broadcaster {
         self.clients.insert(id, Client::Echo(goodbye));
     }
 
-    fn remove(&mut self, id: ClientId, last_frames: Frames, parting: Parting) {
-        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return };
-        // The rooms are gone if the server is stopping: the client was already sent a Close.
-        let Some(members) = self.rooms.get_mut(&seat.room) else { return };
-        self.turn.begin(members, &seat.room);
-        self.turn.bytes += EVENT_OVERHEAD + last_frames.bytes.len();
-        if members.remove(id, last_frames) {
-            self.depart(seat, id, parting);
-        }
-    }
-
-    /// Notes that a member has no connection any more. The others are told, unless its session may
-    /// come back.
-    fn depart(&mut self, seat: Box<Seat>, id: ClientId, parting: Parting) {
-        if let Some(session) = &seat.session {
-            self.sessions.disconnect(session, id);
-        }
-        let (room, info) = (seat.room.clone(), member_info(&seat));
-        let is_kept =
-            parting == Parting::Lost && self.sessions.keep_seat(seat, Instant::now()).is_ok();
-        match self.rooms.get_mut(&room) {
-            Some(members) if is_kept => members.keep_seat(info),
-            _ => self.note_news(&room, |presence| presence.went(info.id)),
-        }
-    }
-
-    /// Gives up the seats of sessions that did not come back in time.
-    fn end_absences(&mut self) {
-        while let Some(seat) = self.sessions.give_up_seat(Instant::now()) {
-            if let Some(members) = self.rooms.get_mut(&seat.room) {
-                members.give_up_seat(seat.id);
-            }
-            self.note_news(&seat.room, |presence| presence.went(seat.id));
-            self.remove_if_empty(&seat.room);
-        }
-    }
-
-    /// Gives the clients of a user the new name; `None`: they are guests from now on.
-    fn rename(&mut self, id: UserId, user: Option<User>) {
-        let mut renamed = Vec::new();
-        let clients = self.clients.values_mut().filter_map(|client| match client {
-            Client::Member(seat) => Some(&mut **seat),
-            Client::Echo(_) => None,
-        });
-        for seat in clients.chain(self.sessions.away_mut()) {
-            if seat.user.as_ref().is_some_and(|who| who.id == id) {
-                seat.user = user.clone().map(Box::new);
-                renamed.push((seat.room.clone(), member_info(seat)));
-            }
-        }
-        for (room, info) in renamed {
-            if let Some(members) = self.rooms.get_mut(&room) {
-                members.rename_away(&info);
-            }
-            self.note_news(&room, |presence| presence.renamed(info));
-        }
-        self.changed.retain(|_, (changed, _)| changed.elapsed() < CHANGES_REMEMBERED);
-        self.changed.insert(id, (Instant::now(), user));
-    }
-
     /// Notes news in a room, and the time at which they are due.
-    fn note_news(&mut self, room: &RoomName, news: impl FnOnce(&mut Presence) -> bool) {
+    pub(super) fn note_news(&mut self, room: &RoomName, news: impl FnOnce(&mut Presence) -> bool) {
         let presence = self.rooms.get_mut(room).and_then(Room::presence);
         if presence.is_some_and(news) {
             self.news.push_back((Instant::now() + NEWS_DELAY, room.clone()));
@@ -598,17 +393,24 @@ impl Broadcaster {
         self.occupied().map(|(room, members)| (room.clone(), members.count())).collect()
     }
 
+    fn members(&self, query: &MembersQuery) -> MembersPage {
+        let Some(room) = self.rooms.get(&query.room) else { return MembersPage::default() };
+        let (ids, more) = members::choose(room.numbers(), query.after, query.limit);
+        let members = room.describe(&ids, |id| self.member_info(id));
+        MembersPage { count: room.count(), members, more }
+    }
+
     /// The rooms that have members. (A room whose last members leave in this turn is still in the map.)
     fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
         self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
 
-    fn find(&mut self, id: ClientId) -> Option<&mut Member> {
+    pub(super) fn find(&mut self, id: ClientId) -> Option<&mut Member> {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return None };
         self.rooms.get_mut(&seat.room)?.find(id)
     }
 
-    fn member_info(&self, id: ClientId) -> v1::MemberInfo {
+    pub(super) fn member_info(&self, id: ClientId) -> v1::MemberInfo {
         info_of(&self.clients, id)
     }
 }
@@ -624,7 +426,7 @@ fn info_of(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo 
 
 impl Turn {
     /// Call this before a room records an item, so that the turn includes the room.
-    fn begin(&mut self, members: &Room, room: &RoomName) {
+    pub(super) fn begin(&mut self, members: &Room, room: &RoomName) {
         if !members.has_turn() {
             self.rooms.push(room.clone());
         }
@@ -632,6 +434,6 @@ impl Turn {
 }
 
 /// "An endpoint is going away, such as a server going down" (RFC 6455 §7.4.1).
-fn going_away() -> Vec<u8> {
+pub(super) fn going_away() -> Vec<u8> {
     frame::close(CloseCode::Away, "the server is stopping")
 }

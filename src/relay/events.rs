@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::members::{MembersPage, MembersQuery};
 use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
@@ -58,6 +59,8 @@ pub enum Event {
     Asked(Sender<Counts>),
     /// Somebody asks which rooms have members, and how many.
     Listed(Sender<Vec<(RoomName, usize)>>),
+    /// Somebody asks who is in a room.
+    MembersListed(Box<MembersQuery>),
     /// The server stops: every client gets Close 1001.
     Stopped,
 }
@@ -207,6 +210,21 @@ impl Events {
         let (reply, rooms) = bounded(1);
         self.sender.send_timeout(Event::Listed(reply), timeout).ok()?;
         rooms.recv_timeout(timeout).ok()
+    }
+
+    /// Asks who is in a room: at most `limit` members with ids above `after`. `None` if the
+    /// broadcaster does not answer within `timeout`.
+    pub fn list_members(
+        &self,
+        room: RoomName,
+        after: u64,
+        limit: usize,
+        timeout: Duration,
+    ) -> Option<MembersPage> {
+        let (reply, members) = bounded(1);
+        let query = Box::new(MembersQuery { room, after, limit, reply });
+        self.sender.send_timeout(Event::MembersListed(query), timeout).ok()?;
+        members.recv_timeout(timeout).ok()
     }
 
     /// Reports that a user has a new name.

@@ -7,7 +7,8 @@
 //! a turn, keeps the turn's messages ([`history`]), and lets each [`room`] deliver: [`encoding`]
 //! makes frames once for each dialect, and each member's [`outbox`] sends them, or queues them. A
 //! newcomer who asks for the past is sent a [`replay`] first. [`presence`] is the news that members
-//! get of each other, and [`sessions`] tells who is back after a break.
+//! get of each other, and [`members`] the list that others ask for. [`joining`] is how a client comes
+//! and goes, and [`sessions`] tells who is back after a break.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
@@ -15,6 +16,8 @@ pub mod broadcaster;
 pub(crate) mod encoding;
 pub mod events;
 pub mod history;
+pub(crate) mod joining;
+pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod presence;
 pub(crate) mod replay;

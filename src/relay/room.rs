@@ -93,6 +93,27 @@ impl Room {
         self.members.len()
     }
 
+    /// The numbers of all members, in no order.
+    pub fn numbers(&self) -> impl Iterator<Item = MemberId> {
+        let connected = self.members.iter().map(|member| member.number);
+        connected.chain(self.away.iter().map(|member| member.id))
+    }
+
+    /// Describes the members with these numbers, which are in order; `info` describes one that is
+    /// connected.
+    pub fn describe(
+        &self,
+        numbers: &[MemberId],
+        info: impl Fn(ClientId) -> MemberInfo,
+    ) -> Vec<MemberInfo> {
+        let is_meant = |number| numbers.binary_search(&number).is_ok();
+        let connected = self.members.iter().filter(|member| is_meant(member.number));
+        let away = self.away.iter().filter(|member| is_meant(member.id)).cloned();
+        let mut members: Vec<_> = connected.map(|member| info(member.id)).chain(away).collect();
+        members.sort_unstable_by_key(|member| member.id);
+        members
+    }
+
     /// Describes all members as the others see them; `info` describes one that is connected.
     pub fn everyone(&self, info: impl Fn(ClientId) -> MemberInfo) -> Vec<MemberInfo> {
         let connected = self.members.iter().map(|member| info(member.id));

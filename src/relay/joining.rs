@@ -1,0 +1,235 @@
+//! Joining and leaving: how a client becomes a member of a room, comes back, and goes.
+//!
+//! This is the part of the broadcaster that gives seats to members. A client that brings its session
+//! has the seat that the session had before, so the others are told nothing. Not here: turns and
+//! messages (`broadcaster`), and what is remembered of a session (`sessions`). Runs on the
+//! broadcaster's thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, going_away};
+use super::events::{Frames, Joining, Newcomer, Parting};
+use super::outbox::{Outbox, Slow};
+use super::presence::{CROWD, member_info};
+use super::replay::{Replay, Welcome};
+use super::room::{Arrival, Member};
+use super::sessions::{Earlier, Seat};
+use crate::identity::session::Session;
+use crate::net::connection::ClientId;
+use crate::protocol::address::RoomName;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::frame;
+use crate::protocol::message::UserId;
+use crate::protocol::v1::{MemberId, ServerEvent};
+use crate::store::User;
+
+/// The time for which a change of a user is remembered. A client of theirs may be looked up in the
+/// directory before the change, and join after it. No handshake takes longer than this.
+const CHANGES_REMEMBERED: Duration = Duration::from_secs(60);
+
+/// The code of the Close for a connection whose session has a new one (RFC 6455 §7.4.2: 4000 to 4999
+/// are for private use).
+const TAKEN_OVER: u16 = 4001;
+
+impl Broadcaster {
+    pub(super) fn add(&mut self, newcomer: Newcomer) {
+        let Newcomer { connection, room, joining } = newcomer;
+        let (id, dialect) = (connection.id(), joining.dialect);
+        let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
+        let outbox = Outbox::new(connection, slow);
+        if self.stopping.is_some() {
+            // It is in no room, but it is waited for like all others.
+            self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
+            return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
+        }
+        let number = self.seat(id, &room, &joining);
+        let members = self.rooms.entry(room.clone()).or_default();
+        self.turn.begin(members, &room);
+        members.add(Member { id, number, dialect, outbox, arrival: None });
+        let arrival = self.arrival(id, room, joining);
+        self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
+    }
+
+    /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
+    /// member's number.
+    fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
+        let session = joining.session;
+        let earlier = session.and_then(|session| self.earlier_seat(&session));
+        let user = self.as_of_now(joining.user.clone()).map(Box::new);
+        let guest = match (&earlier, session) {
+            (Some(earlier), _) => earlier.guest,
+            (None, Some(session)) => self.sessions.guest_number(&session, id.number()),
+            (None, None) => id.number(),
+        };
+        let seat = Seat::new(room.clone(), id.number());
+        let mut seat = Seat { guest, user, session, ..seat };
+        match earlier {
+            Some(earlier) if earlier.room == *room => {
+                seat.id = earlier.id;
+                let info = member_info(&seat);
+                if info != member_info(&earlier) {
+                    self.note_news(room, |presence| presence.renamed(info));
+                }
+            }
+            elsewhere => {
+                if let Some(earlier) = elsewhere {
+                    self.note_news(&earlier.room, |presence| presence.went(earlier.id));
+                    self.remove_if_empty(&earlier.room);
+                }
+                self.rooms.entry(room.clone()).or_default();
+                let info = member_info(&seat);
+                self.note_news(room, |presence| presence.came(info));
+            }
+        }
+        if let Some(session) = session {
+            self.sessions.connect(&session, id);
+        }
+        let number = seat.id;
+        self.clients.insert(id, Client::Member(Box::new(seat)));
+        number
+    }
+
+    /// The seat that a session had until now. If it still has a connection, that one is ended.
+    fn earlier_seat(&mut self, session: &Session) -> Option<Box<Seat>> {
+        match self.sessions.take(session)? {
+            Earlier::Connected(client) => self.end_client(
+                client,
+                CloseCode::Library(TAKEN_OVER),
+                "this session is connected elsewhere",
+            ),
+            Earlier::Away(seat) => {
+                if let Some(members) = self.rooms.get_mut(&seat.room) {
+                    members.give_up_seat(seat.id);
+                }
+                Some(seat)
+            }
+        }
+    }
+
+    /// The first frames of a newcomer. If it wants the past, its own writer sends that behind them.
+    fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
+        let Joining { response_101, dialect, past, session, key, .. } = joining;
+        let last = joining.last.max(self.rooms[&room].last());
+        let welcome = (dialect == Dialect::V1).then(|| {
+            let welcome = self.welcome(id, &room);
+            Box::new(Welcome { key, ..welcome })
+        });
+        let mut first = response_101;
+        let Some(past) = past else {
+            if let Some(welcome) = welcome {
+                welcome.write(last, true, &mut first).expect("writing to a vector cannot fail");
+                first.extend(ServerEvent::Live { last, complete: true }.frame());
+            }
+            return Arrival { first, replay: None };
+        };
+        let log = Arc::clone(self.history.log());
+        // How far it goes is known when the newcomer's place in the turn is.
+        let replay = Replay { log, room, past, session, upto: 0, welcome };
+        Arrival { first, replay: Some(Box::new(replay)) }
+    }
+
+    fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
+        let members = &self.rooms[room];
+        let count = members.count();
+        Welcome {
+            you: self.member_info(id),
+            room: room.clone(),
+            members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
+            count,
+            limit: self.max_message_size,
+            history: self.history.max_messages(),
+            key: None,
+        }
+    }
+
+    /// Brings a user that was looked up a moment ago up to date; `None`: a guest.
+    fn as_of_now(&self, user: Option<User>) -> Option<User> {
+        let user = user?;
+        match self.changed.get(&user.id) {
+            Some((_, changed)) => changed.clone(),
+            None => Some(user),
+        }
+    }
+
+    /// Ends a client with a Close behind all that it was sent, and returns its seat. What it still
+    /// says is dropped.
+    pub(super) fn end_client(
+        &mut self,
+        id: ClientId,
+        code: CloseCode,
+        reason: &'static str,
+    ) -> Option<Box<Seat>> {
+        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
+        if let Some(members) = self.rooms.get_mut(&seat.room) {
+            self.turn.begin(members, &seat.room);
+            if let Some(member) = members.find(id) {
+                member.outbox.will_end(reason);
+            }
+            members.remove(id, frame::close(code, reason).into());
+        }
+        Some(seat)
+    }
+
+    pub(super) fn remove(&mut self, id: ClientId, last_frames: Frames, parting: Parting) {
+        let Some(Client::Member(seat)) = self.clients.remove(&id) else { return };
+        // The rooms are gone if the server is stopping: the client was already sent a Close.
+        let Some(members) = self.rooms.get_mut(&seat.room) else { return };
+        self.turn.begin(members, &seat.room);
+        self.turn.bytes += EVENT_OVERHEAD + last_frames.bytes.len();
+        if members.remove(id, last_frames) {
+            self.depart(seat, id, parting);
+        }
+    }
+
+    /// Notes that a member has no connection any more. The others are told, unless its session may
+    /// come back.
+    pub(super) fn depart(&mut self, seat: Box<Seat>, id: ClientId, parting: Parting) {
+        if let Some(session) = &seat.session {
+            self.sessions.disconnect(session, id);
+        }
+        let (room, info) = (seat.room.clone(), member_info(&seat));
+        let is_kept =
+            parting == Parting::Lost && self.sessions.keep_seat(seat, Instant::now()).is_ok();
+        match self.rooms.get_mut(&room) {
+            Some(members) if is_kept => members.keep_seat(info),
+            _ => self.note_news(&room, |presence| presence.went(info.id)),
+        }
+    }
+
+    /// Gives up the seats of sessions that did not come back in time.
+    pub(super) fn end_absences(&mut self) {
+        while let Some(seat) = self.sessions.give_up_seat(Instant::now()) {
+            if let Some(members) = self.rooms.get_mut(&seat.room) {
+                members.give_up_seat(seat.id);
+            }
+            self.note_news(&seat.room, |presence| presence.went(seat.id));
+            self.remove_if_empty(&seat.room);
+        }
+    }
+
+    /// Gives the clients of a user the new name; `None`: they are guests from now on.
+    pub(super) fn rename(&mut self, id: UserId, user: Option<User>) {
+        let mut renamed = Vec::new();
+        let clients = self.clients.values_mut().filter_map(|client| match client {
+            Client::Member(seat) => Some(&mut **seat),
+            Client::Echo(_) => None,
+        });
+        for seat in clients.chain(self.sessions.away_mut()) {
+            if seat.user.as_ref().is_some_and(|who| who.id == id) {
+                seat.user = user.clone().map(Box::new);
+                renamed.push((seat.room.clone(), member_info(seat)));
+            }
+        }
+        for (room, info) in renamed {
+            if let Some(members) = self.rooms.get_mut(&room) {
+                members.rename_away(&info);
+            }
+            self.note_news(&room, |presence| presence.renamed(info));
+        }
+        self.changed.retain(|_, (changed, _)| changed.elapsed() < CHANGES_REMEMBERED);
+        self.changed.insert(id, (Instant::now(), user));
+    }
+}
