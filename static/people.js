@@ -41,7 +41,11 @@ export function start(become) {
 
 // ---- the name
 
-/** Before a room is entered: a newcomer is asked for a name, and a stranger takes theirs again. It may reject. */
+/**
+ * Before a room is entered. A newcomer is asked for a name first, so that nobody hears of a guest who was there for a
+ * moment.
+ * @returns {Promise<void>} rejected if the server cannot tell at the moment
+ */
 export async function settle() {
   if (remembered() === null) return asked("", "");
   if (!lost) return;
@@ -80,7 +84,7 @@ async function take(name) {
 
 /** @param {string} method @param {string} name */
 function wish(method, name) {
-  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }) };
+  return { method, body: new URLSearchParams({ name }) };
 }
 
 /** These refusals are a sentence; other trouble may be over next time. @param {number[]} statuses */
