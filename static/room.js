@@ -284,10 +284,10 @@ export class Room {
   }
 
   /** @param {{ ref?: string, detail: string, retry: boolean }} error */
-  #fail({ ref, detail: trouble, retry: mayRetry }) {
+  #fail({ ref, detail, retry }) {
     const ours = this.#waiting.find((waiting) => waiting.ref === ref);
-    if (!ours) return log.showNotice(trouble);
-    Object.assign(ours, { sent: false, trouble, mayRetry });
+    if (!ours) return log.showNotice(detail);
+    Object.assign(ours, { sent: false, trouble: `Not sent: ${detail}`, mayRetry: retry });
     this.#tellWaiting();
   }
 
