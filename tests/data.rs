@@ -36,10 +36,30 @@ fn a_file_that_cannot_be_used_is_refused() {
     let before = std::fs::read(&foreign).unwrap();
     is_refused(&foreign, "another program");
     assert!(std::fs::read(&foreign).unwrap() == before, "somebody else's file is as it was");
+    // Nor is anything done to what its program has left behind after a crash.
+    let crashed = place.path().join("crashed");
+    leaves_a_log_behind(&crashed);
+    let wal = place.path().join("crashed-wal");
+    let before = [&crashed, &wal].map(|file| std::fs::read(file).unwrap());
+    is_refused(&crashed, "another program");
+    assert!([&crashed, &wal].map(|file| std::fs::read(file).unwrap()) == before, "it was changed");
     let future = place.path().join("future");
     drop(Program::start_plainly(&["-q", "--data", &future.display().to_string()]));
     Connection::open(&future).unwrap().pragma_update(None, "user_version", 99).unwrap();
     is_refused(&future, "a newer wsroom");
+}
+
+/// A database of another program, with a write-ahead log that nobody has brought into it.
+fn leaves_a_log_behind(file: &Path) {
+    let place = tempfile::tempdir().unwrap();
+    let living = place.path().join("living");
+    let database = Connection::open(&living).unwrap();
+    database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    database.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+    for end in ["", "-wal"] {
+        let name = |file: &Path| format!("{}{end}", file.display());
+        std::fs::copy(name(&living), name(file)).unwrap();
+    }
 }
 
 #[test]
@@ -67,18 +87,55 @@ fn one_file_has_one_server() {
     ada.hears("undisturbed");
 }
 
+/// Started with this file, which the test can keep from growing, as on a full disk.
+fn starts_limited(file: &str) -> Program {
+    let mut command = Command::new("sh");
+    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
+    // error, as from a full disk.
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
+    command.args(["--listen", "127.0.0.1:0", "-q", "--data", file]);
+    Program::spawn_plainly(command)
+}
+
+/// Whoever watches the server is told of a full disk, and of its end, although nobody speaks any more.
+#[test]
+fn a_full_disk_is_told_to_those_who_watch() {
+    let place = tempfile::tempdir().unwrap();
+    let program = starts_limited(&place.path().join("kept").display().to_string());
+    let visit =
+        |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
+    let health = || visit(&request("GET", "/healthz", &[], ""));
+    let posts = |text| visit(&request("POST", "/rooms/a", &["Content-Type: text/plain"], text));
+    assert_eq!(health().tells(200)["status"], "ok");
+    program.has_limit("--fsize=1:");
+    // Nothing was to be kept so far.
+    assert_eq!(health().tells(200)["status"], "ok");
+    assert_eq!(posts("lost").has_a_problem(503).field("Retry-After"), Some("5"));
+    for _ in 0..3 {
+        let health = health().tells(503);
+        assert_eq!(health["status"], "degraded");
+        assert!(health["reason"].as_str().unwrap().contains("cannot be kept: "), "{health}");
+        assert_eq!((&health["clients"], &health["rooms"]), (&json!(0), &json!(0)));
+    }
+    program.has_limit("--fsize=unlimited:");
+    support::until("health", || health().status == 200);
+    program.logs("can be kept again");
+    let health = health().tells(200);
+    assert_eq!((&health["status"], health.get("reason")), (&json!("ok"), None));
+    assert_eq!(
+        visit(&request("GET", "/rooms/a/messages", &[], "")).tells(200)["messages"],
+        json!([])
+    );
+    assert_eq!(posts("kept").status, 202);
+}
+
 /// A file that cannot grow, as on a full disk: the system's limit of file sizes, taken on while it
 /// runs.
 #[test]
 fn a_full_disk_is_told_to_those_who_speak() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
-    let mut command = Command::new("sh");
-    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
-    // error, as from a full disk.
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
-    command.args(["--listen", "127.0.0.1:0", "-q", "--data", &file]);
-    let program = Program::spawn_plainly(command);
+    let program = starts_limited(&file);
     let (mut ada, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
     ada.says("kept");
     ada.hears("kept");
@@ -86,6 +143,12 @@ fn a_full_disk_is_told_to_those_who_speak() {
     ada.does(&json!({"type": "message", "text": "lost", "ref": "7"}));
     let error = ada.hears_of("error");
     assert_eq!((&error["code"], &error["ref"]), (&json!("not-kept"), &json!("7")), "{error}");
+    assert_eq!(error["retry"], true);
+    // A plain client has no other way to hear it, and what it says behind that is not heard either.
+    let mut plain = support::Client::over(Way::Plain.connects(program.address()), "/ws/a");
+    plain.says("lost");
+    let _ = plain.socket.send(tungstenite::Message::text("lost as well"));
+    assert!(plain.is_told(1013).contains("kept"));
     program.logs("could not be kept");
     let visit =
         |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
@@ -95,7 +158,9 @@ fn a_full_disk_is_told_to_those_who_speak() {
     assert_eq!(visit(&create).status, 503);
     // What needs no disk goes on.
     assert_eq!(visit(&request("GET", "/rooms/a/messages", &[], "")).status, 200);
-    assert_eq!(visit(&request("GET", "/healthz", &[], "")).status, 200);
+    let health = visit(&request("GET", "/healthz", &[], "")).tells(503);
+    assert_eq!((&health["status"], &health["clients"]), (&json!("degraded"), &json!(1)));
+    assert!(health["reason"].as_str().unwrap().starts_with("messages cannot be kept: "));
     let mut echo = support::Client::over(Way::Plain.connects(program.address()), "/echo");
     echo.says("still here");
     echo.hears("still here");

@@ -18,7 +18,7 @@ fn get(lines: &str) -> String {
 
 /// A request with a body, to an address that takes none: what matters is how it is read.
 fn post(lines: &str, body: &str) -> String {
-    format!("POST /healthz HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}")
+    format!("POST /style.css HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}")
 }
 
 /// A sound request whose head has exactly so many bytes.
@@ -84,6 +84,8 @@ fn whoever_does_not_ask_in_time_is_let_go() {
         for start in ["", "GET /", "GET / HTTP/1.1\r\nHost: localhost\r\nX: ", &half_a_body] {
             all.spawn(move || dribbles(server.is_visited(), start).refuses_with(408).status);
         }
+        let half_a_post = half_a_body.replace("/style.css", "/rooms/a");
+        all.spawn(move || server.is_visited().asks(half_a_post).has_a_problem(408).status);
     });
 }
 
@@ -385,4 +387,53 @@ fn a_client_that_ends_in_the_middle_of_its_request_is_let_go() {
         visitor.stream.read_to_end(&mut rest).expect("the server closes");
         assert!(rest.is_empty(), "{half:?} got {:?}", String::from_utf8_lossy(&rest));
     }
+}
+
+/// The addresses of the API are for programs, and these find the reason in one form, whoever refuses.
+#[test]
+fn below_the_api_every_refusal_is_a_problem() {
+    let server = Server::start();
+    let large = 1 << 20;
+    for path in
+        ["/rooms", "/rooms/a", "/rooms/a/x/y", "/users", "/users/7", "/healthz", "/invitation"]
+    {
+        let asks = |method: &str, path: &str, lines: &str| {
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+            server.is_visited().asks(head)
+        };
+        for (lines, status) in [
+            (&*format!("Content-Length: {}\r\n", large + 1), 413),
+            ("Content-Length: 99999999999999999999999\r\n", 413),
+            ("Content-Length: 0x2a\r\n", 400),
+            ("Transfer-Encoding: chunked\r\n", 411),
+            ("Content-Length: 5\r\nExpect: a-miracle\r\n", 417),
+            ("Origin: http://evil.example\r\n", 403),
+            ("Host: other\r\n", 400),
+            ("Content-Disposition: a\r\nContent-Disposition: a\r\n", 400),
+            ("Connection: upgrade\r\nUpgrade: websocket\r\n", 404),
+        ] {
+            eprintln!("{path} {lines:?}");
+            asks("POST", path, lines).has_a_problem(status);
+        }
+        let answer = asks("PATCH", path, "");
+        let status = if path == "/rooms/a/x/y" { 404 } else { 405 };
+        answer.has_a_problem(status);
+        assert_eq!(answer.field("Allow").is_some(), status == 405);
+        assert_eq!(answer.field("Cache-Control"), Some("no-store"));
+        // A head without its body has the same fields.
+        let mut visitor = server.is_visited();
+        visitor.sends(format!("HEAD {path}/x/y/z HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let head = String::from_utf8(visitor.reads_to_the_end()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 404 ") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(head.contains("Content-Type: application/problem+json\r\n"), "{head}");
+    }
+    // At other addresses, and where no address could be read, it is a sentence.
+    for path in ["/", "/nothing", "/roomsy", "//rooms", "/ws/a", "/style.css/rooms"] {
+        refuses(
+            &server,
+            411,
+            &[post("Transfer-Encoding: chunked\r\n", "").replace("/style.css", path)],
+        );
+    }
+    refuses(&server, 400, &["POST /rooms/a HTTP/1.1\r\nX : x\r\n\r\n".to_owned()]);
 }

@@ -34,6 +34,9 @@ fn one_connection_more_than_max_clients_is_answered_503() {
         is_turned_away(&server.is_visited().asks(request));
         talk(&mut clients);
     }
+    // A script that is turned away reads why.
+    let answer = server.is_visited().asks(PAGE.replace("/style.css", "/rooms"));
+    assert!(answer.has_a_problem(503).field("Retry-After").is_some());
 }
 
 #[test]

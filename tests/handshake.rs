@@ -189,11 +189,12 @@ fn a_head_request_is_told_what_a_get_would_be() {
 #[test]
 fn an_unknown_address_with_an_upgrade_is_answered_404() {
     let server = Server::start();
-    let paths =
-        ["/", "/chat", "/WS", "/wsx", "/ws%2flab", "/%77s", "//ws", "/Echo", "/echo/", "/healthz"];
+    let paths = ["/", "/chat", "/WS", "/wsx", "/ws%2flab", "/%77s", "//ws", "/Echo", "/echo/"];
     for answer in refuses(&server, 404, &paths.map(handshake)) {
         assert!(answer.body.contains("/ws/ROOM"), "no help: {}", answer.body);
     }
+    let answer = asks(&server, handshake("/healthz"));
+    assert!(answer.has_a_problem(404).body.contains("/ws/ROOM"), "no help: {}", answer.body);
 }
 
 #[test]

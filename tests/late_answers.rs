@@ -51,7 +51,7 @@ fn asks(
 
 fn is_told(answer: JoinHandle<wsroom::http::response::Response>, status: u16, text: &str) {
     let answer = answer.join().unwrap();
-    let told = answer.sentence();
+    let told = String::from_utf8_lossy(answer.body());
     assert_eq!(answer.status, status, "{told}");
     assert!(told.contains(text), "{told}");
 }
@@ -75,6 +75,13 @@ fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
     for (answer, sentence) in waiting.into_iter().zip(sentences) {
         is_told(answer, 504, sentence);
     }
+    // A script reads the same as a problem.
+    let (request, _) = Request::parse(b"GET /rooms HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().unwrap();
+    let soon = Instant::now() + Duration::from_millis(100);
+    let crowded = proxy.ask(&request, peer, Vec::new(), soon);
+    let told = String::from_utf8(crowded.bytes()).unwrap();
+    assert!(crowded.status == 503 && told.contains("Retry-After: "), "{told}");
+    assert!(told.contains("application/problem+json") && told.contains("\"status\":503"), "{told}");
     // The late answers come, and are nobody's; then all lines carry what is asked of them.
     late.into_iter().for_each(answers);
     for round in 0..4 {

@@ -2,14 +2,8 @@
 
 mod support;
 
-use std::io::Read;
-use std::net::{TcpListener, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 use support::{Answer, Program, Server, Visitor, request, until};
-use wsroom::net::connection::{ClientId, Connection, timed_out};
 
 const KIB: u64 = 1 << 10;
 
@@ -136,26 +130,4 @@ fn a_message_that_is_longer_than_an_answer_may_be_comes_alone() {
     let id = &newest["messages"][0]["id"];
     let before = server.get(&format!("/rooms/a/messages?before={id}")).tells(200);
     assert_eq!((&before["messages"], &before["more"]), (&first["messages"], &false.into()));
-}
-
-/// Progress alone is not enough: else somebody who takes a byte now and then keeps an answer, and
-/// its share of what all may take, for ever.
-#[test]
-fn sending_ends_at_its_deadline_although_the_reader_takes_a_little_all_the_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (socket, peer) = listener.accept().unwrap();
-    let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
-    let slow = thread::spawn(move || {
-        let mut piece = [0; 16 << 10];
-        while reader.read(&mut piece).is_ok_and(|count| count > 0) {
-            // Its pace: a minute for all of it.
-            thread::sleep(Duration::from_millis(10));
-        }
-    });
-    let sent =
-        connection.send_all_before(Instant::now() + Duration::from_secs(1), &vec![0; 100 << 20]);
-    assert!(sent.as_ref().is_err_and(timed_out), "{sent:?}");
-    connection.cut("the test is over");
-    slow.join().unwrap();
 }

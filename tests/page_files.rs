@@ -153,12 +153,11 @@ fn every_answer_has_a_date() {
 #[test]
 fn an_unknown_address_is_answered_404() {
     let server = Server::start();
-    for path in
-        ["/nothing", "/index.html", "/app.js/", "/APP.JS", "/app.js.map", "/healthz/", "/roomsx"]
-    {
+    for path in ["/nothing", "/index.html", "/app.js/", "/APP.JS", "/app.js.map", "/roomsx"] {
         server.get(path).refuses_with(404);
         asks(&server, "DELETE", path).refuses_with(404);
     }
+    server.get("/healthz/").has_a_problem(404);
 }
 
 #[test]
@@ -174,11 +173,13 @@ fn a_query_does_not_matter_to_a_file() {
 #[test]
 fn another_method_is_answered_405_and_told_which() {
     let server = Server::start();
-    for path in ["/", "/app.js", "/healthz"] {
-        for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "BREW"] {
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "BREW"] {
+        for path in ["/", "/app.js"] {
             let answer = asks(&server, method, path);
             assert_eq!(answer.refuses_with(405).field("Allow"), Some("GET, HEAD"), "{method}");
         }
+        let answer = asks(&server, method, "/healthz");
+        assert_eq!(answer.has_a_problem(405).field("Allow"), Some("GET, HEAD"), "{method}");
     }
 }
 

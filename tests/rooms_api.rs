@@ -117,7 +117,7 @@ fn a_script_shows_a_file() {
     // These cannot be passed on, and without them the file would have no name.
     for lines in [&[cat, cat][..], &["Content-Disposition: attachment; filename=\"K\u{e4}tzchen\""]]
     {
-        assert_eq!(posts(lines, b"a").status, 400);
+        posts(lines, b"a").has_a_problem(400);
     }
     posts(&["Content-Type: text/plain"], b"nothing of that");
     ada.hears("nothing of that");
@@ -157,10 +157,10 @@ fn a_bad_post_is_refused() {
     posts(&server, "a", "text/plain", b"\xff").has_a_problem(400);
     posts(&server, "a%20b", "text/plain", b"a").has_a_problem(400);
     posts(&server, "a", "multipart/form-data; boundary=x", b"--x").has_a_problem(415);
-    assert_eq!(posts(&server, "a", "text/plain", &vec![b'x'; (1 << 20) + 1]).status, 413);
+    posts(&server, "a", "text/plain", &vec![b'x'; (1 << 20) + 1]).has_a_problem(413);
     let foreign = "POST /rooms/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\
         Content-Type: text/plain\r\nContent-Length: 1\r\n\r\na";
-    assert_eq!(server.is_visited().asks(foreign).status, 403);
+    server.is_visited().asks(foreign).has_a_problem(403);
     for (method, path, allow) in [
         ("DELETE", "/rooms", "GET, HEAD"),
         ("GET", "/rooms/a", "POST"),
@@ -170,7 +170,7 @@ fn a_bad_post_is_refused() {
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = server.is_visited().asks(request);
-        assert_eq!((answer.status, answer.field("Allow")), (405, Some(allow)), "{method} {path}");
+        assert_eq!(answer.has_a_problem(405).field("Allow"), Some(allow), "{method} {path}");
     }
 }
 

@@ -4,7 +4,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Client, Person, Server, V1, handshake};
+use support::{Client, Person, Program, Server, V1, Way, handshake};
+use tungstenite::Message;
 
 const ADA: &str = "ada-0123456789abcdef";
 const BOB: &str = "bob-0123456789abcdef";
@@ -299,6 +300,68 @@ fn an_unknown_key_is_told_in_the_welcome() {
     assert!(V1::joins(&server, "a").1.get("key").is_none());
     let person = server.enters("Ada");
     assert!(V1::joins_with(&server, "/ws/a", &person.bearer()).1.get("key").is_none());
+}
+
+#[test]
+fn a_file_remembers_what_was_sent_over_a_restart() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept").display().to_string();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let program = Program::start_plainly(&["-q", "--data", &file]);
+        let path = format!("/ws/a?last=9&session={ADA}");
+        let (mut ada, _) = V1::over(Way::Plain.connects(program.address()), &path);
+        let (past, _) = ada.hears_the_past();
+        ada.says_with_ref("once", "1");
+        match past.as_slice() {
+            [] => ids.push(ada.hears("once")["id"].clone()),
+            [message] => {
+                assert_eq!(message["ref"], "1");
+                ids.push(ada.hears_of("kept")["id"].clone());
+            }
+            more => panic!("it was said twice: {more:?}"),
+        }
+    }
+    assert_eq!(ids[0], ids[1]);
+}
+
+/// Whether a client's message was answered with a Close 1013; else it was heard.
+fn is_refused(one: &mut V1) -> bool {
+    loop {
+        match one.client.socket.read().expect("a message or a Close") {
+            Message::Text(event) if event.contains(r#""type":"message""#) => return false,
+            Message::Text(_) => {}
+            Message::Close(Some(close)) => {
+                assert_eq!(u16::from(close.code), 1013, "{close}");
+                return true;
+            }
+            other => panic!("heard {other:?}"),
+        }
+    }
+}
+
+/// What JSON makes longer than the limit is in memory too. All clients together have 16 MiB of it.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn long_escapes_have_a_bound_for_all_together() {
+    const CROWD: usize = 40;
+    let program = Program::start_plainly(&["-q"]);
+    let joins = |room: &str| V1::over(Way::Plain.connects(program.address()), room).0;
+    let mut bob = joins("/ws/bob");
+    let memory = program.status("VmRSS");
+    let event = format!(r#"{{"type":"message","text":"{}"}}"#, r"\u0001".repeat(900_000));
+    let mut crowd: Vec<_> = (0..CROWD).map(|room| joins(&format!("/ws/{room}"))).collect();
+    let mut refused = 0;
+    for one in &mut crowd {
+        // The server may close while this is on its way.
+        let _ = one.client.socket.send(tungstenite::Message::text(&*event));
+        refused += usize::from(is_refused(one));
+    }
+    assert!((CROWD - 4..CROWD).contains(&refused), "{refused} were refused");
+    let more = (program.status("VmHWM") - memory) >> 10;
+    assert!(more < 150, "{more} MiB, for {} MB of JSON", CROWD * event.len() / 1_000_000);
+    bob.says("undisturbed");
+    bob.hears("undisturbed");
 }
 
 /// Each time an old connection is ended, and none of them is left over.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use wsroom::identity::name::Name;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::{Author, Content, Message, MessageId};
+use wsroom::protocol::message::{Author, Content, Message, MessageId, now};
 use wsroom::store::memory::Memory;
 use wsroom::store::sqlite::Sqlite;
 use wsroom::store::{Bounds, Directory, HistoryPage, MessageLog, Range};
@@ -262,6 +262,67 @@ fn rooms_in_which_nothing_is_said_are_forgotten() {
     }
 }
 
+/// A name and two entries are most of what such a room takes.
+#[test]
+fn in_memory_rooms_of_one_word_are_counted_by_what_they_take() {
+    let memory = Memory::new(Bounds { bytes: 1 << 20, ..PLENTY });
+    for id in 1..=5000 {
+        memory.append(&[Arc::new(text(id, &format!("room-{id}"), "x"))]).unwrap();
+    }
+    let rooms = memory.rooms("", 5000).unwrap().len();
+    assert!((500..1500).contains(&rooms), "{rooms} rooms in a mebibyte");
+}
+
+/// A file with so many rooms, in each of which one word was said, in 1970.
+fn a_file_of_rooms(place: &TempDir, rooms: usize, bounds: Bounds) -> Sqlite {
+    let file = place.path().join("kept");
+    let open = || Sqlite::open(Some(&file), bounds, Name::folded).expect("a file");
+    drop(open());
+    let fill = format!(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rooms})
+         INSERT INTO rooms SELECT n, 'room-' || n, 0, n - 1, n FROM n;
+         INSERT INTO messages SELECT id, id, 1, 72, NULL, 'guest-1', '', '', 'x' FROM rooms;"
+    );
+    rusqlite::Connection::open(&file).unwrap().execute_batch(&fill).unwrap();
+    open()
+}
+
+fn rooms_in(place: &TempDir) -> usize {
+    let database = rusqlite::Connection::open(place.path().join("kept")).unwrap();
+    database.query_one("SELECT count(*) FROM rooms", [], |row| row.get(0)).unwrap()
+}
+
+/// Everyone waits for it, so no turn lets go of many at once.
+#[test]
+fn many_silent_rooms_are_forgotten_little_by_little() {
+    const ROOMS: usize = 2000;
+    let place = tempfile::tempdir().unwrap();
+    let bounds = Bounds { idle: Some(Duration::from_secs(3600)), ..PLENTY };
+    let sqlite = a_file_of_rooms(&place, ROOMS, bounds);
+    sqlite.append(&[Arc::new(text(now(), "new", "x"))]).unwrap();
+    let forgotten = ROOMS + 1 - rooms_in(&place);
+    assert!((1..=100).contains(&forgotten), "{forgotten} were forgotten in one turn");
+}
+
+#[test]
+fn a_file_has_a_hundred_thousand_rooms_at_most() {
+    const MOST: usize = 100_000;
+    let place = tempfile::tempdir().unwrap();
+    let sqlite = a_file_of_rooms(&place, MOST + 200, PLENTY);
+    let mut rooms = MOST + 200;
+    for number in 0..20 {
+        let name = format!("new-{number}");
+        sqlite.append(&[Arc::new(text(now() + number, &name, "x"))]).unwrap();
+        let left = rooms_in(&place);
+        assert!(rooms + 1 - left <= 100, "{rooms} became {left} in one turn");
+        rooms = left;
+    }
+    assert_eq!(rooms, MOST);
+    // The newest stay.
+    assert!(sqlite.last_in(&room("new-0")).unwrap() > 0);
+    assert_eq!(sqlite.last_in(&room("room-1")).unwrap(), 0);
+}
+
 #[test]
 fn a_room_that_is_made_anew_knows_that_it_may_have_been_there() {
     for log in each(PLENTY) {
@@ -294,6 +355,24 @@ fn a_file_is_there_when_it_is_opened_again() {
         open().add_user("Bob", "bob", &[2; 32]).unwrap().id > user.id,
         "a number is given once"
     );
+}
+
+#[test]
+fn a_probe_writes_and_changes_nothing() {
+    for log in each(PLENTY) {
+        log.keeps(&[text(1, "a", "x")]);
+        log.log.probe().unwrap();
+        assert_eq!(log.ids("a", 0), (vec![1], true), "{}", log.kind);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept");
+    let sqlite = Sqlite::open(Some(&file), PLENTY, Name::folded).unwrap();
+    let written = || std::fs::metadata(place.path().join("kept-wal")).unwrap().len();
+    let before = written();
+    sqlite.probe().unwrap();
+    assert!(written() > before, "only what is written can fail");
+    drop(sqlite);
+    Sqlite::open(Some(&file), PLENTY, Name::folded).expect("the version is as it was");
 }
 
 /// SQLite begins its write-ahead log anew only when nobody reads, and here somebody always does.

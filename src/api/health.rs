@@ -1,7 +1,7 @@
 //! `/healthz`: whether the server works, and how many clients and rooms there are.
 //!
-//! Runs on the page's threads. It asks the broadcaster itself, because a server that does not relay
-//! does not work. Not here: counting (`relay`).
+//! Runs on the page's threads. It asks the broadcaster itself, because a server that does not relay, or
+//! cannot keep what is said, does not work. Not here: counting, and trying to keep (`relay`).
 
 use std::time::{Duration, Instant};
 
@@ -25,21 +25,22 @@ impl Health {
         Self { events, began: Instant::now() }
     }
 
-    /// `GET /healthz`.
+    /// `GET /healthz`: a 200, or a 503 with the reason.
     pub fn answer(&self) -> Reply {
         let version = env!("CARGO_PKG_VERSION");
         let Some(counts) = self.events.ask(TIMEOUT) else {
             return json(503, &json!({"status": "busy", "version": version}));
         };
-        json(
-            200,
-            &json!({
-                "status": "ok",
-                "version": version,
-                "uptime_s": self.began.elapsed().as_secs(),
-                "clients": counts.clients,
-                "rooms": counts.rooms,
-            }),
-        )
+        let mut health = json!({
+            "status": "ok",
+            "version": version,
+            "uptime_s": self.began.elapsed().as_secs(),
+            "clients": counts.clients,
+            "rooms": counts.rooms,
+        });
+        let Some(reason) = counts.unkept else { return json(200, &health) };
+        health["status"] = json!("degraded");
+        health["reason"] = json!(format!("messages cannot be kept: {reason}"));
+        json(503, &health)
     }
 }

@@ -24,11 +24,16 @@ pub fn json(status: u16, value: &Value) -> Reply {
 
 /// Why a request is refused, in JSON for programs and for people (RFC 9457).
 pub fn problem(status: u16, detail: &str) -> Reply {
+    whole(status, "application/problem+json", problem_body(status, detail))
+        .with_header(field("Cache-Control", "no-store"))
+}
+
+/// The body of a problem. The door makes refusals too, without tiny_http.
+pub fn problem_body(status: u16, detail: &str) -> Vec<u8> {
     let code = http::StatusCode::from_u16(status).ok();
     let title = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
     let body = json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
-    whole(status, "application/problem+json", body.to_string().into_bytes())
-        .with_header(field("Cache-Control", "no-store"))
+    body.to_string().into_bytes()
 }
 
 /// A 429: one address has sent too many requests. It may try again after `wait` seconds.

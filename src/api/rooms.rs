@@ -182,7 +182,7 @@ impl Rooms {
                 Ok(json(202, &json!({"id": id, "heard": heard})))
             }
             Some(Ok(Receipt { id, heard: None })) => Ok(json(200, &json!({"id": id, "heard": 0}))),
-            Some(Err(detail)) => Err(problem(503, &detail)),
+            Some(Err(detail)) => Err(problem(503, &detail).with_header(field("Retry-After", "5"))),
             None => Err(busy()),
         }
     }

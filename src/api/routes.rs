@@ -14,7 +14,7 @@ use tiny_http::{Method, Request, Server};
 use super::files;
 use super::health::Health;
 use super::invitation::BaseUrl;
-use super::reply::{Reply, field, sentence};
+use super::reply::{Reply, field, problem, sentence};
 use super::rooms::Rooms;
 use super::users::Users;
 
@@ -61,7 +61,9 @@ fn serve(server: &Server, routes: &Routes) {
     while let Ok(mut request) = server.recv() {
         // A panic costs one response, not one of these few threads.
         let reply = catch_unwind(AssertUnwindSafe(|| routes.answer(&mut request)));
-        let reply = reply.unwrap_or_else(|_| sentence(500, "Something broke while answering."));
+        let reply = reply.unwrap_or_else(|_| {
+            refusal(path_of(&request), 500, "Something broke while answering.")
+        });
         let _ = request.respond(reply);
     }
 }
@@ -85,7 +87,7 @@ impl Routes {
 
     /// The route table.
     fn find(&self, request: &mut Request) -> Result<Reply, Reply> {
-        let path = request.url().split('?').next().unwrap_or_default().to_owned();
+        let path = path_of(request).to_owned();
         let steps: Vec<_> = path.split('/').skip(1).collect();
         let method = match request.method() {
             Method::Head => Method::Get,
@@ -109,7 +111,7 @@ impl Routes {
                 self.rooms.messages(room, request.url())
             }
             (Method::Get, ["rooms", room, "messages", id], _) => self.rooms.message(room, id),
-            (_, steps, file) => Err(no_route(steps, file.is_some())),
+            (_, steps, file) => Err(no_route(&path, steps, file.is_some())),
         }
     }
 }
@@ -119,24 +121,35 @@ pub fn largest_body(path: &str, message_size: usize) -> usize {
     if path.starts_with("/rooms/") { message_size } else { MAX_BODY_BYTES }
 }
 
-/// The refusal of a request without a route: a 405 if its address has other methods, else a 404.
-fn no_route(steps: &[&str], is_file: bool) -> Reply {
-    match steps {
-        ["users"] => not_allowed("GET, HEAD, POST"),
-        ["users", _] => not_allowed("GET, HEAD, PUT, DELETE"),
-        ["rooms", _] => not_allowed("POST"),
-        ["healthz" | "invitation" | "rooms"]
-        | ["rooms", _, "members" | "messages"]
-        | ["rooms", _, "messages", _] => not_allowed("GET, HEAD"),
-        _ if is_file => not_allowed("GET, HEAD"),
-        _ => sentence(404, "There is nothing at this address. The page is at /."),
-    }
+/// Whether a path belongs to the API. There, refusals are problems for programs (RFC 9457); at any other
+/// path they are one sentence for people.
+pub fn has_problems(path: &str) -> bool {
+    matches!(path.split('/').nth(1), Some("users" | "rooms" | "healthz" | "invitation"))
 }
 
-fn not_allowed(methods: &str) -> Reply {
+fn path_of(request: &Request) -> &str {
+    request.url().split('?').next().unwrap_or_default()
+}
+
+fn refusal(path: &str, status: u16, text: &str) -> Reply {
+    if has_problems(path) { problem(status, text) } else { sentence(status, text) }
+}
+
+/// The refusal of a request without a route: a 405 if its address has other methods, else a 404.
+fn no_route(path: &str, steps: &[&str], is_file: bool) -> Reply {
+    let methods = match steps {
+        ["users"] => "GET, HEAD, POST",
+        ["users", _] => "GET, HEAD, PUT, DELETE",
+        ["rooms", _] => "POST",
+        ["healthz" | "invitation" | "rooms"]
+        | ["rooms", _, "members" | "messages"]
+        | ["rooms", _, "messages", _] => "GET, HEAD",
+        _ if is_file => "GET, HEAD",
+        _ => return refusal(path, 404, "There is nothing at this address. The page is at /."),
+    };
     let names = match methods.rsplit_once(", ") {
         Some((most, last)) => format!("{most} and {last}"),
         None => methods.to_owned(),
     };
-    sentence(405, &format!("This address takes {names}.")).with_header(field("Allow", methods))
+    refusal(path, 405, &format!("This address takes {names}.")).with_header(field("Allow", methods))
 }

@@ -281,8 +281,11 @@ impl Door {
         if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
             return;
         }
-        let _ = connection.read_before(deadline, &mut [0; 4096]);
-        if connection.send_all(&full()).is_ok() {
+        let mut head = [0; 4096];
+        let length = connection.read_before(deadline, &mut head).unwrap_or_default();
+        let request = Request::parse(&head[..length]).ok().flatten();
+        let path = request.map(|(request, _)| request.path).unwrap_or_default();
+        if connection.send_all(&full().for_path(&path).bytes()).is_ok() {
             connection.finish();
             connection.linger();
         }
@@ -293,7 +296,7 @@ impl Door {
     pub fn turn_away_without_waiting(&self, connection: &Connection) {
         // Over TLS a response needs a handshake first, and a thread would have to wait for that.
         if self.certificate.is_none() {
-            let _ = connection.send_now(&full());
+            let _ = connection.send_now(&full().bytes());
         }
         connection.shutdown(Shutdown::Both);
     }
@@ -321,7 +324,7 @@ impl Door {
     fn refuse_request(&self, connection: &Connection, request: &Request, response: Response) {
         let what = format!("{} {}", request.method, request.path);
         self.log_refusal(connection, &response, what.as_bytes());
-        respond(connection, &request.method, response);
+        respond(connection, &request.method, response.for_path(&request.path));
     }
 
     fn refuse(&self, connection: &Connection, response: Response, what: &[u8]) {
@@ -341,8 +344,8 @@ impl Door {
     }
 }
 
-fn full() -> Vec<u8> {
-    Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5").bytes()
+fn full() -> Response {
+    Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5")
 }
 
 /// Redirects to the same address under https. Browsers may not cache that: the next server on this
@@ -411,7 +414,10 @@ fn read_some(
 }
 
 fn respond(connection: &Connection, method: &str, response: Response) {
-    let deadline = Instant::now() + SEND_TIMEOUT;
+    respond_before(Instant::now() + SEND_TIMEOUT, connection, method, response);
+}
+
+fn respond_before(deadline: Instant, connection: &Connection, method: &str, response: Response) {
     let body = if method == "HEAD" { b"" } else { response.body() };
     let head = connection.send_all_before(deadline, &response.head());
     let sent = head.and_then(|()| connection.send_all_before(deadline, body));
@@ -420,5 +426,38 @@ fn respond(connection: &Connection, method: &str, response: Response) {
     if sent.is_ok() {
         connection.finish();
         connection.linger();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::connection::ClientId;
+
+    /// Progress alone is not enough: else a client that takes a byte now and then would keep a
+    /// response, and its share of what all may take, for ever.
+    #[test]
+    fn a_response_ends_at_its_deadline_although_its_client_takes_a_little_all_the_time() {
+        const LENGTH: usize = 100 << 20;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
+        let client = thread::spawn(move || {
+            let (mut taken, mut piece) = (0, [0; 16 << 10]);
+            while let Ok(count @ 1..) = client.read(&mut piece) {
+                taken += count;
+                // Its pace: a minute for all of it.
+                thread::sleep(Duration::from_millis(10));
+            }
+            taken
+        });
+        let response = Response::new(200).with_body(vec![0; LENGTH]);
+        respond_before(Instant::now() + Duration::from_secs(1), &connection, "GET", response);
+        connection.cut("its time is over");
+        assert!(client.join().unwrap() < LENGTH, "it got all of it");
     }
 }

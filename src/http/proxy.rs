@@ -144,6 +144,16 @@ impl Proxy {
         body: Vec<u8>,
         deadline: Instant,
     ) -> Response {
+        self.carry(request, peer, body, deadline).for_path(&request.path)
+    }
+
+    fn carry(
+        &self,
+        request: &Request,
+        peer: SocketAddr,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Response {
         let (response, responses) = bounded(1);
         let head = written_anew(request, peer, body.len());
         let is_head = request.method == "HEAD";

@@ -79,8 +79,10 @@ impl Request {
             fields: fields.map(|f| (f.name.to_owned(), f.value.to_vec())).collect(),
         };
         let authority = request.split_target()?;
-        request.host = request.find_host(authority)?;
-        request.body_length = request.find_body_length()?;
+        let refused = |refusal: Response| refusal.for_path(&request.path);
+        let host = request.find_host(authority).map_err(refused)?;
+        let body_length = request.find_body_length().map_err(refused)?;
+        (request.host, request.body_length) = (host, body_length);
         Ok(Some((request, length)))
     }
 

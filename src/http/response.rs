@@ -8,6 +8,8 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use crate::api::reply::problem_body;
+use crate::api::routes::has_problems;
 use crate::net::byte_budget::Share;
 
 /// Header fields of every response. The policy lets our page load its own files, open its own
@@ -19,15 +21,26 @@ const SECURITY_FIELDS: &str = "\
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n";
 
+/// The form in which a refusal is sent.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// A sentence, for people.
+    Sentence,
+    /// JSON, for programs (RFC 9457).
+    Problem,
+}
+
 /// A response: its status, header fields and body.
 #[derive(Debug)]
 pub struct Response {
     /// The status code (RFC 9110 §15).
     pub status: u16,
-    /// The Connection field. It always says `close`: there is one request per connection.
-    connection: &'static str,
     fields: String,
     body: Vec<u8>,
+    /// The Content-Length; `None` if the response has neither a body nor that field.
+    length: Option<usize>,
+    /// The sentence of a refusal that was made here, and the form in which it is sent.
+    refusal: Option<(Box<str>, Form)>,
     /// Returned to its budget when the response is dropped, after it is sent.
     _share: Option<Share>,
 }
@@ -35,22 +48,40 @@ pub struct Response {
 impl Response {
     /// A response without a body.
     pub fn new(status: u16) -> Self {
-        let (connection, fields, body) = ("close", String::new(), Vec::new());
-        Self { status, connection, fields, body, _share: None }
+        Self {
+            status,
+            fields: String::new(),
+            body: Vec::new(),
+            length: None,
+            refusal: None,
+            _share: None,
+        }
     }
 
     /// A response that refuses a request, with the reason in one sentence.
     pub fn refusal(status: u16, sentence: &str) -> Self {
-        Self::new(status)
-            .with("Content-Type", "text/plain; charset=utf-8")
-            .with_body(format!("{sentence}\n").into_bytes())
+        let refusal = Some((sentence.into(), Form::Sentence));
+        Self { refusal, ..Self::new(status).with_body(format!("{sentence}\n").into_bytes()) }
+    }
+
+    /// The response in the form that its path promises. A refusal below the addresses of the API is a
+    /// problem in JSON (RFC 9457); at any other path it is a sentence. Redirects, and responses that
+    /// tiny_http has made, stay as they are.
+    pub fn for_path(self, path: &str) -> Self {
+        match &self.refusal {
+            Some((sentence, Form::Sentence)) if self.status >= 400 && has_problems(path) => {
+                let (sentence, body) = (sentence.clone(), problem_body(self.status, sentence));
+                Self { refusal: Some((sentence, Form::Problem)), ..self.with_body(body) }
+                    .with("Cache-Control", "no-store")
+            }
+            _ => self,
+        }
     }
 
     /// A 426. "A server that sends a 426 MUST send an Upgrade field" (RFC 9110 §15.5.22). The
     /// Connection field names it, because it is meant for this connection alone (§7.6.1).
     pub fn upgrade_required(sentence: &str) -> Self {
-        let response = Self { connection: "close, upgrade", ..Self::refusal(426, sentence) };
-        response.with("Upgrade", "websocket")
+        Self::refusal(426, sentence).with("Upgrade", "websocket")
     }
 
     /// Adds a header field.
@@ -65,10 +96,8 @@ impl Response {
     }
 
     /// Sets the body and its Content-Length.
-    pub fn with_body(mut self, body: Vec<u8>) -> Self {
-        self.body = body;
-        let length = self.body.len().to_string();
-        self.with("Content-Length", &length)
+    pub fn with_body(self, body: Vec<u8>) -> Self {
+        Self { length: Some(body.len()), body, ..self }
     }
 
     /// Keeps the body's share of a byte budget until the response is dropped.
@@ -80,13 +109,13 @@ impl Response {
     pub fn with_body_of(self, length: usize) -> Self {
         match self.status {
             204 | 304 => self,
-            _ => self.with("Content-Length", &length.to_string()),
+            _ => Self { length: Some(length), ..self },
         }
     }
 
-    /// The sentence of a refusal, for the log.
-    pub fn sentence(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim_end().to_owned()
+    /// The sentence of a refusal, for the log; empty for any other response.
+    pub fn sentence(&self) -> &str {
+        self.refusal.as_ref().map_or("", |(sentence, _)| sentence)
     }
 
     /// The head, up to and with the empty line. It is the whole response to HEAD (RFC 9110 §9.3.2).
@@ -94,10 +123,21 @@ impl Response {
         let status = http::StatusCode::from_u16(self.status).ok();
         let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
         let date = httpdate::fmt_http_date(SystemTime::now());
-        let head = format!(
-            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {}\r\n{SECURITY_FIELDS}{}\r\n",
-            self.status, self.connection, self.fields
+        // There is one request per connection. A 426 also names its own Upgrade field here.
+        let connection = if self.status == 426 { "close, upgrade" } else { "close" };
+        let mut head = format!(
+            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {connection}\r\n{SECURITY_FIELDS}{}",
+            self.status, self.fields
         );
+        head.push_str(match self.refusal {
+            None => "",
+            Some((_, Form::Sentence)) => "Content-Type: text/plain; charset=utf-8\r\n",
+            Some((_, Form::Problem)) => "Content-Type: application/problem+json\r\n",
+        });
+        if let Some(length) = self.length {
+            head.extend(["Content-Length: ", &length.to_string(), "\r\n"]);
+        }
+        head.push_str("\r\n");
         head.into_bytes()
     }
 

@@ -14,7 +14,7 @@
 
 pub(crate) mod byte_budget;
 pub mod certificate;
-pub mod connection;
+pub(crate) mod connection;
 pub(crate) mod private_file;
 pub(crate) mod self_signed;
 pub(crate) mod slots;

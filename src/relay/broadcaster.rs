@@ -385,8 +385,9 @@ impl Broadcaster {
         }
     }
 
-    fn counts(&self) -> Counts {
-        Counts { clients: self.clients.len(), rooms: self.occupied().count() }
+    fn counts(&mut self) -> Counts {
+        let (clients, rooms) = (self.clients.len(), self.occupied().count());
+        Counts { clients, rooms, unkept: self.history.trouble() }
     }
 
     fn list(&self) -> Vec<(RoomName, usize)> {

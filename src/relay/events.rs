@@ -145,12 +145,14 @@ pub struct Receipt {
 }
 
 /// The numbers of clients and rooms.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Counts {
     /// WebSocket clients that have completed their handshake.
     pub clients: usize,
     /// Rooms that have members.
     pub rooms: usize,
+    /// Why messages cannot be kept at the moment; `None`: they can be.
+    pub unkept: Option<String>,
 }
 
 /// The sending end of the broadcaster's inbox.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::trouble::Trouble;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, Message, MessageId, Origin, now};
 use crate::store::{MessageLog, Result};
@@ -18,6 +19,7 @@ pub struct History {
     max_messages: usize,
     /// The newest id that was given out.
     last: MessageId,
+    trouble: Trouble,
 }
 
 /// What has become of a draft.
@@ -47,7 +49,7 @@ impl History {
     /// The log cannot be read.
     pub fn open(log: Arc<dyn MessageLog>, max_messages: usize) -> Result<Self> {
         let last = log.last_id()?;
-        Ok(Self { log, max_messages, last })
+        Ok(Self { log, max_messages, last, trouble: Trouble::default() })
     }
 
     /// The log, for reading.
@@ -70,6 +72,25 @@ impl History {
     /// # Errors
     /// None of them is kept, and no member may be sent any of them.
     pub fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Kept>> {
+        let outcome = self.number_and_keep(drafts);
+        match &outcome {
+            Err(error) => self.trouble.note(Some(error)),
+            Ok(kept) if kept.iter().any(|kept| matches!(kept, Kept::Now(_))) => {
+                self.trouble.note(None);
+            }
+            // Nothing was written.
+            Ok(_) => {}
+        }
+        outcome
+    }
+
+    /// Why messages cannot be kept at the moment; `None`: they can be. While they cannot, the log tries
+    /// to write, at most every second.
+    pub fn trouble(&mut self) -> Option<String> {
+        self.trouble.look(&*self.log)
+    }
+
+    fn number_and_keep(&mut self, drafts: Vec<Draft>) -> Result<Vec<Kept>> {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }

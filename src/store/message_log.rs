@@ -55,6 +55,8 @@ pub trait MessageLog: Send + Sync {
     fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
     /// Finds the message of a room that has this origin, while it is in the history.
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>>;
+    /// Tries to write, and changes nothing: whether messages can be kept, although there are none.
+    fn probe(&self) -> Result<()>;
     /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
     /// The id behind which are the newest messages up to `upto`: at most so many messages and bytes,

@@ -6,6 +6,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::net::private_file;
@@ -124,8 +125,11 @@ fn on_disk(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble>
     let lock = lock(file)?;
     let mut writer = Connection::open(file)?;
     writer.busy_timeout(Duration::from_secs(1))?;
-    // Check before any change: the file may belong to another program.
+    // Check before any change: the file may belong to another program. SQLite would bring its
+    // write-ahead log into it when this connection closes.
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     check(&writer)?;
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     writer.pragma_update(None, "synchronous", "NORMAL")?;
     migrate(&mut writer, fold)?;
@@ -209,6 +213,16 @@ fn migrate(connection: &mut Connection, fold: Fold) -> rusqlite::Result<()> {
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", MIGRATIONS.len())?;
     change.commit()
+}
+
+/// Writes the version of the schema once more. It is one page of the file, which SQLite writes even if
+/// nothing in it is new.
+///
+/// # Errors
+/// The database cannot be written to.
+pub fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.query_one("PRAGMA user_version", [], |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
 }
 
 /// Makes the compared form of all names anew. Where two names have become equal, the older user gets

@@ -166,6 +166,10 @@ impl MessageLog for Sqlite {
         Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
     }
 
+    fn probe(&self) -> Result<()> {
+        Ok(schema::rewrite_version(&self.writer().connection)?)
+    }
+
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
         self.read(|connection| sqlite_log::page(connection, room, range, self.max_messages))
     }
@@ -254,5 +258,46 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ConstraintViolation) => Self::Taken,
             _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::message::{Author, Content};
+
+    fn said(id: MessageId) -> Arc<Message> {
+        let author = Author { user: None, name: "guest".to_owned() };
+        let content = Content::Text("hello".into());
+        Arc::new(Message { id, room: RoomName::lobby(), author, content, origin: None })
+    }
+
+    /// Else somebody who reads a long history would hold up everyone who talks.
+    #[test]
+    fn who_reads_keeps_nobody_from_writing_or_reading() {
+        let place = tempfile::tempdir().unwrap();
+        let bounds = Bounds { messages: 10, bytes: 1 << 20, idle: None };
+        let sqlite = Sqlite::open(Some(&place.path().join("kept")), bounds, str::to_owned).unwrap();
+        sqlite.append(&[said(1)]).unwrap();
+        let (done, is_done) = crossbeam_channel::bounded(1);
+        thread::scope(|scope| {
+            let seen = sqlite.read(|reader| {
+                reader.execute_batch("BEGIN")?;
+                let before = sqlite_log::last_id(reader)?;
+                scope.spawn(|| {
+                    sqlite.append(&[said(2)]).unwrap();
+                    done.send(sqlite.last_id().unwrap()).unwrap();
+                });
+                let written = is_done.recv_timeout(Duration::from_secs(30));
+                assert_eq!(written, Ok(2), "somebody waits for this reader");
+                let after = sqlite_log::last_id(reader)?;
+                reader.execute_batch("COMMIT")?;
+                Ok((before, after))
+            });
+            assert_eq!(seen.unwrap(), (1, 1), "a page is of one moment");
+        });
     }
 }

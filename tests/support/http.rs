@@ -72,12 +72,16 @@ impl Answer {
     }
 
     /// Refused with a sentence for people and a status for programs (RFC 9457).
-    pub fn has_a_problem(&self, status: u16) {
+    pub fn has_a_problem(&self, status: u16) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
+        let length = self.body.len().to_string();
+        assert_eq!(self.field("Content-Length"), Some(length.as_str()), "{self:?}");
         assert_eq!(self.field("Content-Type"), Some("application/problem+json"), "{self:?}");
         let problem: Value = serde_json::from_str(&self.body).expect("JSON");
         assert_eq!(problem["status"], status);
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{problem}");
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        self.is_sound()
     }
 }
 
