@@ -41,11 +41,7 @@ export function start(become) {
 
 // ---- the name
 
-/**
- * Before a room is entered. A newcomer is asked for a name first, so that nobody hears of a guest who was there for a
- * moment.
- * @returns {Promise<void>} rejected if the server cannot tell at the moment
- */
+/** Before a room is entered: a newcomer is asked for a name, so that nobody hears of a guest. It may reject. */
 export async function settle() {
   if (remembered() === null) return asked("", "");
   if (!lost) return;

@@ -55,6 +55,8 @@ export class Room {
   /** Of ours, oldest first. @type {Waiting[]} */
   #waiting = [];
 
+  /** Whose session it is: only a guest's goes over to a user. @type {number | undefined} */
+  #key;
   #isOpen = false;
 
   /** The past is being told; meanwhile nothing of ours is sent. */
@@ -66,8 +68,7 @@ export class Room {
   /** It tells how many. @type {HTMLLIElement | null} */
   #missedLine = null;
 
-  /** The server was asked whether it is there. */
-  #isAsked = false;
+  #isAsked = false; // the server, whether it is there
   #typedAt = 0;
 
   /** @param {(since: number | null) => URL} address */
@@ -211,6 +212,8 @@ export class Room {
   #enter({ you, members, count, last, limit, history }) {
     // Before anything is said in the name of a guest.
     if (people.isStranger(you)) return this.connection.again();
+    if (this.#key !== undefined && this.#key !== you.user) this.#doubt();
+    this.#key = you.user;
     this.#you = you;
     this.#isBack = this.#since !== null;
     if (this.#since !== null) this.#since = Math.min(this.#since, last); // a server that has forgotten all begins anew
@@ -234,10 +237,11 @@ export class Room {
     this.#sendWaiting();
   }
 
-  /** What was sent may have been heard, and this server cannot tell. */
+  /** What was sent may have been heard, and the server cannot tell. */
   #doubt() {
-    const doubtful = { sent: false, trouble: "It may have been heard.", mayRetry: true };
-    for (const message of this.#waiting.filter(({ sent }) => sent)) Object.assign(message, doubtful);
+    for (const message of this.#waiting) {
+      if (message.sent) Object.assign(message, { sent: false, trouble: "It may have been heard.", mayRetry: true });
+    }
     this.#tellWaiting();
   }
 
