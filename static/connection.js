@@ -101,7 +101,7 @@ export class Connection {
   /** @type {WebSocket | null} */
   #socket = null;
 
-  /** Of before, until the next one is open. @type {WebSocket | null} */
+  /** The one before, until the next is open. @type {WebSocket | null} */
   #former = null;
 
   /** The one timer: patience, a silence, or the next second of a pause. */
