@@ -277,6 +277,21 @@ fn whoever_only_listens_notices_a_dead_line() {
     ada.hears_text("unheard");
 }
 
+/// Nothing is seen of a picture until it is whole: its silence is like that of a dead line. The page
+/// gives it more time with each attempt. For her it takes more than a minute.
+#[test]
+fn a_picture_on_a_very_slow_line_arrives_at_last() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let line = Line::to(program.address());
+    let mut ada = browser.opens_in_fast_time(&format!("http://{}/#physics", line.address()), 20);
+    ada.stays_a_guest();
+    let mut script = program.joins("physics");
+    line.is_slow_to_answer(20_000);
+    script.shows(&[7; 100_000]);
+    ada.shows("it", "document.querySelector('#log .attachment') !== null");
+    assert!(notices(&mut ada).contains("does not answer"), "it was not slow");
+}
+
 #[test]
 fn a_page_that_broke_a_rule_comes_back_when_asked() {
     let (program, browser) =

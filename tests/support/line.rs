@@ -1,14 +1,18 @@
 //! A line to a server that can fail as networks do: bytes are swallowed, and then the connections
-//! break without a word. Not here: a line that is only slow (`slow_line`).
+//! break without a word; or what is heard comes slowly. Not here: a line on which what is said goes
+//! slowly (`slow_line`).
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
+
+/// Pieces in a second.
+const PIECES: usize = 100;
 
 /// A line to a server, as many connections as people like.
 pub struct Line {
@@ -29,6 +33,8 @@ pub enum Swallowed {
 struct State {
     words: AtomicBool,
     answers: AtomicBool,
+    /// Bytes a second that clients hear; 0: all at once.
+    pace: AtomicUsize,
     /// Both ends of each connection so far.
     ends: Mutex<Vec<TcpStream>>,
 }
@@ -57,6 +63,11 @@ impl Line {
     /// From now on, on all connections.
     pub fn swallows(&self, what: Swallowed) {
         self.state.flag(what).store(true, Ordering::SeqCst);
+    }
+
+    /// From now on its clients hear so many bytes a second, on each connection.
+    pub fn is_slow_to_answer(&self, bytes_a_second: usize) {
+        self.state.pace.store(bytes_a_second, Ordering::SeqCst);
     }
 
     /// All connections break, with a reset. The next ones are sound.
@@ -100,12 +111,24 @@ impl State {
 
     fn carries(&self, what: Swallowed, mut from: TcpStream, mut to: TcpStream) {
         let mut piece = [0; 16 << 10];
-        while let Ok(count @ 1..) = from.read(&mut piece) {
+        while let Ok(count @ 1..) = from.read(&mut piece[..self.size_of_piece(what)]) {
             let is_swallowed = self.flag(what).load(Ordering::SeqCst);
             if !is_swallowed && to.write_all(&piece[..count]).is_err() {
                 break;
             }
         }
         let _ = to.shutdown(Shutdown::Write);
+    }
+
+    /// How much may pass now.
+    fn size_of_piece(&self, what: Swallowed) -> usize {
+        match (what, self.pace.load(Ordering::SeqCst)) {
+            (Swallowed::Words, _) | (Swallowed::Answers, 0) => 16 << 10,
+            (Swallowed::Answers, pace) => {
+                // The line is slow: nothing waits for this to come true.
+                thread::sleep(Duration::from_secs(1) / PIECES as u32);
+                pace / PIECES
+            }
+        }
     }
 }
