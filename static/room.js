@@ -43,6 +43,7 @@ export class Room {
   /** The newest message that was heard; null: the past was not told yet. @type {number | null} */
   #since = null;
 
+  /** It may be told to end, to try again, or to connect anew. */
   connection;
 
   #limit = 1 << 20; // bytes of a message, as the server tells; until then, its default
@@ -57,10 +58,9 @@ export class Room {
 
   /** Whose session it is: only a guest's goes over to a user. @type {number | undefined} */
   #key;
-  #isOpen = false;
 
-  /** The past is being told; meanwhile nothing of ours is sent. */
-  #isPast = false;
+  /** The past has been told. Before, nothing of ours is sent. */
+  #isLive = false;
 
   /** We were here before. */
   #isBack = false;
@@ -80,8 +80,8 @@ export class Room {
       owed: () => address(0).searchParams.has("slow") ? 0 : this.#owed(),
       ask: () => (this.#isAsked = this.connection.send('{"type":"ping"}')),
       report: (state, why, seconds) => {
-        if (this.#isOpen && why) log.showNotice(why);
-        if (state !== "open") this.#isOpen = false;
+        if (this.#isLive && why) log.showNotice(why);
+        if (state !== "open") this.#isLive = false;
         if (state === "stopped" || state === "elsewhere") this.#doubt();
         log.showState(state, why, seconds);
       },
@@ -118,7 +118,7 @@ export class Room {
 
   /** The user is writing. */
   type() {
-    if (!this.#isOpen || Date.now() - this.#typedAt < TYPING) return;
+    if (!this.#isLive || Date.now() - this.#typedAt < TYPING) return;
     this.#typedAt = Date.now();
     this.connection.send('{"type":"typing"}');
   }
@@ -155,8 +155,7 @@ export class Room {
   }
 
   #sendWaiting() {
-    const mayGo = this.#isOpen && !this.#isPast;
-    for (const message of mayGo ? this.#waiting : []) {
+    for (const message of this.#isLive ? this.#waiting : []) {
       if (message.sent || message.trouble || this.tooLarge(message.length)) continue;
       message.sent = this.connection.send(message.frame);
     }
@@ -209,17 +208,15 @@ export class Room {
   }
 
   /** @param {Welcome} welcome */
-  #enter({ you, members, count, last, limit, history }) {
+  #enter({ you, members, count, limit, history }) {
     // Before anything is said in the name of a guest.
     if (people.isStranger(you)) return this.connection.again();
     if (this.#key !== undefined && this.#key !== you.user) this.#doubt();
     this.#key = you.user;
     this.#you = you;
     this.#isBack = this.#since !== null;
-    if (this.#since !== null) this.#since = Math.min(this.#since, last); // a server that has forgotten all begins anew
     this.#limit = limit;
     this.#history = history;
-    this.#isOpen = this.#isPast = true;
     this.#isAsked = false;
     this.#missed = 0;
     this.#missedLine = null;
@@ -232,8 +229,8 @@ export class Room {
     if (!complete && this.#isBack) log.showNotice("Some of what was said in between is gone for good.");
     if (!complete || this.#history === 0) this.#doubt();
     for (const message of this.#waiting) message.sent = false;
-    this.#since ??= last;
-    this.#isPast = false;
+    if (!complete || this.#since === null) this.#since = last; // a server that has forgotten all begins anew
+    this.#isLive = true;
     this.#sendWaiting();
   }
 
@@ -249,7 +246,7 @@ export class Room {
   #keep(message) {
     const { id, ref, from } = message;
     const isOurs = ref !== undefined; // it is told to its own session alone
-    if (this.#isPast && this.#isBack && !isOurs) {
+    if (!this.#isLive && this.#isBack && !isOurs) {
       this.#missedLine ??= log.showNotice("");
       this.#missedLine.textContent = `Connected again: ${(this.#missed += 1)} came in between.`;
     }
