@@ -25,7 +25,7 @@ let name = "";
 /** Null until the first one is entered. @type {Room | null} */
 let room = null;
 
-// ---------------------------------------------------------------- room
+// ---- room
 
 /** Into the room in the address; one that names none leads to where we are, or to the lobby. */
 function enterRoom() {
@@ -43,7 +43,7 @@ function move(next) {
   name = next;
   log.clear(name);
   if (room?.unheard.length) log.showNotice(`Not sent to #${before}: ${room.unheard.join(", ")}`);
-  room?.end();
+  room?.connection.end();
   roomsButton.textContent = `#${name}`;
   room = new Room(addressOf);
 }
@@ -59,18 +59,19 @@ function fragment() {
 
 /**
  * Relative to the page, so that it is right below any prefix, and behind a proxy that adds TLS.
- * @param {number} since
+ * @param {number | null} since  null: nothing was heard
  */
 function addressOf(since) {
   const address = new URL(`ws/${name}`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   address.hash = "";
-  address.searchParams.set("since", String(since));
+  if (since === null) address.searchParams.set("last", "100");
+  else address.searchParams.set("since", String(since));
   if (pace) address.searchParams.set("slow", pace);
   return address;
 }
 
-// ---------------------------------------------------------------- what the user says
+// ---- what the user says
 
 function sendText() {
   const text = draft.value.trimEnd();
@@ -89,10 +90,7 @@ async function sendFiles(files) {
   }
 }
 
-/**
- * @param {Room} here
- * @param {File} file
- */
+/** @param {Room} here @param {File} file */
 async function sendFile(here, file) {
   const problem = here.tooLarge(file.size);
   if (problem) return problem;
@@ -100,7 +98,7 @@ async function sendFile(here, file) {
   return bytes ? here.show(file.name, file.type, bytes) : "it cannot be read. A folder, perhaps?";
 }
 
-// ---------------------------------------------------------------- keys, buttons, drag and paste
+// ---- keys, buttons, drag and paste
 
 window.addEventListener("hashchange", enterRoom);
 
@@ -152,11 +150,7 @@ window.addEventListener("drop", (event) => {
 /** @param {DragEvent} event */
 const bringsFiles = (event) => event.dataTransfer?.types.includes("Files");
 
-/**
- * A button that opens a panel beside the log, and closes it.
- * @param {string} id
- * @param {(shown: boolean) => void} show
- */
+/** A button that opens and closes a panel. @param {string} id @param {(shown: boolean) => void} show */
 function toggles(id, show) {
   const toggle = element(id, HTMLButtonElement);
   toggle.addEventListener("click", () => {
@@ -166,10 +160,7 @@ function toggles(id, show) {
   });
 }
 
-/**
- * What few ask for is fetched when they do.
- * @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use
- */
+/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
 const fetched = (use) => import("./panels.js").then(use).catch((error) => log.showNotice(error.message));
 
 toggles("people-button", (shown) => fetched((panels) => panels.people(shown)));
@@ -178,7 +169,7 @@ toggles("wire-button", (shown) => fetched(async (panels) => (await panels.wire()
 /** @param {string} bytes  a second; empty: as fast as it goes */
 function slowDown(bytes) {
   pace = bytes;
-  room?.again();
+  room?.connection.again();
 }
 
 roomsButton.addEventListener("click", () => fetched(async (panels) => (await panels.places()).showRooms()));
@@ -186,11 +177,11 @@ roomsButton.addEventListener("click", () => fetched(async (panels) => (await pan
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
   fetched(async (panels) => (await panels.places()).project(name)));
 
-element("retry", HTMLButtonElement).addEventListener("click", () => room?.hurry());
+element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
 
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave
 });
 
-people.start(() => room?.again());
+people.start(() => room?.connection.again());
 enterRoom();

@@ -1,11 +1,16 @@
-// The connection: one WebSocket to one room, opened again whenever it is lost, until end() is called.
+// The connection: one WebSocket to one room, opened again when it is lost, until end() is called.
 //
 //   connecting ──▶ open ──▶ waiting ──▶ connecting ──▶ …      ("offline" is waiting without a network)
+//                   └──▶ stopped, elsewhere ──button──▶ connecting ──▶ …
 //
 // The pauses grow and are random, so that a server which restarts is not met by everyone at once; they are long
 // while nobody looks.
 //
 // It is not: what frames mean (room.js), nor what the user sees of it (log.js, wire.js).
+
+import { storage } from "./dom.js";
+
+/** @import { Frame, Owner, Seen } from "./types.js" */
 
 const FIRST_PAUSE = 1_000; // milliseconds, as all of these
 const LONGEST_PAUSE = 30_000;
@@ -22,9 +27,34 @@ const SLOWEST = 4;
 /** Between two looks whether the line lives. */
 const LOOK = 1_000;
 
-/** @import { Frame, Owner, Seen } from "./types.js" */
+/** After such a silence the server is asked for an answer. */
+const QUIET = 20_000;
 
-/** Tells whoever listens what there is to see of every connection; the wire panel does, once it is opened. */
+/** The Close code for a session that is connected elsewhere. */
+const ELSEWHERE = 4001;
+
+/**
+ * After these the page stays away until its button is pressed: codes of a Close (RFC 6455 §7.4.1; from 4000 on, the
+ * server's own), and statuses of a refused handshake. After others it comes back: soon, or as Retry-After says.
+ */
+const FINAL = new Set([ELSEWHERE, 1002, 1007, 1008, 1009, 400, 401, 403, 404, 405, 426]);
+
+/** Close codes in plain words. @type {Record<number, string>} */
+const WORDS = {
+  1001: "The server is stopping or restarting.",
+  1006: "Connection lost.", // no Close frame: the line broke, or too much waited for this page
+  1009: "The last message was larger than the server takes.",
+  4002: "The server has heard nothing from here for too long.",
+  [ELSEWHERE]: "This conversation is open in another tab.",
+};
+
+const UNREACHABLE = "The server cannot be reached.";
+const SILENT = "The server does not answer.";
+
+/** What a proxy that does not pass WebSockets on is told by; see wire.js. */
+export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
+
+/** Tells whoever listens what there is to see of every connection: wire.js, once it is opened. */
 class Witness extends EventTarget {
   /** @type {WebSocket | null} */
   socket = null;
@@ -35,14 +65,29 @@ class Witness extends EventTarget {
   tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-
-  /** @template {keyof Seen} K @param {K} type @param {(detail: Seen[K]) => void} listener */
-  on(type, listener) {
-    this.addEventListener(type, (event) => event instanceof CustomEvent && listener(event.detail));
-  }
 }
 
 export const witness = new Witness();
+
+/** In hexadecimal. @param {number} count  of bytes */
+export function random(count) {
+  const bytes = crypto.getRandomValues(new Uint8Array(count));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const SESSION = "wsroom.session";
+
+/** Of this tab alone; it survives a reload. */
+const store = storage("sessionStorage");
+
+/** By it the server knows this tab again. A secret: whoever has it can end the connection. A duplicated tab has it. */
+let session = store?.getItem(SESSION) ?? newSession();
+
+function newSession() {
+  const fresh = random(16);
+  store?.setItem(SESSION, fresh);
+  return fresh;
+}
 
 export class Connection {
   #owner;
@@ -50,28 +95,35 @@ export class Connection {
   /** Takes the listeners away at the end. */
   #ending = new AbortController();
 
-  /** Connecting or connected; null while waiting. @type {object | null} */
+  /** Connecting or connected; null while waiting or stopped. @type {object | null} */
   #attempt = null;
 
   /** @type {WebSocket | null} */
   #socket = null;
 
-  /** The one timer: patience with a connection, or the next second of a pause. @type {number | undefined} */
-  #timer = undefined;
+  /** The one before, until the next is open. @type {WebSocket | null} */
+  #former = null;
 
-  #silence = 0; // milliseconds in which nothing came and nothing went
+  /** The one timer: patience, a silence, or the next second of a pause. */
+  #timer = 0;
+
+  #isWatching = false; // an answer is missing
+  #silence = 0; // milliseconds of that in which nothing came and nothing went
+  #patience = PATIENCE;
   #left = 0; // what was under way when it was last looked
+  #heardAt = 0;
   #openSince = 0; // 0: it has not been open yet
   #failures = 0;
   #retryAt = 0;
   #why = "";
+  #final = 0; // which of FINAL has stopped it
 
   /** @param {Owner} owner */
   constructor(owner) {
     this.#owner = owner;
     const { signal } = this.#ending;
-    document.addEventListener("visibilitychange", () => document.hidden || this.hurry(), { signal });
-    window.addEventListener("online", () => this.hurry(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
+    window.addEventListener("online", () => this.#hurry(), { signal });
     this.#connect();
   }
 
@@ -85,21 +137,26 @@ export class Connection {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(frame);
     witness.tell("frame", { sign: "↑", frame });
-    if (this.#timer === undefined) this.#startTimer(LOOK, () => this.#watch());
+    if (!this.#isWatching) this.#startTimer(LOOK, () => this.#watch());
+    this.#isWatching = true;
     return true;
   }
 
-  /** Connects anew, as another user or at another pace. */
+  /** As another user, or at another pace. The connection stays until then: nobody hears that we were gone. */
   again() {
+    if (this.#final) return;
     this.#failures = 0;
+    const socket = this.#release();
+    if (socket?.readyState === WebSocket.OPEN) this.#former = socket;
+    else socket?.close();
     this.#connect();
   }
 
-  /** The rest of a pause would be wasted. */
-  hurry() {
-    if (this.#attempt) return;
-    this.#retryAt = 0;
-    this.#wait();
+  /** The button was pressed. */
+  retry() {
+    if (this.#final === ELSEWHERE) session = newSession();
+    this.#final = 0;
+    this.#hurry();
   }
 
   /** Nothing is reported after this. What was sent before still leaves. */
@@ -108,35 +165,61 @@ export class Connection {
     this.#letGo();
   }
 
+  /** Somebody looks, or there is a network again: the rest of a pause would be wasted. */
+  #hurry() {
+    if (this.#attempt && this.#openSince > 0 && !this.#isWatching) this.#listen();
+    if (this.#attempt || this.#final) return;
+    this.#retryAt = 0;
+    this.#wait();
+  }
+
   async #connect() {
-    this.#letGo();
+    clearTimeout(this.#timer);
     this.#openSince = 0;
     const attempt = (this.#attempt = {});
     this.#owner.report("connecting");
     const why = await this.#owner.prepare().catch((error) => error.message);
     if (attempt !== this.#attempt) return;
     if (why) return this.#lost(why);
-    const socket = new WebSocket(this.#owner.address(), "wsroom.v1");
+    const address = this.#owner.address();
+    address.searchParams.set("session", session);
+    const socket = new WebSocket(address, "wsroom.v1");
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = ({ data }) => {
       this.#silence = 0;
+      this.#heardAt = Date.now();
       witness.tell("frame", { sign: "↓", frame: data });
       this.#owner.hear(data);
     };
     socket.onclose = (event) => this.#closed(event);
     this.#socket = socket;
-    this.#startTimer(PATIENCE, () => this.#lost("The server does not answer."));
+    this.#startTimer(PATIENCE, () => this.#lost(SILENT));
   }
 
   /** @param {WebSocket} socket */
   #opened(socket) {
-    this.#stopTimer();
-    this.#openSince = Date.now();
+    this.#former?.close();
+    this.#former = null;
+    this.#openSince = this.#heardAt = Date.now();
+    this.#rest();
     witness.socket = socket;
     witness.why = "";
     witness.tell("opened", null);
     this.#owner.report("open");
+  }
+
+  /** No answer is missing. */
+  #rest() {
+    this.#isWatching = false;
+    this.#silence = this.#left = 0;
+    this.#startTimer(QUIET, () => this.#listen());
+  }
+
+  /** Whoever only listens would not notice a dead line: no page sees the pings of the protocol. So it asks. */
+  #listen() {
+    if (document.hidden || Date.now() - this.#heardAt < QUIET) this.#rest();
+    else this.#owner.ask();
   }
 
   /**
@@ -145,30 +228,42 @@ export class Connection {
    */
   #watch() {
     const owed = this.#owner.owed();
-    const lives = owed === 0 || this.underWay < this.#left;
-    this.#silence = lives ? 0 : this.#silence + LOOK;
+    this.#silence = this.underWay < this.#left ? 0 : this.#silence + LOOK;
     this.#left = this.underWay;
-    if (this.#silence > PATIENCE + owed / SLOWEST) this.#lost("The server does not answer.");
-    else if (owed === 0) this.#stopTimer();
-    else this.#startTimer(LOOK, () => this.#watch());
+    if (owed === 0) {
+      this.#patience = PATIENCE;
+      this.#rest();
+    } else if (this.#silence > this.#patience + owed / SLOWEST) {
+      this.#patience *= 2; // it may have been a large picture, of which nothing is seen until it is whole
+      this.#lost(SILENT);
+    } else this.#startTimer(LOOK, () => this.#watch());
   }
 
   /** @param {CloseEvent} event */
-  async #closed(event) {
+  async #closed({ code, reason }) {
     if (this.#openSince > 0) {
-      const words = inWords(event);
-      witness.lastClose = `Last closed with ${event.code}: ${words}`;
-      witness.tell("closed", { code: event.code, words });
-      return this.#lost(words);
+      const words = WORDS[code] ?? `The server ended the connection (${code}${reason && `, ${reason}`}).`;
+      witness.lastClose = `Last closed with ${code}: ${words}`;
+      witness.tell("closed", { code, words });
+      return FINAL.has(code) ? this.#stop(code, words) : this.#lost(words);
     }
     this.#lost(UNREACHABLE);
     if (document.hidden) return;
-    // A browser does not tell a page why a WebSocket could not be opened. A plain request may.
-    const why = await whyNot(this.#owner.address(), this.#failures);
+    const { status, why, pause } = await refusal(this.#owner.address(), this.#failures);
     if (this.#attempt || this.#ending.signal.aborted) return;
-    this.#why = witness.why = why;
-    this.#wait();
+    witness.why = why;
     witness.tell("failed", null);
+    if (FINAL.has(status)) return this.#stop(status, why);
+    this.#why = why;
+    this.#retryAt = Math.max(this.#retryAt, Date.now() + pause);
+    this.#wait();
+  }
+
+  /** @param {number} final @param {string} why */
+  #stop(final, why) {
+    this.#letGo();
+    this.#final = final;
+    this.#owner.report(final === ELSEWHERE ? "elsewhere" : "stopped", why);
   }
 
   /** @param {string} why */
@@ -190,56 +285,41 @@ export class Connection {
     this.#owner.report(navigator.onLine ? "waiting" : "offline", this.#why, Math.ceil(left / 1_000));
   }
 
-  /** Whatever the old socket still does is of no interest. */
   #letGo() {
-    this.#stopTimer();
-    this.#attempt = null;
-    this.#silence = this.#left = 0;
-    if (!this.#socket) return;
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
-    this.#socket = null;
+    this.#release()?.close();
+    this.#former?.close();
+    this.#former = null;
+  }
+
+  /** Whatever the socket still does is of no interest. */
+  #release() {
+    const socket = this.#socket;
+    if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+    clearTimeout(this.#timer);
+    this.#attempt = this.#socket = null;
+    this.#isWatching = false;
+    return socket;
   }
 
   /** @param {number} pause @param {() => void} then */
   #startTimer(pause, then) {
-    this.#stopTimer();
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(then, pause);
   }
-
-  #stopTimer() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
 }
-
-const UNREACHABLE = "The server cannot be reached.";
-
-/** What a proxy that does not pass WebSockets on is told by; see wire.js. */
-export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
 
 /**
- * @param {URL} address  of the WebSocket
+ * Why a WebSocket could not be opened. A browser does not tell a page that. The response to a plain request may.
+ * @param {URL} address
  * @param {number} failures  so far
  */
-async function whyNot(address, failures) {
-  const plain = new URL(address);
-  plain.protocol = location.protocol;
-  const answer = await fetch(plain, { cache: "no-store" }).catch(() => null);
-  if (!answer) return UNREACHABLE;
-  if (answer.status !== 426) return (await answer.text()).trim().slice(0, 200);
+async function refusal(address, failures) {
+  address.protocol = location.protocol;
+  const answer = await fetch(address, { cache: "no-store" }).catch(() => null);
+  if (!answer) return { status: 0, why: UNREACHABLE, pause: 0 };
+  const { status, headers } = answer;
   // 426 Upgrade Required: the server has seen no upgrade. Once is no proof that something takes it out.
-  return failures > 1 ? NO_UPGRADE : "The server did not open a WebSocket.";
-}
-
-/** Close codes in plain words (RFC 6455 §7.4.1). @type {Record<number, string>} */
-const WORDS = {
-  1001: "The server is stopping or restarting.",
-  1006: "Connection lost.", // no Close frame: the line broke, or too much waited for this page
-  1009: "The last message was larger than the server takes.",
-};
-
-/** @param {CloseEvent} event */
-function inWords({ code, reason }) {
-  return WORDS[code] ?? `The server ended the connection (${code}${reason && `, ${reason}`}).`;
+  if (status === 426 && failures < 2) return { status: 0, why: "The server did not open a WebSocket.", pause: 0 };
+  const why = status === 426 ? NO_UPGRADE : (await answer.text()).trim().slice(0, 200);
+  return { status, why, pause: Number(headers.get("Retry-After")) * 1_000 || 0 };
 }

@@ -1,4 +1,4 @@
-// Finding and making elements, and how amounts are written. It knows nothing of rooms.
+// Finding and making elements, how amounts are written, and asking the server. It knows nothing of rooms.
 
 /**
  * An element of index.html; that it exists and is of that kind is checked once, here.
@@ -28,15 +28,17 @@ export function make(tag, className = "", text = "") {
   return made;
 }
 
-/**
- * @param {string} label
- * @param {() => void} press
- */
+/** @param {string} label @param {() => void} press */
 export function button(label, press) {
   const made = make("button", "quiet", label);
   made.type = "button";
   made.addEventListener("click", press);
   return made;
+}
+
+/** A screen reader says a text again each time it is set. @param {Element} where @param {string} text */
+export function tell(where, text) {
+  if (where.textContent !== text) where.textContent = text;
 }
 
 /** @param {number} bytes */
@@ -53,9 +55,10 @@ export function people(count) {
 
 /**
  * What the REST API answers.
+ * @template T
  * @param {string} path  relative to the page, so that it is right below any prefix
  * @param {RequestInit} [how]
- * @returns {Promise<any>} rejected with the sentence in which it refuses, and the status as its cause
+ * @returns {Promise<T>} rejected with the sentence in which it refuses, and the status as its cause
  */
 export async function ask(path, how) {
   const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30_000), ...how }).catch(() => {
@@ -65,4 +68,13 @@ export async function ask(path, how) {
   const body = await (isJson ? answer.json() : answer.text());
   if (!answer.ok) throw new Error(body.detail ?? body, { cause: answer.status });
   return body;
+}
+
+/** Null in a browser that keeps nothing for this page. @param {"localStorage" | "sessionStorage"} kind */
+export function storage(kind) {
+  try {
+    return window[kind];
+  } catch {
+    return null;
+  }
 }

@@ -3,10 +3,10 @@
 //
 // It is not: what a message is (room.js), or when something happens (app.js).
 
-import { button, element, make, size } from "./dom.js";
+import { button, element, make, size, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
-/** @import { Binary, Entry, Text, Waiting } from "./types.js" */
+/** @import { Binary, Entry, Member, State, Text, Waiting } from "./types.js" */
 
 // The log is bounded in messages and in bytes: a page may stay open for a term.
 const MAX_ENTRIES = 2_000;
@@ -31,7 +31,7 @@ let last = null;
 let lastDay = "";
 
 /** The last line that tells of comings and goings. */
-let presence = { item: make("li"), came: [""], went: [""] };
+let presence = { item: make("li"), came: /** @type {Member[]} */ ([]), went: /** @type {Member[]} */ ([]) };
 
 // Made once: making them takes longer than drawing a message.
 const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
@@ -41,7 +41,7 @@ const fullTime = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "
 /** True while the end of the log is in sight: then it stays in sight. */
 let following = true;
 
-/** Where follow() put the log last, and the size that it had: a scroll event for that is not the user's doing. */
+/** Where follow() put the log last, and its size: a scroll event for that is not the user's doing. */
 let placedAt = 0;
 let placedIn = "";
 
@@ -58,18 +58,19 @@ let room = "";
 let unseen = 0; // messages since the page was last looked at
 
 /**
- * @param {string} state
+ * @param {State} state
  * @param {string} [why]  there is no connection
  * @param {number} [seconds]  until the next attempt; 0: there is no pause
  */
 export function showState(state, why = "", seconds = 0) {
   const pause = `${state === "offline" ? "This device is offline." : why} Trying again`;
-  const sentence = seconds ? pause : state === "open" ? `Connected to ${room}` : `Connecting to ${room}…`;
+  const here = state === "open" ? `Connected to ${room}` : `Connecting to ${room}…`;
+  const sentence = seconds ? pause : why || here;
   status.dataset.state = state;
-  // Only when it differs: a screen reader says it again each time it is set.
-  if (words.textContent !== sentence) words.textContent = sentence;
+  tell(words, sentence);
   countdown.textContent = seconds ? `in ${seconds} s` : "";
-  retry.hidden = !seconds;
+  retry.hidden = !why;
+  retry.textContent = seconds ? "Try now" : state === "elsewhere" ? "Go on here" : "Try again";
 }
 
 function showTitle() {
@@ -82,10 +83,7 @@ document.addEventListener("visibilitychange", () => {
   showTitle();
 });
 
-/**
- * @param {Text | Binary} message
- * @param {boolean} own
- */
+/** @param {Text | Binary} message @param {boolean} own */
 export function showMessage(message, own) {
   const at = new Date(message.at);
   const time = clockTime.format(at);
@@ -134,35 +132,34 @@ export function showNotice(sentence) {
   return item;
 }
 
-/**
- * Quietly, and together with what came just before.
- * @param {string[]} came
- * @param {string[]} went
- */
+/** Quietly, and with what came just before. @param {Member[]} came @param {Member[]} went */
 export function showPresence(came, went) {
   if (came.length + went.length === 0) return;
   if (entries.at(-1)?.item !== presence.item) presence = { item: showNotice(""), came: [], went: [] };
   presence.came.push(...came);
   presence.went.push(...went);
-  const told = [listed(presence.came, "came"), listed(presence.went, "left")];
-  presence.item.textContent = told.filter(Boolean).join(" · ");
+  tellPresence();
 }
 
-/**
- * @param {string[]} names
- * @param {string} did
- */
-function listed(names, did) {
-  if (names.length === 0) return "";
+/** Whoever came as a guest has a name now. @param {Member[]} members */
+export function renamePresence(members) {
+  presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
+  tellPresence();
+}
+
+function tellPresence() {
+  tell(presence.item, [listed(presence.came, "came"), listed(presence.went, "left")].filter(Boolean).join(" · "));
+}
+
+/** @param {Member[]} members @param {string} did */
+function listed(members, did) {
+  if (members.length === 0) return "";
+  const names = members.map(({ name }) => name);
   const others = names.length > 4 ? ` and ${names.length - 3} others` : "";
   return `${names.slice(0, others ? 3 : 4).join(", ")}${others} ${did}`;
 }
 
-/**
- * What of ours has not come back yet.
- * @param {Waiting[]} waiting
- * @param {Room} room
- */
+/** @param {Waiting[]} waiting @param {Room} room */
 export function showWaiting(waiting, room) {
   const items = waiting.map((message) => {
     const item = make("li", "message own");
@@ -171,8 +168,8 @@ export function showWaiting(waiting, room) {
     const state = make("div", "head", trouble || (message.sent ? "on its way" : "waits for the connection"));
     const body = make("div", "body", message.label.slice(0, FOLD_CHARACTERS));
     body.dir = "auto";
-    if (message.bytes && message.sent) body.append(make("progress"));
-    if (message.trouble && !tooLarge) state.append(button("Send again", () => room.sendAgain(message)));
+    if (message.sent && typeof message.frame !== "string") body.append(make("progress"));
+    if (message.trouble && message.mayRetry && !tooLarge) state.append(button("Send again", () => room.sendAgain(message)));
     if (!message.sent) state.append(button("Discard", () => room.discard(message)));
     item.append(state, body);
     return item;
@@ -200,18 +197,14 @@ export function clear(name) {
   setFollowing(true);
 }
 
-// ---------------------------------------------------------------- what a message says
+// ---- what a message says
 
-/**
- * @param {string} text
- * @param {HTMLElement} body
- * @param {Entry} entry
- */
+/** @param {string} text @param {HTMLElement} body @param {Entry} entry */
 function say(text, body, entry) {
   const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
   const isHuge = text.length > MAX_SHOWN;
   body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
-  if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text).buffer, "message.txt", entry));
+  if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text), "message.txt", entry));
   if (!isLong) return;
   const unfold = button("", () => fold(!body.classList.contains("folded")));
   const fold = (/** @type {boolean} */ folded) => {
@@ -238,7 +231,7 @@ function linked(text) {
   });
 }
 
-/** Without what belongs to the sentence around it, such as a bracket that it did not open. @param {string} address */
+/** Without what is of the sentence around it, such as a bracket that it did not open. @param {string} address */
 function withoutEnd(address) {
   const count = (/** @type {string} */ sign) => address.split(sign).length;
   const surplus = new Map(["()", "[]", "{}"].map(([open = "", close = ""]) => [close, count(close) - count(open)]));
@@ -252,14 +245,14 @@ function withoutEnd(address) {
 }
 
 /**
- * A link to save the bytes and, when they are a picture, the picture.
- * @param {ArrayBuffer} bytes
+ * A link to save the bytes, and the picture if they are one.
+ * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {string} name
  * @param {Entry} entry
  */
 function attachment(bytes, name, entry) {
   name = tidy(name);
-  const type = pictureType(new Uint8Array(bytes));
+  const type = pictureType(bytes);
   const url = URL.createObjectURL(new Blob([bytes], { type: type || "application/octet-stream" }));
   entry.urls.push(url);
   entry.size += bytes.byteLength;
@@ -270,10 +263,7 @@ function attachment(bytes, name, entry) {
   return type ? [thumbnail(url, name), link] : [link];
 }
 
-/**
- * @param {string} url
- * @param {string} name
- */
+/** @param {string} url @param {string} name */
 function thumbnail(url, name) {
   const image = make("img");
   image.alt = name;
@@ -288,11 +278,7 @@ function thumbnail(url, name) {
   return enlarge;
 }
 
-/**
- * The type of a picture, told by its first bytes and never by what the sender claims. SVG is left out: it can
- * hold links and scripts.
- * @param {Uint8Array} bytes
- */
+/** By its first bytes, never by what the sender claims. No SVG: it can hold scripts. @param {Uint8Array} bytes */
 function pictureType(bytes) {
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
@@ -315,7 +301,7 @@ function hue(key) {
   return String(sum % 360);
 }
 
-// ---------------------------------------------------------------- the place in the log
+// ---- the place in the log
 
 /** @param {Entry} entry */
 function add(entry) {

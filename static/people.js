@@ -5,9 +5,9 @@
 //
 // It is not: what the members say (room.js, log.js).
 
-import { ask, element, people } from "./dom.js";
+import { ask, element, people, storage, tell } from "./dom.js";
 
-/** @import { Member } from "./types.js" */
+/** @import { Member, User } from "./types.js" */
 
 const dialog = element("name-dialog", HTMLDialogElement);
 const form = element("name-form", HTMLFormElement);
@@ -20,12 +20,16 @@ const typingLine = element("typing", HTMLParagraphElement);
 
 /** Where the name is remembered; "" is a guest's. */
 const NAME = "wsroom.name";
+const store = storage("localStorage");
 
 /** How long somebody counts as writing after a note of it, in milliseconds. */
-const WRITES = 5_000;
+const WRITES = 4_000;
 
-/** Whoever sits here, as the server knows them; a guest has no number here. @type {{ id?: number, name: string }} */
+/** Whoever sits here, as the server knows them; a guest has no number here. @type {Partial<User> & { name: string }} */
 let you = { name: "" };
+
+let lost = ""; // a name of ours that the server knows us by no more
+let hasTaken = false; // a name, since the last welcome
 
 /** A guest has taken a name: the room must be entered anew. */
 let becameAnother = () => {};
@@ -35,76 +39,71 @@ export function start(become) {
   becameAnother = become;
 }
 
-// ---------------------------------------------------------------- the name
+// ---- the name
+
+/** Before a room is entered: a newcomer is asked for a name, so that nobody hears of a guest. It may reject. */
+export async function settle() {
+  if (remembered() === null) return asked("", "");
+  if (!lost) return;
+  const why = await take(lost).catch(unless(400, 409));
+  // Another window of ours may have been quicker, or somebody else.
+  if (why && !(await isKnown())) await asked(lost, why);
+  lost = "";
+}
 
 /**
- * Sees to it that the server knows us by our name, before a room is entered. A newcomer is asked for one first, so
- * that nobody hears of a guest who was there for a moment.
- * @returns {Promise<void>} rejected if the server cannot tell at the moment
+ * Whether the server knows us by our name no more: it may have begun anew. In a browser that keeps no cookies the name
+ * was taken in vain, and we are a guest.
+ * @param {Member} me  as we are welcomed
  */
-export async function settle() {
-  const name = remembered();
-  if (name === null) return asked("", "");
-  if (name === "" || (await isKnown())) return;
-  // The server has begun anew. Another window of ours may have been quicker, or somebody else.
-  const why = await take(name).catch(unless(400, 409));
-  if (why && !(await isKnown())) return asked(name, why);
+export function isStranger(me) {
+  const name = me.user === undefined && !hasTaken && remembered();
+  hasTaken = false;
+  if (!name) return false;
+  lost = name;
+  you = { name: "" };
+  return true;
 }
 
 /** Whether the server knows our key. */
 async function isKnown() {
-  const user = await ask("users/me").catch(unless(401));
-  const isUser = typeof user === "object";
-  if (isUser) become(user);
-  else you = { name: "" };
-  return isUser;
+  const user = await /** @type {Promise<User>} */ (ask("users/me")).catch(unless(401));
+  if (typeof user === "object") become(user);
+  return typeof user === "object";
 }
 
 /** @param {string} name */
 async function take(name) {
   become(await ask("users", wish("POST", name)));
+  hasTaken = true;
 }
 
-/**
- * @param {string} method
- * @param {string} name
- */
+/** @param {string} method @param {string} name */
 function wish(method, name) {
-  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }) };
+  return { method, body: new URLSearchParams({ name }) };
 }
 
-/** These refusals are told in a sentence; any other trouble may be over next time. @param {number[]} statuses */
+/** These refusals are a sentence; other trouble may be over next time. @param {number[]} statuses */
 const unless = (...statuses) => (/** @type {Error} */ error) => {
   if (statuses.includes(Number(error.cause))) return error.message;
   throw error;
 };
 
-/** A user, or a guest. @param {{ id?: number, name: string }} whom */
+/** A user, or a guest. @param {typeof you} whom */
 function become(whom) {
   you = whom;
-  try {
-    localStorage.setItem(NAME, whom.name);
-  } catch {
-    // Nothing is kept for this page; see below.
-  }
+  store?.setItem(NAME, whom.name);
 }
 
-/** @returns {string | null} null: nobody was asked yet */
+/** Null: nobody was asked yet. To be asked each time, where nothing is kept, is worse than never. */
 function remembered() {
-  try {
-    return localStorage.getItem(NAME);
-  } catch {
-    return you.name; // to be asked each time is worse than never
-  }
+  return store ? store.getItem(NAME) : you.name;
 }
 
 /** It waits for an answer. @type {PromiseWithResolvers<void> | null} */
 let question = null;
 
-/**
- * @param {string} name  that we would like
- * @param {string} why  we have not got it
- */
+/** @param {string} name  that we would like @param {string} why  we have not got it */
 function asked(name, why) {
   question ??= Promise.withResolvers();
   open(name);
@@ -162,16 +161,12 @@ giveUp.addEventListener("click", () => {
   });
 });
 
-// ---------------------------------------------------------------- who is there
+// ---- who is there
 
 /** Who is in the room, in a crowd not all; the panel shows it while it is open. */
 export const present = { members: /** @type {Member[]} */ ([]), count: 0, you: 0, show: () => {} };
 
-/**
- * @param {Member[]} members
- * @param {number} count
- * @param {Member} me
- */
+/** @param {Member[]} members @param {number} count @param {Member} me */
 export function showMembers(members, count, me) {
   if (me.user !== undefined) become({ id: me.user, name: me.name });
   else if (you.id !== undefined) become({ name: "" }); // the name was given up, perhaps in another window
@@ -181,24 +176,27 @@ export function showMembers(members, count, me) {
   present.show();
 }
 
-/** @type {Map<string, number>} */
+/** By their id: two tabs may have one name. @type {Map<number, { name: string, timer: number }>} */
 const writing = new Map();
 
-/** @param {string} name */
-export function showTyping(name) {
-  clearTimeout(writing.get(name));
-  writing.set(name, setTimeout(() => stopTyping(name), WRITES));
+/** @param {Member} member */
+export function showTyping({ id, name }) {
+  clearTimeout(writing.get(id)?.timer);
+  writing.set(id, { name, timer: setTimeout(() => stopTyping([id]), WRITES) });
   tellTyping();
 }
 
-/** They have said it, or thought better of it. @param {string} name */
-export function stopTyping(name) {
-  clearTimeout(writing.get(name));
-  if (writing.delete(name)) tellTyping();
+/** They have said it, thought better of it, or gone. @param {Iterable<number>} ids */
+export function stopTyping(ids = [...writing.keys()]) {
+  for (const id of ids) {
+    clearTimeout(writing.get(id)?.timer);
+    writing.delete(id);
+  }
+  tellTyping();
 }
 
 function tellTyping() {
-  const names = [...writing.keys()];
+  const names = [...new Set([...writing.values()].map(({ name }) => name))];
   const who = names.length > 2 ? people(names.length) : names.join(" and ");
-  typingLine.textContent = who && `${who} ${names.length > 1 ? "are" : "is"} writing…`;
+  tell(typingLine, who && `${who} ${names.length > 1 ? "are" : "is"} writing…`);
 }

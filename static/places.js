@@ -39,8 +39,9 @@ export function showRooms() {
 
 async function list() {
   if (!rooms.open) return;
-  const answer = await ask("rooms").catch(() => null);
-  const items = (answer?.rooms ?? []).map((/** @type {{ name: string, members: number }} */ { name, members }) => {
+  /** @type {{ rooms: { name: string, members: number }[] }} */
+  const { rooms: there } = await ask("rooms").catch(() => ({ rooms: [] }));
+  const items = there.map(({ name, members }) => {
     const item = make("li");
     item.append(button(name, () => enter(name)), make("span", "quiet-text", members ? people(members) : "nobody now"));
     return item;
@@ -52,11 +53,12 @@ async function list() {
 
 /** @param {string} room */
 export async function project(room) {
+  /** @type {{ url: string, also: string[], svg: string }} */
   const { url, also, svg } = await ask(`invitation?page=${location.origin}${location.pathname}&room=${room}`);
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
   address.textContent = url;
-  others.replaceChildren(...also.map((/** @type {string} */ other) => make("li", "", other)));
+  others.replaceChildren(...also.map((other) => make("li", "", other)));
   projectedRoom.textContent = `#${room}`;
   element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;
   projector.showModal();

@@ -1,16 +1,17 @@
 // One room, as wsroom.v1 tells it (see the README): who is there, what was said, and what of ours is kept.
 //
-// A message of ours waits, in sight, until it comes back with its own `ref`: then it is kept. What waits is sent
-// with the next connection, once, and that asks for what came since the last id that was heard.
+// A message of ours waits, in sight, until it comes back with its own `ref`: then it is kept. A new connection asks for
+// what came since the last id that was heard. What still waits then is sent again: by its `ref` the server knows what
+// it has kept already, so it is said once.
 //
 // It is not: keeping a connection (connection.js), nor the looks (log.js, people.js), which it tells.
 
-import { Connection, witness } from "./connection.js";
+import { Connection, random, witness } from "./connection.js";
 import { size } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Announced, Frame, Member, ServerEvent, Text, Binary, Waiting, Welcome } from "./types.js" */
+/** @import { Binary, Frame, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
 /** What may wait while there is no connection. */
 const MOST_WAITING = 100;
@@ -18,8 +19,11 @@ const MOST_WAITING = 100;
 /** Milliseconds between two notes that the user is writing. */
 const TYPING = 3_000;
 
-/** Marks what this page has said, among all pages of the same user. */
-const TAB = String(crypto.getRandomValues(new Uint32Array(1)));
+/** Each `ref` begins so: a tab that is reloaded keeps its session, in which none may come twice. */
+const PAGE = random(6);
+let refs = 0;
+
+const encoder = new TextEncoder();
 
 /** Not "." and "..": a browser takes them for folders. */
 const ROOM_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
@@ -34,69 +38,63 @@ export const NO_ROOM = "is no name for a room: it takes 1 to 64 of the letters A
 
 export class Room {
   /** @type {Member | null} */
-  you = null;
+  #you = null;
 
-  /** The newest message that was heard; 0 asks for all that is kept. */
-  last = 0;
+  /** The newest message that was heard; null: the past was not told yet. @type {number | null} */
+  #since = null;
 
-  /** Bytes that the server takes in a message. It tells so itself; until then, its default. */
-  #limit = 1 << 20;
+  /** It may be told to end, to try again, or to connect anew. */
+  connection;
 
-  #connection;
+  #limit = 1 << 20; // bytes of a message, as the server tells; until then, its default
+  #history = 0; // how many messages it keeps
 
-  /** By the number of their connection. @type {Map<number, Member>} */
+  /** By their id. @type {Map<number, Member>} */
   #members = new Map();
   #count = 0;
 
   /** Of ours, oldest first. @type {Waiting[]} */
   #waiting = [];
-  #refs = 0;
 
-  #isOpen = false;
+  /** Whose session it is: only a guest's goes over to a user. @type {number | undefined} */
+  #key;
 
-  /** The past is being told; meanwhile nothing of ours is sent. */
-  #isPast = false;
+  /** The past has been told. Before, nothing of ours is sent. */
+  #isLive = false;
 
-  /** We were here before, and have heard something. */
+  /** We were here before. */
   #isBack = false;
   #missed = 0; // messages of others since then
   /** It tells how many. @type {HTMLLIElement | null} */
   #missedLine = null;
 
-  /** Who we were before the connection broke. @type {Member | null} */
-  #before = null;
-
-  /** To be entered once more, as soon as nothing of ours is under way. */
-  #anew = false;
-
-  /** What was announced: the next frame holds its bytes. @type {Announced | null} */
-  #announced = null;
+  #isAsked = false; // the server, whether it is there
   #typedAt = 0;
 
-  /** @param {(since: number) => URL} address */
+  /** @param {(since: number | null) => URL} address */
   constructor(address) {
-    this.#connection = new Connection({
-      address: () => address(this.last),
+    this.connection = new Connection({
+      address: () => address(this.#since),
       prepare: people.settle,
       // Whoever wishes to be slow must wait.
       owed: () => address(0).searchParams.has("slow") ? 0 : this.#owed(),
+      ask: () => (this.#isAsked = this.connection.send('{"type":"ping"}')),
       report: (state, why, seconds) => {
-        if (this.#isOpen && why) log.showNotice(why);
-        if (state !== "open") this.#isOpen = false;
+        if (this.#isLive && why) log.showNotice(why);
+        if (state !== "open") this.#isLive = false;
+        if (state === "stopped" || state === "elsewhere") this.#doubt();
         log.showState(state, why, seconds);
       },
-      hear: (frame) => this.#hear(frame),
+      hear: (frame) => {
+        const { line, bytes } = split(frame);
+        this.#take({ ...JSON.parse(line), bytes });
+      },
     });
   }
 
-  end() {
-    this.#connection.end();
-  }
-
-  /** A file that was announced comes before any answer. */
   #owed() {
     const ours = this.#waiting.reduce((sum, { sent, length }) => sum + (sent ? length : 0), 0);
-    return ours && ours + (this.#announced?.size ?? 0);
+    return ours || Number(this.#isAsked);
   }
 
   /** What of ours nobody has heard. */
@@ -104,51 +102,29 @@ export class Room {
     return this.#waiting.map(({ label }) => label);
   }
 
-  /** As another user, or at another pace. */
-  again() {
-    this.#anew = true;
-    this.#enterAnew();
-  }
-
-  /** To close a connection does not stop an upload: it would be heard twice. */
-  #enterAnew() {
-    if (!this.#anew || this.#waiting.some(({ sent }) => sent)) return;
-    this.#anew = this.#isOpen = false;
-    this.#connection.again();
-  }
-
-  hurry() {
-    this.#connection.hurry();
-  }
-
-  // -------------------------------------------------------------- what the user says
+  // ---- what the user says
 
   /** @param {string} text @returns {string} why it is not taken; empty if it is */
   say(text) {
-    return this.#add({ type: "message", text }, { label: text, text });
+    text = text.toWellFormed(); // half a character is no JSON
+    return this.#add({ type: "message", text }, text, encoder.encode(text).length);
   }
 
-  /**
-   * @param {string} name
-   * @param {string} media_type
-   * @param {ArrayBuffer} bytes
-   * @returns {string} why it is not taken; empty if it is
-   */
+  /** Likewise. @param {string} name @param {string} media_type @param {ArrayBuffer} bytes */
   show(name, media_type, bytes) {
-    const label = `${name}, ${size(bytes.byteLength)}`;
-    return this.#add({ type: "binary", name: shortened(name), media_type }, { label, bytes });
+    const event = { type: "binary", name: shortened(name), media_type: media_type.slice(0, 255) };
+    return this.#add(event, `${name}, ${size(bytes.byteLength)}`, bytes.byteLength, bytes);
   }
 
   /** The user is writing. */
   type() {
-    if (!this.#isOpen || Date.now() - this.#typedAt < TYPING) return;
+    if (!this.#isLive || Date.now() - this.#typedAt < TYPING) return;
     this.#typedAt = Date.now();
-    this.#connection.send('{"type":"typing"}');
+    this.connection.send('{"type":"typing"}');
   }
 
   /** @param {Waiting} message */
   sendAgain(message) {
-    message.sent = false;
     message.trouble = "";
     this.#sendWaiting();
   }
@@ -157,40 +133,31 @@ export class Room {
   discard(message) {
     this.#waiting = this.#waiting.filter((other) => other !== message);
     this.#tellWaiting();
-    this.#enterAnew();
   }
 
-  /**
-   * Why something so long cannot be said here; empty if it can.
-   * @param {number} length  in bytes
-   */
+  /** Why something so long cannot be said here; empty if it can. @param {number} length  in bytes */
   tooLarge(length) {
     return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
   }
 
-  /**
-   * @param {object} event
-   * @param {{ label: string, text?: string, bytes?: ArrayBuffer }} message
-   */
-  #add(event, { label, text, bytes }) {
-    const ref = `${TAB}-${(this.#refs += 1)}`;
-    const head = JSON.stringify({ ...event, ref });
-    const length = bytes ? bytes.byteLength : new TextEncoder().encode(head).length;
+  /** @param {object} event @param {string} label @param {number} length @param {ArrayBuffer} [bytes] */
+  #add(event, label, length, bytes) {
     const problem = this.tooLarge(length);
     if (problem) return problem;
     if (this.#waiting.length >= MOST_WAITING) return `${MOST_WAITING} messages wait already.`;
-    this.#waiting.push({ ref, label, head, text, bytes, length, sent: false, trouble: "" });
+    const ref = `${PAGE}-${(refs += 1)}`;
+    const line = JSON.stringify({ ...event, ref });
+    const frame = bytes ? packed(line, bytes) : line;
+    this.#waiting.push({ ref, label, frame, length, sent: false, trouble: "", mayRetry: true });
     log.goToEnd();
     this.#sendWaiting();
     return "";
   }
 
   #sendWaiting() {
-    const mayGo = this.#isOpen && !this.#isPast && !this.#anew;
-    for (const message of mayGo ? this.#waiting : []) {
+    for (const message of this.#isLive ? this.#waiting : []) {
       if (message.sent || message.trouble || this.tooLarge(message.length)) continue;
-      message.sent = this.#connection.send(message.head);
-      if (message.bytes) this.#connection.send(message.bytes);
+      message.sent = this.connection.send(message.frame);
     }
     this.#tellWaiting();
   }
@@ -201,21 +168,11 @@ export class Room {
   }
 
   #tellProgress() {
-    log.showProgress(this.#connection.underWay);
-    if (this.#connection.underWay > 0) setTimeout(() => this.#tellProgress(), 50);
+    log.showProgress(this.connection.underWay);
+    if (this.connection.underWay > 0) setTimeout(() => this.#tellProgress(), 50);
   }
 
-  // -------------------------------------------------------------- what the server says
-
-  /** @param {Frame} frame */
-  #hear(frame) {
-    if (typeof frame === "string") {
-      this.#take(JSON.parse(frame));
-    } else if (this.#announced) {
-      this.#keep({ ...this.#announced, bytes: frame });
-      this.#announced = null;
-    }
-  }
+  // ---- what the server says
 
   /** @param {ServerEvent} event */
   #take(event) {
@@ -225,20 +182,23 @@ export class Room {
       case "live":
         return this.#caughtUp(event);
       case "message":
-        return this.#keep(event);
       case "binary":
-        this.#announced = event;
+        return this.#keep(event);
+      case "kept":
+        return this.#settle(event.ref);
+      case "pong":
+        this.#isAsked = false;
         return;
       case "joined":
-        return event.members ? this.#joined(event.members, event.count) : this.#tellMembers([], event.count);
+        return this.#joined(event);
       case "left":
-        return event.members ? this.#left(event.members, event.count) : this.#tellMembers([], event.count);
+        return this.#left(event);
       case "renamed":
         return this.#renamed(event.members);
       case "members":
         return this.#tellMembers(event.members, event.count);
       case "typing":
-        return people.showTyping(event.from.name);
+        return people.showTyping(event.from);
       case "behind":
         return witness.tell("behind", event);
       case "error":
@@ -248,111 +208,118 @@ export class Room {
   }
 
   /** @param {Welcome} welcome */
-  #enter({ you, members, count, last, limit }) {
-    this.#before = this.you;
-    this.#isBack = this.last > 0;
-    this.you = you;
-    this.last = Math.min(this.last, last); // a server that has forgotten all begins anew
-    this.#limit = limit ?? this.#limit;
-    this.#isOpen = this.#isPast = true;
-    this.#anew = false;
+  #enter({ you, members, count, limit, history }) {
+    // Before anything is said in the name of a guest.
+    if (people.isStranger(you)) return this.connection.again();
+    if (this.#key !== undefined && this.#key !== you.user) this.#doubt();
+    this.#key = you.user;
+    this.#you = you;
+    this.#isBack = this.#since !== null;
+    this.#limit = limit;
+    this.#history = history;
+    this.#isAsked = false;
     this.#missed = 0;
     this.#missedLine = null;
+    people.stopTyping();
     this.#tellMembers(members ?? [], count);
   }
 
-  /**
-   * All of the past has been told. What is still waiting was not heard.
-   * @param {{ complete: boolean }} live
-   */
-  #caughtUp({ complete }) {
+  /** All of the past has been told: what still waits is sent again. @param {{ last: number, complete: boolean }} live */
+  #caughtUp({ last, complete }) {
     if (!complete && this.#isBack) log.showNotice("Some of what was said in between is gone for good.");
-    for (const message of this.#waiting.filter((waiting) => waiting.sent)) {
-      message.sent = false;
-      if (!complete) message.trouble = "It may have been heard.";
-    }
-    this.#isPast = false;
-    this.#before = null;
+    if (!complete || this.#history === 0) this.#doubt();
+    for (const message of this.#waiting) message.sent = false;
+    if (!complete || this.#since === null) this.#since = last; // a server that has forgotten all begins anew
+    this.#isLive = true;
     this.#sendWaiting();
+  }
+
+  /** What was sent may have been heard, and the server cannot tell. */
+  #doubt() {
+    for (const message of this.#waiting) {
+      if (message.sent) Object.assign(message, { sent: false, trouble: "It may have been heard.", mayRetry: true });
+    }
+    this.#tellWaiting();
   }
 
   /** @param {Text | Binary} message */
   #keep(message) {
     const { id, ref, from } = message;
-    const ours = this.#waiting.find((waiting) => waiting.ref === ref) ?? this.#lostSight(message);
-    if (this.#isPast && this.#isBack && !ours) {
+    const isOurs = ref !== undefined; // it is told to its own session alone
+    if (!this.#isLive && this.#isBack && !isOurs) {
       this.#missedLine ??= log.showNotice("");
       this.#missedLine.textContent = `Connected again: ${(this.#missed += 1)} came in between.`;
     }
-    this.last = id;
-    log.showMessage(message, Boolean(ours) || (from.user !== undefined && from.user === this.you?.user));
-    people.stopTyping(from.name);
+    this.#since = id;
+    log.showMessage(message, isOurs || (from.user !== undefined && from.user === this.#you?.user));
+    if (from.id !== undefined) people.stopTyping([from.id]);
+    this.#settle(ref);
+  }
+
+  /** It is kept. @param {string | undefined} ref */
+  #settle(ref) {
+    const ours = this.#waiting.find((waiting) => waiting.ref === ref);
     if (ours) this.discard(ours);
   }
 
-  /**
-   * One of ours that was kept when the connection broke: it comes back without its `ref`, and is known by its author
-   * and by what it says.
-   * @param {Text | Binary} message
-   */
-  #lostSight(message) {
-    const { from } = message;
-    const was = this.#before;
-    const ours = was && this.#isPast && from.user === was.user && (from.user !== undefined || from.name === was.name);
-    if (!ours) return undefined;
-    return this.#waiting.find((it) => it.sent && ("text" in message
-      ? it.text === message.text
-      : it.bytes?.byteLength === message.bytes.byteLength && JSON.parse(it.head).name === message.name));
-  }
-
-  /**
-   * @param {Member[]} members
-   * @param {number} count
-   */
-  #joined(members, count) {
-    const came = members.filter(({ id }) => !this.#members.has(id));
-    log.showPresence(came.map(({ name }) => name), []);
+  /** In a crowd nobody is named. @param {{ members?: Member[], count: number }} event */
+  #joined({ members, count }) {
+    if (!members) return this.#tellMembers([], count);
+    log.showPresence(members.filter(({ id }) => !this.#members.has(id)), []);
     this.#tellMembers([...this.#members.values(), ...members], count);
   }
 
-  /**
-   * @param {number[]} ids
-   * @param {number} count
-   */
-  #left(ids, count) {
-    log.showPresence([], ids.flatMap((id) => this.#members.get(id)?.name ?? []));
-    this.#tellMembers([...this.#members.values()].filter(({ id }) => !ids.includes(id)), count);
+  /** @param {{ members?: number[], count: number }} event */
+  #left({ members, count }) {
+    if (!members) return this.#tellMembers([], count);
+    log.showPresence([], members.flatMap((id) => this.#members.get(id) ?? []));
+    people.stopTyping(members);
+    this.#tellMembers([...this.#members.values()].filter(({ id }) => !members.includes(id)), count);
   }
 
   /** @param {Member[]} members */
   #renamed(members) {
-    this.you = members.find(({ id }) => id === this.you?.id) ?? this.you;
+    this.#you = members.find(({ id }) => id === this.#you?.id) ?? this.#you;
+    log.renamePresence(members);
     this.#tellMembers([...this.#members.values()].map((one) => members.find(({ id }) => id === one.id) ?? one), this.#count);
   }
 
-  /** @param {{ ref?: string, detail: string }} error */
-  #fail({ ref, detail }) {
+  /** @param {{ ref?: string, detail: string, retry: boolean }} error */
+  #fail({ ref, detail, retry }) {
     const ours = this.#waiting.find((waiting) => waiting.ref === ref);
     if (!ours) return log.showNotice(detail);
-    ours.sent = false;
-    ours.trouble = detail;
+    Object.assign(ours, { sent: false, trouble: `Not sent: ${detail}`, mayRetry: retry });
     this.#tellWaiting();
-    this.#enterAnew();
   }
 
-  /**
-   * @param {Member[]} members  whom we know: in a crowd, not all
-   * @param {number} count
-   */
+  /** @param {Member[]} members  whom we know: in a crowd, not all @param {number} count */
   #tellMembers(members, count) {
     this.#members = new Map(members.map((member) => [member.id, member]));
     this.#count = count;
-    if (this.you) people.showMembers([...this.#members.values()], count, this.you);
+    if (this.#you) people.showMembers([...this.#members.values()], count, this.#you);
   }
 }
 
 /** The protocol takes 255 bytes; the end of a file's name says what it is. @param {string} name */
 function shortened(name) {
-  while (new TextEncoder().encode(name).length > 255) name = [...name].slice(1).join("");
+  name = name.toWellFormed();
+  while (encoder.encode(name).length > 255) name = [...name].slice(1).join("");
   return name;
+}
+
+/** A binary frame: a line of JSON, and the bytes. @param {string} line @param {ArrayBuffer} bytes */
+function packed(line, bytes) {
+  const head = encoder.encode(`${line}\n`);
+  const frame = new Uint8Array(head.length + bytes.byteLength);
+  frame.set(head);
+  frame.set(new Uint8Array(bytes), head.length);
+  return frame.buffer;
+}
+
+/** A text frame is such a line alone. @param {Frame} frame */
+export function split(frame) {
+  if (typeof frame === "string") return { line: frame, bytes: new Uint8Array() };
+  const all = new Uint8Array(frame);
+  const end = all.indexOf(10);
+  return { line: new TextDecoder().decode(all.subarray(0, end)), bytes: all.subarray(end + 1) };
 }

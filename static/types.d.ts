@@ -10,11 +10,16 @@ export interface Owner {
   prepare(): Promise<void>;
   /** Bytes that are under way before the server can answer us; 0: nothing of ours waits for an answer. */
   owed(): number;
+  /** To send something that the server answers. */
+  ask(): void;
   /** Told every change, and every second of a pause until the next attempt. */
-  report(state: "connecting" | "open" | "waiting" | "offline", why?: string, seconds?: number): void;
+  report(state: State, why?: string, seconds?: number): void;
   /** Told every frame, in order. */
   hear(frame: Frame): void;
 }
+
+/** "elsewhere": another tab has gone on with the session. Then, and when it is stopped, only a button goes on. */
+export type State = "connecting" | "open" | "waiting" | "offline" | "stopped" | "elsewhere";
 
 /** What there is to see of a connection, by the name of its event. */
 export interface Seen {
@@ -37,9 +42,10 @@ export interface Member {
 /** What every message has. */
 export interface Said {
   id: number;
-  from: { user?: number; name: string };
+  /** Its `id` is that of a member, while they are here. */
+  from: { id?: number; user?: number; name: string };
   at: string;
-  /** In our own copy alone. */
+  /** In what this session has said. */
   ref?: string;
 }
 
@@ -49,12 +55,7 @@ export interface Text extends Said {
 
 export interface Binary extends Said {
   name: string;
-  bytes: ArrayBuffer;
-}
-
-/** A binary message whose bytes are the next frame. */
-export interface Announced extends Omit<Binary, "bytes"> {
-  size: number;
+  bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** A message of ours that has not come back yet. */
@@ -62,16 +63,15 @@ export interface Waiting {
   ref: string;
   /** What is shown of it. */
   label: string;
-  /** Its JSON. */
-  head: string;
-  text?: string;
-  bytes?: ArrayBuffer;
+  frame: Frame;
   /** Bytes, as the limit counts them. */
   length: number;
   /** It has left this page, so it may be kept without our knowing. */
   sent: boolean;
   /** Why it does not go by itself any more; empty: it does. */
   trouble: string;
+  /** Then the user may send it again. */
+  mayRetry: boolean;
 }
 
 /** A line of the log. */
@@ -87,7 +87,9 @@ export interface Entry {
 export type ServerEvent =
   | Welcome
   | ({ type: "message" } & Text)
-  | ({ type: "binary" } & Announced)
+  | ({ type: "binary" } & Binary)
+  | { type: "kept"; ref: string; id: number }
+  | { type: "pong" }
   | { type: "joined"; members?: Member[]; count: number }
   | { type: "left"; members?: number[]; count: number }
   | { type: "members"; members: Member[]; count: number }
@@ -95,7 +97,7 @@ export type ServerEvent =
   | { type: "typing"; from: Member }
   | { type: "live"; last: number; complete: boolean }
   | { type: "behind"; waiting: number; limit: number }
-  | { type: "error"; code: string; detail: string; ref?: string };
+  | { type: "error"; code: string; detail: string; retry: boolean; ref?: string };
 
 export interface Welcome {
   type: "welcome";
@@ -104,5 +106,12 @@ export interface Welcome {
   count: number;
   last: number;
   complete: boolean;
-  limit?: number;
+  limit: number;
+  history: number;
+}
+
+/** Whoever has this browser's key. */
+export interface User {
+  id: number;
+  name: string;
 }

@@ -6,8 +6,9 @@
 
 import { NO_UPGRADE, witness } from "./connection.js";
 import { element, make, size } from "./dom.js";
+import { split } from "./room.js";
 
-/** @import { Frame } from "./types.js" */
+/** @import { Frame, Seen } from "./types.js" */
 
 const panel = element("wire", HTMLElement);
 const list = element("frames", HTMLOListElement);
@@ -45,15 +46,28 @@ let scrolling = 0;
 /** Since the panel was opened for the first time: frames and bytes. */
 const passed = { "↓": [0, 0], "↑": [0, 0] };
 
-witness.on("frame", ({ sign, frame }) => {
+/** @template {keyof Seen} K @param {K} type @param {(detail: Seen[K]) => void} listener */
+function on(type, listener) {
+  witness.addEventListener(type, (event) => event instanceof CustomEvent && listener(event.detail));
+}
+
+on("frame", ({ sign, frame }) => {
   const kind = typeof frame === "string" ? "text" : "binary";
   const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
   const [frames = 0, sum = 0] = passed[sign];
   passed[sign] = [frames + 1, sum + bytes];
   if (panel.hidden || isPaused) return;
   showTotals();
-  add(sign, `${kind}, ${size(bytes)}`, payload(frame), kind);
+  add(`${sign} ${kind}, ${size(bytes)}`, ...parts(frame));
 });
+
+/** A binary frame of the room is a line of JSON, and the bytes behind it. @param {Frame} frame */
+function parts(frame) {
+  const { line, bytes } = split(frame);
+  const shown = [make("pre", "text", payload(line))];
+  if (bytes.length > 0) shown.push(make("pre", "binary", payload(bytes)));
+  return shown;
+}
 
 function showTotals() {
   const words = (/** @type {"↓" | "↑"} */ sign, /** @type {string} */ way) =>
@@ -61,14 +75,14 @@ function showTotals() {
   totals.textContent = `${words("↓", "in")} · ${words("↑", "out")}`;
 }
 
-/** @param {Frame} frame */
-function payload(frame) {
-  if (typeof frame !== "string") {
-    const dump = hexDump(new Uint8Array(frame, 0, Math.min(frame.byteLength, SHOWN_BYTES)));
-    return frame.byteLength > SHOWN_BYTES ? `${dump}\n… of ${frame.byteLength} bytes` : dump;
+/** @param {string | Uint8Array} content */
+function payload(content) {
+  if (typeof content !== "string") {
+    const dump = hexDump(content.subarray(0, SHOWN_BYTES));
+    return content.length > SHOWN_BYTES ? `${dump}\n… of ${content.length} bytes` : dump;
   }
-  const isLong = frame.length > SHOWN_CHARACTERS;
-  return isLong ? `${frame.slice(0, SHOWN_CHARACTERS)}… of ${frame.length} characters` : frame;
+  const isLong = content.length > SHOWN_CHARACTERS;
+  return isLong ? `${content.slice(0, SHOWN_CHARACTERS)}… of ${content.length} characters` : content;
 }
 
 /** In a line: where, in hexadecimal, and as characters. It fits beside the log, and on a phone. @param {Uint8Array} bytes */
@@ -84,16 +98,14 @@ function hexDump(bytes) {
 }
 
 /**
- * @param {string} sign
  * @param {string} what
- * @param {string} shown
- * @param {string} kind
+ * @param {HTMLElement[]} shown
  */
-function add(sign, what, shown, kind) {
+function add(what, ...shown) {
   const item = make("li");
   const now = new Date();
   const time = `${now.toLocaleTimeString([], { hour12: false })}.${String(now.getMilliseconds()).padStart(3, "0")}`;
-  item.append(make("div", "what", `${sign} ${time} ${what}`), make("pre", kind, shown));
+  item.append(make("div", "what", `${what.slice(0, 1)} ${time}${what.slice(1)}`), ...shown);
   item.hidden = !matches(item);
   list.append(item);
   if (list.childElementCount > MOST) list.firstElementChild?.remove();
@@ -113,8 +125,10 @@ function showHandshake() {
   if (!witness.socket) return;
   const { url, protocol, extensions } = witness.socket;
   const { pathname, search } = new URL(url);
-  handshake.textContent = `→ GET ${pathname}${search} HTTP/1.1
+  // The session is a secret, and a panel is seen by others.
+  handshake.textContent = `→ GET ${pathname}${search.replace(/(\bsession=)[^&]*/, "$1…")} HTTP/1.1
       an ordinary request: so it passes where web pages pass
+      the session is a secret of this tab: by it the server knows it again
 → Host: ${location.host}
 → Origin: ${location.origin}
       where this page came from; the server turns strange pages away
@@ -135,19 +149,19 @@ function showHandshake() {
       from here on both sides send frames, whenever they like`;
 }
 
-witness.on("opened", showHandshake);
+on("opened", showHandshake);
 
-witness.on("closed", ({ code, words }) => {
+on("closed", ({ code, words }) => {
   lastClose.textContent = witness.lastClose;
   showQueue(0, 0); // the server has let go of it
-  add("×", `closed, ${code}`, words, "text");
+  add(`× closed, ${code}`, make("pre", "text", words));
 });
 
 function offerHelp() {
   proxyHelp.hidden = witness.why !== NO_UPGRADE;
 }
 
-witness.on("failed", offerHelp);
+on("failed", offerHelp);
 
 filter.addEventListener("input", () => {
   for (const item of list.children) if (item instanceof HTMLElement) item.hidden = !matches(item);
@@ -166,7 +180,7 @@ element("copy", HTMLButtonElement).addEventListener("click", () => {
   document.execCommand("copy");
 });
 
-// ---------------------------------------------------------------- the echo
+// ---- the echo
 
 /** @type {WebSocket | null} */
 let echo = null;
@@ -240,7 +254,8 @@ function pong() {
 
 /** @param {Frame} data */
 function showEcho(data) {
-  echoAnswer.textContent = `${typeof data === "string" ? "text" : "binary"}, ${(performance.now() - echoed).toFixed(1)} ms\n${payload(data)}`;
+  const shown = typeof data === "string" ? data : new Uint8Array(data);
+  echoAnswer.textContent = `${typeof data === "string" ? "text" : "binary"}, ${(performance.now() - echoed).toFixed(1)} ms\n${payload(shown)}`;
 }
 
 let echoed = 0;
@@ -264,9 +279,9 @@ function bytesOf(hex) {
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-// ---------------------------------------------------------------- a slow student
+// ---- a slow student
 
-witness.on("behind", ({ waiting, limit }) => showQueue(waiting, limit));
+on("behind", ({ waiting, limit }) => showQueue(waiting, limit));
 
 /**
  * As the server tells it, about once a second.

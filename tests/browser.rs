@@ -255,6 +255,44 @@ fn who_writes_is_seen_to() {
     assert_eq!(ada.asks("document.querySelector('#typing').textContent"), "", "not of oneself");
 }
 
+/// Two tabs of one user have one name, and are two members.
+#[test]
+fn who_writes_is_told_by_their_id_and_not_by_their_name() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    let mut other = browser.opens_again(&ada, &program, "");
+    other.is_connected_to("lobby");
+    let mut bob = browser.enters(&program, "", "Bob");
+    // His clock stands still for whoever writes; and he notes who does when he hears something.
+    bob.asks(
+        "later = setTimeout; window.setTimeout = (then, pause) => pause === 4000 ? 0 : later(then, pause); heard = [];
+        new MutationObserver(() => heard.push(document.querySelector('#typing').textContent))
+            .observe(document.querySelector('#log'), { childList: true, subtree: true }); 0",
+    );
+    ada.types("#text", "well");
+    bob.shows("it", "document.querySelector('#typing').textContent === 'Ada is writing…'");
+    other.says("from the other tab");
+    bob.hears("Ada", "from the other tab");
+    assert_eq!(bob.asks("heard.at(-1)"), "Ada is writing…", "in the first one");
+    ada.presses_enter();
+    bob.hears("Ada", "well");
+    bob.shows("nothing", "document.querySelector('#typing').textContent === ''");
+}
+
+#[test]
+fn who_thinks_better_of_it_writes_no_more() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    let mut bob = browser.opens_in_fast_time(&program.url("http"), 10);
+    bob.stays_a_guest();
+    bob.asks(
+        "told = []; new MutationObserver(() => told.push(document.querySelector('#typing').textContent))
+            .observe(document.querySelector('#typing'), { childList: true }); 0",
+    );
+    ada.types("#text", "well");
+    bob.shows("it, and then nothing", "told.join() === 'Ada is writing…,'");
+}
+
 #[test]
 fn an_own_message_is_marked_when_it_is_kept() {
     let (program, browser) = (Program::start(&[]), Browser::start());
@@ -365,6 +403,8 @@ fn between_two_days_stands_a_date() {
         let change = "UPDATE messages SET id = id - ?1 WHERE CAST(payload AS TEXT) LIKE ?2";
         database.execute(change, (days * 86_400_000_000_i64, text)).unwrap();
     }
+    // The room is older than what was said in it.
+    database.execute("UPDATE rooms SET born = born - 4 * 86400000000", ()).unwrap();
     drop(database);
 
     let (program, browser) = (Program::start(&["--data", &data]), Browser::start());

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Browser, Program, V1, Way};
+use support::{Browser, Line, Program, Swallowed, V1, Way, bearer, request};
 
 const TROUBLE: &str = "document.querySelector('#name-trouble').textContent";
 
@@ -141,6 +141,67 @@ fn a_server_that_has_forgotten_all_is_told_the_name_again() {
     assert_eq!(ada.asks("document.querySelector('#name-dialog').open"), false);
     ada.reloads();
     ada.shows("her name", "document.querySelector('#name-button').textContent === 'Ada'");
+}
+
+/// Nothing is said in the name of a guest.
+#[test]
+fn whoever_was_removed_while_the_line_was_down_takes_the_name_again() {
+    let options = ["--admin-token", "a-token-of-the-admin"];
+    let (program, browser) = (Program::start_plainly(&options), Browser::start());
+    let mut bob = browser.enters(&program, "#physics", "Bob");
+    let line = Line::to(program.address());
+    let mut ada = browser.opens_at(&format!("http://{}/#physics", line.address()));
+    ada.is_asked_for_a_name();
+    ada.takes_the_name("Ada");
+    ada.is_connected_to("physics");
+    let user = ada.awaits("fetch('users/me').then((it) => it.json())")["id"].clone();
+    line.swallows(Swallowed::Answers);
+    ada.says("before");
+    bob.hears("Ada", "before"); // and she does not know
+    let key = bearer("a-token-of-the-admin");
+    let removed =
+        program.is_visited().asks(request("DELETE", &format!("/users/{user}"), &[&key], ""));
+    assert_eq!(removed.status, 204, "{removed:?}");
+    line.breaks();
+    ada.shows(
+        "that it is lost",
+        "document.querySelector('#log').textContent.includes('Connection lost.')",
+    );
+    ada.says("after");
+    bob.hears("Ada", "after");
+    assert_eq!(ada.asks("document.querySelector('#name-dialog').open"), false);
+    assert_eq!(ada.awaits("fetch('users/me').then((it) => it.status)"), 200);
+    // She is another user now, of whom the server does not know what she has said.
+    ada.shows(
+        "the question",
+        "document.querySelector('#waiting').textContent.includes('It may have been heard.')",
+    );
+    ada.chooses("Discard");
+    for tab in [&mut ada, &mut bob] {
+        let heard = ["before", "after"].map(|text| ("Ada".to_owned(), text.to_owned()));
+        assert_eq!(tab.log(), heard);
+    }
+}
+
+#[test]
+fn a_guest_who_takes_a_name_does_not_leave() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut bob = browser.enters(&program, "", "Bob");
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    ada.says("who am I?");
+    bob.hears_text("who am I?");
+    bob.asks("told = []; new MutationObserver(() => told.push(document.querySelector('#log').textContent))
+        .observe(document.querySelector('#log'), { childList: true, subtree: true, characterData: true }); 0");
+    ada.clicks("#name-button");
+    ada.takes_the_name("Ada");
+    ada.says("Ada");
+    bob.hears("Ada", "Ada");
+    bob.shows(
+        "her by her name",
+        "document.querySelector('#log .notice').textContent === 'Ada came'",
+    );
+    assert_eq!(bob.asks("told.some((it) => it.includes(' left'))"), false);
+    assert_eq!(bob.asks("document.querySelector('#people-button').textContent"), "2 people");
 }
 
 #[test]

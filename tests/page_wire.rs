@@ -34,7 +34,7 @@ fn each_frame_is_shown_as_it_passes() {
     ada.opens_the_wire();
     ada.says("to be seen");
     shows_a_frame(&mut ada, "↑", r#""text":"to be seen","ref":"#);
-    shows_a_frame(&mut ada, "↓", r#""from":{"user":1,"name":"Ada"}"#);
+    shows_a_frame(&mut ada, "↓", r#""user":1,"name":"Ada"}"#);
     let mut script = program.joins("physics");
     script.shows(b"\x00\x01Hello, this is more than a line\xff");
     shows_a_frame(
@@ -42,8 +42,10 @@ fn each_frame_is_shown_as_it_passes() {
         "↓",
         "0000  00 01 48 65 6c 6c 6f 2c  ..Hello,\n0008  20 74 68 69 73 20 69 73   this is",
     );
-    let (what, _) = frames(&mut ada).pop().unwrap();
-    assert!(what.contains("binary, 34 bytes"), "{what}");
+    // One frame: its line of JSON, and the bytes behind it.
+    let (what, line) = frames(&mut ada).pop().unwrap();
+    assert!(line.starts_with(r#"{"type":"binary","id":"#) && line.ends_with('}'), "{line}");
+    assert!(what.contains(&format!("binary, {} bytes", line.len() + 1 + 34)), "{what}");
     ada.shows(
         "sums",
         "/↓ \\d+ in, .* ↑ \\d+ out, /.test(document.querySelector('#totals').textContent)",
@@ -86,13 +88,17 @@ fn the_handshake_and_the_close_are_explained() {
     let told = ada.asks("document.querySelector('#handshake').innerText");
     let told = told.as_str().unwrap();
     for line in [
-        "→ GET /ws/physics?since=0 HTTP/1.1",
+        "→ GET /ws/physics?last=100&session=… HTTP/1.1",
         "→ Upgrade: websocket",
         "← HTTP/1.1 101 Switching Protocols",
         "← Sec-WebSocket-Protocol: wsroom.v1",
     ] {
         assert!(told.contains(line), "{line} is not in {told}");
     }
+    let secret = "sessionStorage.getItem('wsroom.session')";
+    assert_eq!(ada.asks(&format!("/^[\\w-]{{22,64}}$/.test({secret})")), true);
+    let is_shown = format!("document.documentElement.outerHTML.includes({secret})");
+    assert_eq!(ada.asks(&is_shown), false, "the session is a secret");
     program.gets_signal("TERM");
     ada.shows("the close", "document.querySelector('#last-close').textContent === 'Last closed with 1001: The server is stopping or restarting.'");
 }
@@ -259,6 +265,9 @@ fn a_proxy_that_drops_upgrade_is_found_out() {
         "why",
         "document.querySelector('#status').textContent.includes('WebSockets do not get through')",
     );
+    // The next attempt would fare no better. Somebody may have mended the proxy.
+    ada.has_state("stopped");
+    assert_eq!(ada.asks("document.querySelector('#retry').textContent"), "Try again");
     ada.opens_the_wire();
     ada.shows("what to do", "document.querySelector('#proxy-help').offsetHeight > 0 &&
         document.querySelector('#proxy-help').textContent.includes('proxy_set_header Upgrade $http_upgrade;')");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::devtools::DevTools;
-use super::{PATIENCE, Program};
+use super::{PATIENCE, Program, until};
 
 /// A running Chromium with a profile of its own; it ends when dropped.
 pub struct Browser {
@@ -32,6 +32,8 @@ pub struct Tab {
     devtools: DevTools,
     /// Whose cookies it has.
     person: String,
+    /// What the DevTools call it.
+    target: String,
     /// What was asked for this person holds as long as this connection.
     context: Option<DevTools>,
 }
@@ -117,27 +119,48 @@ impl Browser {
         self.opens_as(&tab.person, &format!("{}/{fragment}", program.url("http")), "")
     }
 
+    /// Duplicates a tab, in a window of its own: what it has kept for itself (`sessionStorage`) goes
+    /// along.
+    pub fn duplicates(&self, tab: &mut Tab) -> Tab {
+        let mut devtools = DevTools::connect(self.address, &self.devtools.url);
+        let script = "window.open(location.href, '', 'popup,width=800,height=600'); 0";
+        tab.devtools.does("Runtime.evaluate", &json!({"expression": script, "userGesture": true}));
+        let mut twin = None;
+        until("the twin", || {
+            let all = devtools.does("Target.getTargets", &json!({}));
+            let all = all["targetInfos"].as_array().expect("targets");
+            let found = all.iter().find(|it| it["openerId"] == tab.target);
+            twin = found.map(|it| it["targetId"].as_str().expect("an id").to_owned());
+            twin.is_some()
+        });
+        let mut twin = self.tab(&tab.person, &twin.expect("until it is there"));
+        twin.is_there();
+        twin
+    }
+
+    /// The tab that shows this target of the DevTools.
+    fn tab(&self, person: &str, target: &str) -> Tab {
+        let page = format!("ws://{}/devtools/page/{target}", self.address);
+        let devtools = DevTools::connect(self.address, &page);
+        let (person, target) = (person.to_owned(), target.to_owned());
+        let mut tab = Tab { devtools, person, target, context: None };
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            tab.devtools.does(&format!("{domain}.enable"), &json!({}));
+        }
+        tab
+    }
+
     fn opens_as(&self, person: &str, url: &str, script: &str) -> Tab {
         let mut devtools = DevTools::connect(self.address, &self.devtools.url);
         let window = json!({"url": "about:blank", "newWindow": true, "browserContextId": person});
         let made = devtools.does("Target.createTarget", &window);
-        let target = made["targetId"].as_str().expect("a target");
-        let page = format!("ws://{}/devtools/page/{target}", self.address);
-        let person = person.to_owned();
-        let devtools = DevTools::connect(self.address, &page);
-        let mut tab = Tab { devtools, person, context: None };
-        for domain in ["Page", "Runtime", "Log", "Network"] {
-            tab.devtools.does(&format!("{domain}.enable"), &json!({}));
-        }
+        let mut tab = self.tab(person, made["targetId"].as_str().expect("a target"));
         // As a person does whom the certificate does not put off.
         tab.devtools.does("Security.setIgnoreCertificateErrors", &json!({"ignore": true}));
         let first = json!({"source": script});
         tab.devtools.does("Page.addScriptToEvaluateOnNewDocument", &first);
         tab.devtools.does("Page.navigate", &json!({"url": url}));
-        tab.shows(
-            "the page",
-            "document.readyState === 'complete' && location.href !== 'about:blank'",
-        );
+        tab.is_there();
         tab
     }
 
@@ -227,6 +250,11 @@ impl Tab {
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn is_there(&mut self) {
+        let js = "document.readyState === 'complete' && location.href !== 'about:blank'";
+        self.shows("the page", js);
     }
 
     pub fn has_state(&mut self, state: &str) {
@@ -348,6 +376,14 @@ impl Tab {
                 &json!({"type": kind, "x": found[0], "y": found[1], "button": "left", "clickCount": 1}),
             );
         }
+    }
+
+    /// Presses the button that says so, beside what waits.
+    pub fn chooses(&mut self, label: &str) {
+        let js = format!(
+            "[...document.querySelectorAll('#waiting button')].find((it) => it.textContent === {label:?}).click()"
+        );
+        self.asks(&js);
     }
 
     /// Turns the mouse wheel over an element.
