@@ -136,7 +136,7 @@ impl Server {
         let (events, inbox) = events::open();
         let history = History::open(Arc::clone(&log), options.history)
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let broadcaster = Broadcaster::new(events.clone(), options, history);
+        let broadcaster = Broadcaster::new(events.clone(), options, history, None);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
