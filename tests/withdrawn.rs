@@ -15,7 +15,7 @@ use wsroom::relay::broadcaster::Broadcaster;
 use wsroom::relay::events::{self, Event};
 use wsroom::relay::history::History;
 use wsroom::store::memory::Memory;
-use wsroom::store::{Bounds, MessageLog, Range};
+use wsroom::store::{Bounds, KeptMessages, MessageLog, Range};
 
 #[test]
 fn what_was_given_up_is_not_said_later() {

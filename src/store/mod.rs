@@ -4,8 +4,8 @@
 //! Every call may wait for a disk. Not here: which names and keys are valid (`identity`), and when a
 //! message is kept (`relay`: it is kept first, then sent).
 //!
-//! The walk: [`directory`] and [`message_log`] are the two traits, and [`error`] is what their
-//! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
+//! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
+//! functions fail with. [`shared`] is a log that several programs append to. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
 //! reads, [`retention`] deletes messages beyond the bounds.
 //!
@@ -16,6 +16,7 @@ mod error;
 mod message_log;
 
 pub mod memory;
+pub mod shared;
 pub(crate) mod retention;
 pub(crate) mod schema;
 pub mod sqlite;
@@ -23,4 +24,4 @@ pub(crate) mod sqlite_log;
 
 pub use directory::{Directory, KeyHash, User};
 pub use error::{Result, StoreError};
-pub use message_log::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range};
+pub use message_log::{Bounds, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range};
