@@ -36,7 +36,8 @@ use crate::protocol::address::RoomName;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, MessageId, Origin, UserId};
 use crate::protocol::v1::{self};
-use crate::store::{Entry, SharedLog, User};
+use crate::store::User;
+use crate::store::shared::{Entry, SharedLog};
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message
 /// may exceed it.

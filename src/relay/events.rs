@@ -19,7 +19,8 @@ use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Content, Draft, MessageId, UserId};
 use crate::protocol::v1::Key;
-use crate::store::{Told, User};
+use crate::store::User;
+use crate::store::shared::Told;
 
 /// The most events that wait.
 const MAX_EVENTS: usize = 1024;

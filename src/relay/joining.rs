@@ -25,7 +25,8 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::UserId;
 use crate::protocol::v1::{MemberId, ServerEvent};
-use crate::store::{Entry, User};
+use crate::store::User;
+use crate::store::shared::Entry;
 
 /// The time for which a change of a user is remembered. A client of theirs may be looked up in the
 /// directory before the change, and join after it. No handshake takes longer than this.

@@ -23,7 +23,8 @@ use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, MessageId, SessionId, UserId};
 use crate::protocol::v1::{MemberId, MemberInfo};
-use crate::store::{Entry, Node, Present, SharedLog, Told, User};
+use crate::store::User;
+use crate::store::shared::{Entry, Node, Present, SharedLog, Told};
 
 /// The other nodes, as this one knows them.
 pub struct Nodes {
