@@ -24,7 +24,7 @@ use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, MessageId, SessionId, UserId};
 use crate::protocol::v1::{MemberId, MemberInfo};
 use crate::store::User;
-use crate::store::shared::{Entry, Node, Present, SharedLog, Told};
+use crate::store::shared::{Entry, Node, Present, Shard, SharedLog, Told};
 
 /// The other nodes, as this one knows them.
 pub struct Nodes {
@@ -37,8 +37,8 @@ pub struct Nodes {
     members: HashMap<MemberId, Present>,
     /// Their sessions.
     sessions: HashMap<SessionId, MemberId>,
-    /// How far this node was told of each shard.
-    told: Vec<MessageId>,
+    /// How far this node was told of the messages of each shard.
+    told: HashMap<Shard, MessageId>,
     /// Why nothing can be kept now.
     trouble: Option<String>,
 }
@@ -59,14 +59,13 @@ pub struct Waiting {
 impl Nodes {
     /// The nodes of this log; this one knows nobody yet.
     pub fn new(log: Arc<dyn SharedLog>) -> Self {
-        let told = vec![0; log.shards()];
         Self {
             log,
             appended: 0,
             waiting: HashMap::new(),
             members: HashMap::new(),
             sessions: HashMap::new(),
-            told,
+            told: HashMap::new(),
             trouble: None,
         }
     }
@@ -104,7 +103,7 @@ impl Nodes {
 
     /// How far this node was told of the messages of a room.
     pub fn told(&self, room: &RoomName) -> MessageId {
-        self.told[self.log.shard(room)]
+        self.told.get(&self.log.shard_of(room)).copied().unwrap_or_default()
     }
 
     /// The number for the member of this node that has this number here.
@@ -120,7 +119,7 @@ impl Nodes {
             node: self.log.node(),
             guest: seat.guest,
             user: seat.user.as_deref().cloned(),
-            session: seat.session.map(|session| (session.id, session.as_guest)),
+            session: seat.session.map(|session| session.id),
         }
     }
 
@@ -131,7 +130,7 @@ impl Nodes {
     }
 
     fn add(&mut self, present: Present) {
-        if let Some((session, _)) = present.session {
+        if let Some(session) = present.session {
             self.sessions.insert(session, present.member);
         }
         self.members.insert(present.member, present);
@@ -139,7 +138,7 @@ impl Nodes {
 
     fn remove(&mut self, member: MemberId) -> Option<Present> {
         let present = self.members.remove(&member)?;
-        if let Some((session, _)) = present.session
+        if let Some(session) = present.session
             && self.sessions.get(&session) == Some(&member)
         {
             self.sessions.remove(&session);
@@ -176,7 +175,7 @@ impl Nodes {
 /// The seat of a member on another node.
 fn seat_of(present: Present) -> Seat {
     let Present { room, member, guest, user, session, .. } = present;
-    let session = session.map(|(id, as_guest)| Session { id, as_guest });
+    let session = session.map(|id| Session { id, as_guest: None });
     Seat { guest, user: user.map(Box::new), session, ..Seat::new(room, member) }
 }
 
@@ -186,11 +185,10 @@ impl Broadcaster {
         self.turn.shares.extend(share);
         for told in told {
             match told {
-                Told::Begin { shard, last } => self.others().told[shard] = last,
                 Told::Message { message, member, own } => {
-                    let (shard, room) =
-                        (self.others().log.shard(&message.room), message.room.clone());
-                    self.others().told[shard] = message.id;
+                    let (room, id) = (message.room.clone(), message.id);
+                    let shard = self.others().log.shard_of(&room);
+                    self.others().told.insert(shard, id);
                     let waiting = own.and_then(|own| self.others().waiting.remove(&own));
                     let waiting = waiting.map(|(_, waiting)| waiting).unwrap_or_default();
                     let elsewhere = member.map(|member| Speaker { client: None, member });
@@ -205,10 +203,13 @@ impl Broadcaster {
                 Told::Left { room, member, node } => self.left_elsewhere(&room, member, node),
                 Told::Renamed(present) => self.renamed_elsewhere(present),
                 Told::Typing { room, member } => self.typing_elsewhere(&room, member),
-                Told::Everyone(present) => self.know_everyone(present),
+                Told::Everyone { shard, members, last } => {
+                    self.others().told.insert(shard, last);
+                    self.know_everyone(shard, members);
+                }
                 Told::UserRenamed(user) => self.rename(user.id, Some(user)),
                 Told::UserRemoved(user) => self.rename(user, None),
-                Told::Gap => self.send_everyone_back(),
+                Told::Gap { shard } => self.send_back(shard),
                 Told::State(state) => self.others().trouble = state.err(),
             }
         }
@@ -230,8 +231,7 @@ impl Broadcaster {
         if present.node == self.others().log.node() {
             return;
         }
-        let session = present.session.map(|(id, as_guest)| Session { id, as_guest });
-        let mut before = session.and_then(|session| self.earlier_seat_here(&session));
+        let mut before = self.seat_that_moved(&present);
         if let Some(seat) = before.take_if(|seat| seat.id != present.member) {
             self.leave_room(&seat, Place::Here);
         }
@@ -248,6 +248,19 @@ impl Broadcaster {
             Some(_) => {}
         }
         self.others().add(present);
+    }
+
+    /// The seat here that a member on another node has now, or that its session had. Its connection is
+    /// ended.
+    fn seat_that_moved(&mut self, present: &Present) -> Option<Box<Seat>> {
+        let its_session = present.session.map(|id| Session { id, as_guest: None });
+        let has_its_number = |client: &Client| match client {
+            Client::Member(seat) if seat.id == present.member => seat.session,
+            _ => None,
+        };
+        // A guest who has taken a name there has the same number, but another session.
+        let session = self.clients.values().find_map(has_its_number).or(its_session);
+        session.and_then(|session| self.earlier_seat_here(&session))
     }
 
     /// Forgets a member of another node, and tells nobody. Returns how it was known.
@@ -289,10 +302,13 @@ impl Broadcaster {
         }
     }
 
-    /// Replaces what is known of the members on other nodes.
-    fn know_everyone(&mut self, present: Vec<Present>) {
+    /// Replaces what is known of the members on other nodes, in the rooms of a shard.
+    fn know_everyone(&mut self, shard: Shard, present: Vec<Present>) {
         let now: HashMap<_, _> = present.iter().map(|one| (one.member, one.node)).collect();
-        let is_gone = |one: &&Present| now.get(&one.member) != Some(&one.node);
+        let log = Arc::clone(&self.others().log);
+        let is_gone = |one: &&Present| {
+            log.shard_of(&one.room) == shard && now.get(&one.member) != Some(&one.node)
+        };
         let gone: Vec<_> = self.others().members.values().filter(is_gone).cloned().collect();
         for one in gone {
             self.left_elsewhere(&one.room, one.member, one.node);
@@ -304,10 +320,15 @@ impl Broadcaster {
         }
     }
 
-    /// Ends all members' connections, because messages may be missing: who comes back with `since` gets
-    /// them.
-    fn send_everyone_back(&mut self) {
-        let members = self.clients.iter().filter(|(_, client)| matches!(client, Client::Member(_)));
+    /// Ends the connections of all members in the rooms of a shard, because messages may be missing
+    /// there: who comes back with `since` gets them.
+    fn send_back(&mut self, shard: Shard) {
+        let log = Arc::clone(&self.others().log);
+        let is_meant = |client: &Client| match client {
+            Client::Member(seat) => log.shard_of(&seat.room) == shard,
+            Client::Echo(_) => false,
+        };
+        let members = self.clients.iter().filter(|(_, client)| is_meant(client));
         let members: Vec<_> = members.map(|(id, _)| *id).collect();
         for id in members {
             let reason = "messages may be missing here: come back for them";

@@ -54,6 +54,13 @@ pub enum Entry {
     },
     /// A member of this node is now called otherwise, or has another user or session.
     Renamed(Present),
+    /// A member of this node is writing. It is told once, and not kept.
+    Typing {
+        /// The room that it is in.
+        room: RoomName,
+        /// Its id.
+        member: MemberId,
+    },
 }
 
 /// What the log says: to every node the same, in the same order in each shard. Only
@@ -99,6 +106,13 @@ pub enum Told {
     },
     /// A member is now called otherwise, or has another user or session.
     Renamed(Present),
+    /// A member is writing.
+    Typing {
+        /// The room that it is in.
+        room: RoomName,
+        /// Its id.
+        member: MemberId,
+    },
     /// All members of all rooms of a shard, on all nodes: this replaces what was known. It is told of
     /// each shard before anything else, and again when the log had to be begun anew.
     Everyone {
@@ -106,6 +120,8 @@ pub enum Told {
         shard: Shard,
         /// The members, in no order.
         members: Vec<Present>,
+        /// The newest message of the shard. Those behind it are told.
+        last: MessageId,
     },
     /// A user has a new name.
     UserRenamed(User),
