@@ -67,7 +67,7 @@ fn a_close(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_and_reason() {
+fn rule_44_a_close_is_answered_with_its_code_and_reason() {
     let server = Server::start();
     let known = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013];
     for code in known.into_iter().chain([3000, 3999, 4000, 4999]) {

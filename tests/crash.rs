@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use support::{Client, Program, V1, Way};
+use support::{Client, Program, Side, V1, Way};
 use tungstenite::{Error, Message};
 
 const TIMES: usize = 20;
@@ -27,6 +27,7 @@ impl Notes {
     }
 
     fn take(&mut self, event: &Value) {
+        Side::Server.may_send(event);
         if event["type"] == "message" {
             let id = event["id"].as_i64().expect("an id");
             assert!(id > self.since(), "{event} after {}", self.since());
@@ -79,7 +80,7 @@ fn any(limit: u64) -> u64 {
 }
 
 #[test]
-fn whatever_was_heard_is_still_there() {
+fn rule_22_whatever_was_heard_is_still_there() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
     let start = || Program::start_plainly(&["-q", "--data", &file, "--history", "1000000"]);

@@ -132,7 +132,7 @@ fn a_full_disk_is_told_to_those_who_watch() {
 /// A file that cannot grow, as on a full disk: the system's limit of file sizes, taken on while it
 /// runs.
 #[test]
-fn a_full_disk_is_told_to_those_who_speak() {
+fn rule_43_a_full_disk_is_told_to_those_who_speak() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
     let program = starts_limited(&file);

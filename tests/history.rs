@@ -14,7 +14,7 @@ fn id(event: &Value) -> i64 {
 }
 
 #[test]
-fn who_comes_back_gets_what_it_missed() {
+fn rule_23_who_comes_back_gets_what_it_missed() {
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");
     ada.says("one");
@@ -44,7 +44,7 @@ fn of_the_past(mut event: Value) -> Value {
 }
 
 #[test]
-fn the_newest_are_told_to_who_asks_for_so_many() {
+fn rule_24_the_newest_are_told_to_who_asks_for_so_many() {
     let server = Server::with(&["--history", "5"]);
     let (mut ada, _) = V1::joins(&server, "a");
     for number in 0..8 {
@@ -91,7 +91,7 @@ fn plain_clients_may_come_back_too() {
 }
 
 #[test]
-fn who_was_away_too_long_is_told_so() {
+fn rule_25_who_was_away_too_long_is_told_so() {
     let server = Server::with(&["--history", "3"]);
     let (mut ada, _) = V1::joins(&server, "a");
     let ids: Vec<_> = (0..6)
@@ -136,7 +136,7 @@ fn without_a_history_nothing_is_kept() {
 
 /// Ten come back again and again while two pour in, and each puts together the whole.
 #[test]
-fn resuming_in_a_storm_misses_and_repeats_nothing() {
+fn rule_23_resuming_in_a_storm_misses_and_repeats_nothing() {
     const SAID: usize = 1000;
     let server = Server::with(&["--history", "1000000"]);
     let server = &server;

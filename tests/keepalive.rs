@@ -58,7 +58,7 @@ fn a_pong_that_nobody_asked_for_is_ignored() {
 }
 
 #[test]
-fn one_that_falls_silent_is_pinged_and_then_gone() {
+fn rule_35_one_that_falls_silent_is_pinged_and_then_gone() {
     let server = Server::with(&["--idle-timeout", "1s"]);
     for path in PATHS {
         let mut silent = Visitor::joins(server.address(), path);

@@ -3,10 +3,9 @@
 
 mod support;
 
-use std::path::Path;
 use std::process::{Command, Output};
 
-use support::Program;
+use support::{Program, python};
 
 /// What a program by other people says, which must not fail.
 fn says(mut command: Command) -> String {
@@ -17,19 +16,6 @@ fn says(mut command: Command) -> String {
     let (said, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{status}\n{said}{errors}");
     said.into_owned()
-}
-
-/// A Python that has `websockets`: the one that `tests/run` sets up, or else the system's.
-fn python() -> Command {
-    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("outside").join("bin/python");
-    let python = if own.exists() { own } else { "python3".into() };
-    let imported = Command::new(&python).args(["-c", "import websockets"]).output();
-    assert!(
-        imported.is_ok_and(|output| output.status.success()),
-        "{} has no websockets: tests/run gets it",
-        python.display()
-    );
-    Command::new(python)
 }
 
 fn curl(program: &Program, arguments: &[&str], path: &str) -> String {

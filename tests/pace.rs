@@ -33,7 +33,7 @@ fn hears_itself(fast: &mut Visitor, first: usize) {
 }
 
 #[test]
-fn one_that_is_too_fast_loses_nothing_and_delays_nobody() {
+fn rule_41_one_that_is_too_fast_loses_nothing_and_delays_nobody() {
     let server = Server::with(&["--max-rate", "10"]);
     let (mut bob, mut carol) = (server.joins("physics"), server.joins("physics"));
     let mut fast = Visitor::joins(server.address(), "/ws/physics");

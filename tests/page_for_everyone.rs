@@ -3,25 +3,8 @@
 
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
-use support::{Browser, Program, Tab};
-
-/// The rules of axe-core, which `tests/run` gets from npm.
-fn axe() -> String {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let file = target.join("page/node_modules/axe-core/axe.min.js");
-    fs::read_to_string(&file)
-        .unwrap_or_else(|error| panic!("{}: {error}: tests/run gets it", file.display()))
-}
-
-fn has_no_barrier(tab: &mut Tab, what: &str) {
-    let found = tab.awaits("axe.run().then(({ violations }) => violations.map((it) => [it.id, it.nodes.map((node) => node.html + ' ' + node.failureSummary)]))");
-    assert_eq!(found, json!([]), "{what}");
-}
+use support::{Browser, Program, axe, has_no_barrier};
 
 #[test]
 fn no_barrier_is_found_in_either_theme() {

@@ -20,7 +20,7 @@ fn joins_as(server: &Server, person: &Person, session: &str) -> (V1, Value) {
 }
 
 #[test]
-fn a_session_that_comes_back_ends_its_old_connection() {
+fn rule_8_a_session_that_comes_back_ends_its_old_connection() {
     let server = Server::start();
     let (mut old, first) = joins(&server, "a", ADA);
     let (mut bob, _) = V1::joins(&server, "a");
@@ -34,7 +34,7 @@ fn a_session_that_comes_back_ends_its_old_connection() {
 }
 
 #[test]
-fn what_the_old_connection_still_says_is_dropped() {
+fn rule_8_what_the_old_connection_still_says_is_dropped() {
     let server = Server::start();
     let mut bob = server.joins("a");
     let mut old = server.is_visited();
@@ -49,7 +49,7 @@ fn what_the_old_connection_still_says_is_dropped() {
 }
 
 #[test]
-fn a_short_break_of_the_line_is_no_news() {
+fn rule_10_a_short_break_of_the_line_is_no_news() {
     let server = Server::start();
     let (mut bob, _) = V1::joins(&server, "a");
     bob.hears_the_past();
@@ -65,7 +65,7 @@ fn a_short_break_of_the_line_is_no_news() {
 }
 
 #[test]
-fn who_is_away_counts_as_present() {
+fn rule_9_who_is_away_counts_as_present() {
     let server = Server::start();
     let (ada, first) = joins(&server, "a", ADA);
     ada.client.vanishes();
@@ -77,7 +77,7 @@ fn who_is_away_counts_as_present() {
 }
 
 #[test]
-fn who_does_not_come_back_has_left() {
+fn rule_9_and_11_who_does_not_come_back_has_left() {
     let server = Server::start();
     let (mut bob, _) = V1::joins(&server, "a");
     bob.hears_the_past();
@@ -93,7 +93,7 @@ fn who_does_not_come_back_has_left() {
 }
 
 #[test]
-fn a_close_is_told_at_once() {
+fn rule_9_a_close_is_told_at_once() {
     let server = Server::start();
     let (mut bob, _) = V1::joins(&server, "a");
     bob.hears_the_past();
@@ -106,7 +106,7 @@ fn a_close_is_told_at_once() {
 }
 
 #[test]
-fn a_guest_has_one_name_in_all_rooms() {
+fn rule_11_a_guest_has_one_name_in_all_rooms() {
     let server = Server::start();
     let (ada, first) = joins(&server, "a", ADA);
     ada.client.leaves();
@@ -124,7 +124,7 @@ fn a_guest_has_one_name_in_all_rooms() {
 }
 
 #[test]
-fn a_guest_who_takes_a_name_is_renamed() {
+fn rule_10_and_12_a_guest_who_takes_a_name_is_renamed() {
     let server = Server::start();
     let (mut bob, _) = V1::joins(&server, "a");
     bob.hears_the_past();
@@ -149,7 +149,7 @@ fn a_guest_who_takes_a_name_is_renamed() {
 }
 
 #[test]
-fn a_users_session_is_nobody_elses() {
+fn rule_12_a_users_session_is_nobody_elses() {
     let server = Server::start();
     let (person, other) = (server.enters("Ada"), server.enters("Bob"));
     let (mut ada, mine) = joins_as(&server, &person, ADA);
@@ -171,7 +171,7 @@ fn a_users_session_is_nobody_elses() {
 }
 
 #[test]
-fn a_message_that_is_sent_again_is_heard_once() {
+fn rule_17_a_message_that_is_sent_again_is_heard_once() {
     for options in [&[][..], &["--history", "3"]] {
         let server = Server::with(options);
         let (mut bob, _) = V1::joins(&server, "a");
@@ -208,7 +208,7 @@ fn a_message_that_is_sent_again_is_heard_once() {
 }
 
 #[test]
-fn a_ref_belongs_to_its_session_and_its_room() {
+fn rule_17_a_ref_belongs_to_its_session_and_its_room() {
     let server = Server::start();
     let (mut ada, _) = joins(&server, "a", ADA);
     let (mut bob, _) = joins(&server, "a", BOB);
@@ -232,7 +232,7 @@ fn a_ref_belongs_to_its_session_and_its_room() {
 }
 
 #[test]
-fn ones_own_messages_have_their_ref_in_the_past_too() {
+fn rule_18_ones_own_messages_have_their_ref_in_the_past_too() {
     let server = Server::start();
     let (mut ada, _) = joins(&server, "a", ADA);
     let (mut bob, _) = joins(&server, "a", BOB);
@@ -249,7 +249,7 @@ fn ones_own_messages_have_their_ref_in_the_past_too() {
 }
 
 #[test]
-fn a_ref_is_forgotten_with_its_message() {
+fn rule_19_a_ref_is_forgotten_with_its_message() {
     let server = Server::with(&["--history", "2"]);
     let (mut ada, _) = joins(&server, "a", ADA);
     for number in 0..3 {
@@ -275,7 +275,7 @@ fn without_a_history_nothing_is_remembered_and_clients_are_told() {
 }
 
 #[test]
-fn a_session_is_made_of_characters_that_need_no_escape() {
+fn rule_7_a_session_is_made_of_characters_that_need_no_escape() {
     let server = Server::start();
     let long = "x".repeat(65);
     for bad in ["", "short", "0123456789abcde", "0123456789abcde%20", &long] {
@@ -289,7 +289,7 @@ fn a_session_is_made_of_characters_that_need_no_escape() {
 }
 
 #[test]
-fn an_unknown_key_is_told_in_the_welcome() {
+fn rule_6_an_unknown_key_is_told_in_the_welcome() {
     let server = Server::start();
     let nobody = "Authorization: Bearer nobody";
     let (mut ada, welcome) = V1::joins_with(&server, "/ws/a", nobody);

@@ -115,7 +115,7 @@ fn hears_large_and_small(member: &mut Visitor, large: &[u8]) {
 }
 
 #[test]
-fn one_that_is_too_far_behind_is_gone() {
+fn rule_40_one_that_is_too_far_behind_is_gone() {
     let server = Server::with(&["--max-backlog", "4M"]);
     let (mut ada, mut bob) = (server.joins("physics"), server.joins("physics"));
     let mut slow = a_slow_reader(server.address());
@@ -304,7 +304,7 @@ fn a_wish_that_cannot_be_granted_is_refused() {
 }
 
 #[test]
-fn one_that_wishes_to_be_slow_is_told_how_much_waits_for_it() {
+fn rule_40_one_that_wishes_to_be_slow_is_told_how_much_waits_for_it() {
     let server = Server::start();
     let (mut slow, _) = V1::comes_back(&server, "/ws/physics?slow=2000");
     let mut ada = server.joins("physics");

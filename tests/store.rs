@@ -280,8 +280,9 @@ fn a_file_of_rooms(place: &TempDir, rooms: usize, bounds: Bounds) -> Sqlite {
     drop(open());
     let fill = format!(
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rooms})
-         INSERT INTO rooms SELECT n, 'room-' || n, 0, n - 1, n FROM n;
-         INSERT INTO messages SELECT id, id, 1, 72, NULL, 'guest-1', '', '', 'x' FROM rooms;"
+         INSERT INTO rooms (id, name, gone, born, last) SELECT n, 'room-' || n, 0, n - 1, n FROM n;
+         INSERT INTO messages (room, id, number, total, author, name, media_type, payload)
+             SELECT id, id, 1, 72, 'guest-1', '', '', 'x' FROM rooms;"
     );
     rusqlite::Connection::open(&file).unwrap().execute_batch(&fill).unwrap();
     open()

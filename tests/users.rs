@@ -354,6 +354,9 @@ fn a_script_that_has_the_key_speaks_by_the_name() {
     assert_eq!(posts(&[&ada.bearer()], "from Ada").status, 202);
     assert_eq!(bob.hears("from Ada")["from"], json!({"name": "Ada", "user": ada.id}));
     posts(&[&bearer("wrong")], "from nobody").has_a_problem(401);
+    // A key that cannot be read makes nobody a guest.
+    posts(&[&ada.bearer(), &ada.bearer()], "from whom?").has_a_problem(400);
+    posts(&[&bearer("\u{fc}")], "from whom?").has_a_problem(400);
     assert_eq!(posts(&[], "from a guest").status, 202);
     assert_eq!(bob.hears("from a guest")["from"], json!({"name": "guest"}));
 }
@@ -411,6 +414,9 @@ fn a_wrong_key_is_refused_at_the_handshake() {
         // A browser cannot leave out its cookie by itself.
         assert!(answer.field("Set-Cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
     }
+    // A key that cannot be read must not make a guest of its user.
+    let twice = handshake("/ws/a").replacen("\r\n", &format!("\r\n{0}\r\n{0}\r\n", bearer("a")), 1);
+    server.is_visited().asks(twice).refuses_with(400);
     let odd = handshake("/ws/a").replacen("\r\n", "\r\nAuthorization: Basic YTpi\r\n", 1);
     let mut guest = server.is_visited();
     guest.sends(odd);

@@ -7,7 +7,7 @@ use serde_json::json;
 use support::{Client, Program, Server, V1, Way};
 
 #[test]
-fn it_is_chosen_when_it_is_offered() {
+fn rule_1_it_is_chosen_when_it_is_offered() {
     let server = Server::start();
     let offers = |path: &str, offers: &[&str]| Client::offering(server.connects(), path, offers).1;
     assert_eq!(offers("/ws/a", &["wsroom.v1"]).as_deref(), Some("wsroom.v1"));
@@ -79,7 +79,7 @@ fn a_ref_comes_back_to_its_sender_alone() {
 }
 
 #[test]
-fn ids_increase_and_are_exact_in_a_browser() {
+fn rule_20_ids_increase_and_are_exact_in_a_browser() {
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");
     let mut last = 0;
@@ -96,7 +96,7 @@ fn ids_increase_and_are_exact_in_a_browser() {
 }
 
 #[test]
-fn what_is_wrong_is_told_and_the_client_stays() {
+fn rule_42_what_is_wrong_is_told_and_the_client_stays() {
     let server = Server::start();
     let ((mut ada, _), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
     let long = json!({"type": "message", "text": "", "ref": "x".repeat(256)}).to_string();
@@ -130,7 +130,7 @@ fn what_is_wrong_is_told_and_the_client_stays() {
 }
 
 #[test]
-fn an_error_names_the_message_that_it_is_about() {
+fn rule_36_and_42_an_error_names_the_message_that_it_is_about() {
     let server = Server::with(&["--max-message-size", "100"]);
     let (mut ada, welcome) = V1::joins(&server, "a");
     assert_eq!(welcome["limit"], 100);
@@ -153,7 +153,7 @@ fn an_error_names_the_message_that_it_is_about() {
 }
 
 #[test]
-fn a_ping_is_answered_with_its_ref_to_its_sender_alone() {
+fn rule_34_a_ping_is_answered_with_its_ref_to_its_sender_alone() {
     let server = Server::start();
     let ((mut ada, _), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
     ada.does(&json!({"type": "ping"}));
@@ -169,7 +169,7 @@ fn a_ping_is_answered_with_its_ref_to_its_sender_alone() {
 }
 
 #[test]
-fn a_live_message_names_the_member_who_says_it() {
+fn rule_32_a_live_message_names_the_member_who_says_it() {
     let server = Server::start();
     let ((mut ada, welcome), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
     ada.says("hello");
@@ -184,7 +184,7 @@ fn a_live_message_names_the_member_who_says_it() {
 }
 
 #[test]
-fn typing_is_told_to_the_others() {
+fn rule_33_typing_is_told_to_the_others() {
     let server = Server::start();
     let ((mut ada, welcome), (mut bob, _)) = (V1::joins(&server, "a"), V1::joins(&server, "a"));
     let mut plain = server.joins("a");
@@ -201,7 +201,7 @@ fn typing_is_told_to_the_others() {
 }
 
 #[test]
-fn comings_and_goings_travel_together() {
+fn rule_29_comings_and_goings_travel_together() {
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");
     ada.hears_the_past();
@@ -232,7 +232,7 @@ fn comings_and_goings_travel_together() {
 }
 
 #[test]
-fn in_a_crowd_only_numbers_are_told() {
+fn rule_31_in_a_crowd_only_numbers_are_told() {
     let server = Server::start();
     let mut crowd: Vec<_> = (0..199).map(|_| server.joins("a")).collect();
     let (mut ada, welcome) = V1::joins(&server, "a");
@@ -268,7 +268,7 @@ fn in_a_crowd_only_numbers_are_told() {
 }
 
 #[test]
-fn in_a_crowd_everyone_is_told_their_own_new_name() {
+fn rule_31_in_a_crowd_everyone_is_told_their_own_new_name() {
     let server = Server::start();
     let _crowd: Vec<_> = (0..201).map(|_| server.joins("a")).collect();
     let (mut bob, _) = V1::joins(&server, "a");
@@ -324,7 +324,7 @@ fn many_new_names_in_a_moment_are_told_once() {
 }
 
 #[test]
-fn texts_and_files_keep_their_order_in_a_storm() {
+fn rule_21_texts_and_files_keep_their_order_in_a_storm() {
     const EACH: usize = 200;
     let server = Server::start();
     let (mut ada, _) = V1::joins(&server, "a");

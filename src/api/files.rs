@@ -27,7 +27,7 @@ macro_rules! file {
 }
 
 /// All files. No other path leads to a file, so no file of the host can be read.
-const FILES: [File; 14] = [
+const FILES: &[File] = &[
     file!("/", "index.html", "text/html; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
@@ -38,6 +38,8 @@ const FILES: [File; 14] = [
     file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
     file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
+    file!("/protocol.css", "protocol.css", "text/css; charset=utf-8"),
+    file!("/protocol.html", "protocol.html", "text/html; charset=utf-8"),
     file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
     file!("/wire.js", "wire.js", "text/javascript; charset=utf-8"),
     file!("/style.css", "style.css", "text/css; charset=utf-8"),

@@ -185,7 +185,12 @@ impl Door {
 
     /// Whose key a request carries.
     fn user_of(&self, request: &Request) -> Result<Whose, Response> {
-        let key = self.credentials.key(request.value("Authorization"), request.cookies());
+        let authorization = request.value("Authorization");
+        if authorization.is_none() && request.values("Authorization").next().is_some() {
+            let sentence = "Authorization must be there once, in printable ASCII.";
+            return Err(Response::refusal(400, sentence));
+        }
+        let key = self.credentials.key(authorization, request.cookies());
         let Some(key) = key else { return Ok(Whose::Guest) };
         match self.credentials.auth.user_with(key) {
             Ok(user) => Ok(user.map_or(Whose::Nobody, Whose::User)),

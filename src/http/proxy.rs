@@ -45,7 +45,8 @@ const REQUEST_FIELDS: [&str; 5] =
 
 /// Those of them that are refused if they cannot be passed on: without them the request would mean
 /// something else.
-const NEEDED_FIELDS: [&str; 2] = ["Content-Disposition", "Idempotency-Key"];
+const NEEDED_FIELDS: [&str; 4] =
+    ["Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key"];
 
 /// Header fields of tiny_http's response that reach the client. The door writes its own
 /// Content-Length, Connection and Date.

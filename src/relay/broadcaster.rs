@@ -415,11 +415,28 @@ impl Broadcaster {
     fn tell_news(&mut self) {
         while self.news.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let (_, room) = self.news.pop_front().expect("the queue is not empty");
-            let Some(members) = self.rooms.get_mut(&room) else { continue };
-            self.turn.begin(members, &room);
-            let clients = &self.clients;
-            members.tell_news(|id| info_of(clients, id));
+            self.tell_news_of(&room);
         }
+    }
+
+    /// Adds the news of a room to this turn before they are due, if somebody has left: a newcomer behind
+    /// them must not be told that somebody went whom it never knew.
+    pub(super) fn tell_departures(&mut self, room: &RoomName) {
+        if self
+            .rooms
+            .get_mut(room)
+            .and_then(Room::presence)
+            .is_some_and(|news| news.has_departures())
+        {
+            self.tell_news_of(room);
+        }
+    }
+
+    fn tell_news_of(&mut self, room: &RoomName) {
+        let Some(members) = self.rooms.get_mut(room) else { return };
+        self.turn.begin(members, room);
+        let clients = &self.clients;
+        members.tell_news(|id| info_of(clients, id));
     }
 
     /// Ends the turn, and then sends a Close to every client, behind all messages.

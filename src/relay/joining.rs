@@ -56,6 +56,7 @@ impl Broadcaster {
             self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
             return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
         }
+        self.tell_departures(&room);
         let number = self.seat(id, &room, &joining);
         let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);

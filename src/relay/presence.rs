@@ -55,7 +55,9 @@ impl Presence {
         let first = self.is_empty();
         // On another node it may come back a moment after it went.
         self.went.retain(|&id| id != member.id);
-        self.came.push(member);
+        if self.has_room() {
+            self.came.push(member);
+        }
         first
     }
 
@@ -65,8 +67,22 @@ impl Presence {
         self.renamed.retain(|member| member.id != id);
         // Both are sent, even if the member came a moment ago: a newcomer in between has it in its
         // list, and the others must not be told that somebody went whom they never knew.
-        self.went.push(id);
+        if self.has_room() {
+            self.went.push(id);
+        }
         first
+    }
+
+    /// Whether one more piece of news is noted by itself. With too many, as in a crowd, the members are
+    /// sent the complete list instead.
+    fn has_room(&mut self) -> bool {
+        self.crowded |= self.came.len() + self.went.len() >= CROWD;
+        !self.crowded || self.is_empty()
+    }
+
+    /// Whether somebody has left since the last news were sent.
+    pub fn has_departures(&self) -> bool {
+        !self.went.is_empty()
     }
 
     /// Notes a member's new name; `true` as for [`Presence::came`]. A later name replaces an earlier
@@ -186,6 +202,21 @@ mod tests {
         let came = [member(1, "ada"), member(2, "bob")];
         assert_eq!(take(&mut presence, 2), [joined(Some(&came), 2), left(Some(&[7, 8]), 2)]);
         assert_eq!(take(&mut presence, 2), [], "news are sent once");
+    }
+
+    /// Otherwise many short visits would make one event of any size.
+    #[test]
+    fn many_short_visits_are_told_as_the_list_of_those_who_are_there() {
+        let mut presence = Presence::default();
+        for id in 0..10_000 {
+            presence.came(member(id, "guest"));
+            presence.went(id);
+        }
+        assert!(presence.came.len() + presence.went.len() <= CROWD);
+        let everyone = [member(1, "ada")];
+        let list = for_all(&ServerEvent::Members { members: &everyone, count: 1 });
+        assert_eq!(presence.take(1, || everyone.to_vec()), [list]);
+        assert_eq!(take(&mut presence, 1), []);
     }
 
     #[test]

@@ -80,8 +80,9 @@ impl Replay {
     /// # Errors
     /// `out` cannot be written to: the client takes no more.
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
+        let last = self.last();
         let mut page = self.page_after(self.since());
-        let (last, mut complete) = (page.last, page.complete);
+        let mut complete = page.complete;
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
         }
@@ -98,6 +99,15 @@ impl Replay {
             ServerEvent::Live { last, complete }.write(out)?;
         }
         Ok(())
+    }
+
+    /// The newest message of the room that is not live for the newcomer: it may come back with `since`
+    /// this one.
+    fn last(&self) -> MessageId {
+        self.log.before_newest(&self.room, self.upto, 0, 0).unwrap_or_else(|error| {
+            log::error!("the history of room {} cannot be read: {error}", self.room);
+            self.upto
+        })
     }
 
     /// The id behind which the replay begins.

@@ -6,23 +6,31 @@
 //! and panics with what it waited for; nothing sleeps to make something true.
 #![allow(dead_code, unused_imports, reason = "each test file uses the words that it needs")]
 
+mod axe;
 mod browser;
 mod client;
 mod devtools;
 mod http;
 mod person;
 mod program;
+mod proxy;
+mod python;
+mod schema;
 mod slow_line;
 mod stream;
 mod v1;
 mod visitor;
 mod way;
 
+pub use axe::{axe, has_no_barrier};
 pub use browser::{Browser, Network, Tab};
 pub use client::Client;
 pub use http::{Answer, handshake, request, request_with_json};
 pub use person::{Person, bearer, named};
 pub use program::Program;
+pub use proxy::{Direction, Proxy};
+pub use python::{PythonClient, python};
+pub use schema::{SCHEMA, Side};
 pub use slow_line::slow_line;
 pub use stream::Stream;
 pub use v1::V1;

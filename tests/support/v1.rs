@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use super::{Client, Server, Stream};
+use super::{Client, Server, Side, Stream};
 
 pub struct V1 {
     pub client: Client,
@@ -66,18 +66,20 @@ impl V1 {
         self.next_whole().0
     }
 
-    /// The next event, whatever it is, and the bytes behind it.
+    /// The next event, whatever it is, and the bytes behind it. It is one that the server may send.
     pub fn next_whole(&mut self) -> (Value, Vec<u8>) {
-        match self.client.next() {
-            Message::Text(text) => (serde_json::from_str(&text).expect("JSON"), Vec::new()),
+        let message = self.client.next();
+        let (event, bytes): (Value, _) = match &message {
+            Message::Text(text) => (serde_json::from_str(text).expect("JSON"), Vec::new()),
             Message::Binary(frame) => {
                 let line = frame.iter().position(|&byte| byte == b'\n').expect("a line");
-                let event: Value = serde_json::from_slice(&frame[..line]).expect("JSON");
-                assert_eq!(event["type"], "binary", "{event}");
-                (event, frame[line + 1..].to_vec())
+                (serde_json::from_slice(&frame[..line]).expect("JSON"), frame[line + 1..].to_vec())
             }
             other => panic!("no event: {other:?}"),
-        }
+        };
+        assert_eq!(event["type"] == "binary", message.is_binary(), "{event}");
+        Side::Server.may_send(&event);
+        (event, bytes)
     }
 
     /// Says something again and again, whatever becomes of it, until it hears of somebody in an
@@ -130,6 +132,32 @@ impl V1 {
         let event = self.hears_of("message");
         assert_eq!(event["text"], text, "{event}");
         event
+    }
+
+    /// Absence is proved by a later marker, not by waiting.
+    pub fn hears_nothing_before(&mut self, marker: &str) {
+        self.hears(marker);
+    }
+
+    /// Whether this text comes before the line breaks.
+    pub fn hears_before_a_break(&mut self, text: &str) -> bool {
+        loop {
+            match self.client.socket.read() {
+                Ok(Message::Text(event)) if event.contains(text) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// The type of the event that answers the message with this `ref`.
+    pub fn hears_an_answer(&mut self, reference: &str) -> String {
+        loop {
+            let event = self.next();
+            if event["ref"] == reference {
+                return event["type"].as_str().expect("a type").to_owned();
+            }
+        }
     }
 
     /// The next message is this file; answers with all that is told of it.
