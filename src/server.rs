@@ -29,7 +29,7 @@ use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
-use crate::options::Options;
+use crate::options::{Data, Options};
 use crate::relay::broadcaster::{Broadcaster, GOODBYE};
 use crate::relay::events::{self, Event, Events};
 use crate::relay::history::History;
@@ -247,7 +247,11 @@ struct Store {
 
 /// Users and history in the file of `--data`; without one, both in memory.
 fn open_store(options: &Options) -> Result<Store, String> {
-    let (file, forget_after) = (options.data.as_deref(), options.forget_after);
+    let (file, forget_after) = (options.data_file(), options.forget_after);
+    if let Some(Data::Redis(url)) = &options.data {
+        // The relay cannot wait yet for what it has appended.
+        return Err(format!("--data {url}: name a file"));
+    }
     let bounds = Bounds {
         messages: options.history,
         bytes: if file.is_some() { HISTORY_IN_FILE } else { HISTORY_IN_MEMORY },

@@ -12,6 +12,7 @@ mod devtools;
 mod http;
 mod person;
 mod program;
+pub mod redis;
 mod slow_line;
 mod stream;
 mod v1;
