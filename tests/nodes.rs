@@ -7,12 +7,13 @@ use std::collections::HashSet;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Person, Redis, Server, V1, request};
+use support::redis::RedisServer;
+use support::{Person, Server, V1, request};
 
 const ADA: &str = "ada-0123456789abcdef";
 
-fn nodes<const N: usize>(redis: &Redis) -> [Server; N] {
-    std::array::from_fn(|_| Server::with(&["--data", &redis.url(), "--history", "100000"]))
+fn nodes<const N: usize>(redis: &RedisServer) -> [Server; N] {
+    std::array::from_fn(|_| Server::with(&["--data", &redis.url().secret(), "--history", "100000"]))
 }
 
 fn joins(server: &Server, session: &str, more: &str) -> (V1, Value) {
@@ -35,7 +36,7 @@ fn hear_each_other(one: &mut V1, other: &mut V1) {
 
 #[test]
 fn what_is_said_on_one_is_heard_on_all() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let (mut ada, welcome) = V1::joins(&first, "a");
     let (mut bob, _) = V1::joins(&second, "a");
@@ -62,7 +63,7 @@ fn what_is_said_on_one_is_heard_on_all() {
 #[test]
 fn there_is_one_order_for_everyone() {
     const EACH: usize = 20;
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let servers: [Server; 3] = nodes(&redis);
     let mut crowd: Vec<_> = (0..60).map(|number| V1::joins(&servers[number % 3], "a").0).collect();
     let all = crowd.len() * EACH;
@@ -99,7 +100,7 @@ fn there_is_one_order_for_everyone() {
 
 #[test]
 fn the_past_is_the_same_on_all() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let (mut ada, _) = V1::joins(&first, "a");
     for text in ["one", "two", "three"] {
@@ -123,7 +124,7 @@ fn the_past_is_the_same_on_all() {
 
 #[test]
 fn those_who_are_elsewhere_are_present() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let (mut ada, _) = V1::joins(&first, "a");
     ada.hears_the_past();
@@ -143,7 +144,7 @@ fn those_who_are_elsewhere_are_present() {
 
 #[test]
 fn a_server_that_stops_takes_its_members_away() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let (mut ada, _) = V1::joins(&first, "a");
     let (mut bob, bobs) = V1::joins(&second, "a");
@@ -155,7 +156,7 @@ fn a_server_that_stops_takes_its_members_away() {
 
 #[test]
 fn a_session_goes_on_at_another_server() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let (mut bob, _) = V1::joins(&second, "a");
     bob.hears_the_past();
@@ -183,7 +184,7 @@ fn a_session_goes_on_at_another_server() {
 
 #[test]
 fn users_are_the_same_on_all() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let ada: Person = first.enters("Ada");
     let (mut bob, _) = V1::joins(&first, "a");
@@ -212,7 +213,7 @@ fn users_are_the_same_on_all() {
 
 #[test]
 fn typing_is_told_on_all() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let ((mut ada, welcome), (mut bob, _)) = (V1::joins(&first, "a"), V1::joins(&second, "a"));
     hear_each_other(&mut ada, &mut bob);
@@ -222,7 +223,7 @@ fn typing_is_told_on_all() {
 
 #[test]
 fn two_numbers_are_never_the_same() {
-    let redis = Redis::start();
+    let redis = RedisServer::start();
     let [first, second] = nodes(&redis);
     let mut seen = HashSet::new();
     for server in [&first, &second, &first, &second] {

@@ -11,7 +11,7 @@ use clap::Parser;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::{Author, Content, Draft};
-use wsroom::relay::broadcaster::Broadcaster;
+use wsroom::relay::broadcaster::{Broadcaster, Keeper};
 use wsroom::relay::events::{self, Event};
 use wsroom::relay::history::History;
 use wsroom::store::memory::Memory;
@@ -35,7 +35,7 @@ fn what_was_given_up_is_not_said_later() {
     let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
     let history = History::open(Arc::clone(&log) as Arc<dyn MessageLog>, 10).unwrap();
     let broadcaster =
-        Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), history, None);
+        Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), Keeper::Own(history));
     let turning = thread::spawn(move || broadcaster.run(&inbox));
     let said = events.post(draft(text("in time")), support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");

@@ -36,8 +36,8 @@ use crate::protocol::address::RoomName;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, MessageId, Origin, UserId};
 use crate::protocol::v1::{self};
-use crate::store::User;
 use crate::store::shared::{Entry, SharedLog};
+use crate::store::{KeptMessages, User};
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message
 /// may exceed it.
@@ -76,8 +76,12 @@ pub struct Broadcaster {
     pub(super) sessions: Sessions,
     /// The other nodes, and the log that all share; `None`: this server is alone.
     pub(super) nodes: Option<Nodes>,
-    /// Numbers messages, and keeps them before they are sent.
-    pub(super) history: History,
+    /// Numbers messages, and keeps them before they are sent; `None`: the log that all nodes share does.
+    history: Option<History>,
+    /// The messages that are kept, for replays.
+    pub(super) past: Arc<dyn KeptMessages>,
+    /// `--history`, in messages.
+    pub(super) max_messages: usize,
     pub(super) turn: Turn,
     /// The buffers for a room's frames, used for one room after the other.
     encoded: Encoded,
@@ -89,6 +93,14 @@ pub struct Broadcaster {
     unkept: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
     pub(super) stopping: Option<Instant>,
+}
+
+/// Who keeps the messages before they are sent.
+pub enum Keeper {
+    /// This server alone.
+    Own(History),
+    /// The log that several nodes share; and what it has kept.
+    Shared(Arc<dyn SharedLog>, Arc<dyn KeptMessages>),
 }
 
 /// A client, as the broadcaster knows it.
@@ -132,13 +144,15 @@ enum Woken {
 }
 
 impl Broadcaster {
-    /// A broadcaster with no clients. It is alone, unless it has a `shared` log.
-    pub fn new(
-        events: Events,
-        options: &Options,
-        history: History,
-        shared: Option<Arc<dyn SharedLog>>,
-    ) -> Self {
+    /// A broadcaster with no clients.
+    pub fn new(events: Events, options: &Options, keeper: Keeper) -> Self {
+        let (history, past, nodes) = match keeper {
+            Keeper::Own(history) => {
+                let past = history.past();
+                (Some(history), past, None)
+            }
+            Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log))),
+        };
         Self {
             events,
             max_backlog: options.max_backlog,
@@ -146,8 +160,10 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             sessions: Sessions::default(),
-            nodes: shared.map(Nodes::new),
+            nodes,
             history,
+            past,
+            max_messages: options.history,
             turn: Turn::default(),
             encoded: Encoded::default(),
             news: VecDeque::new(),
@@ -306,7 +322,7 @@ impl Broadcaster {
 
     /// Keeps the messages of this turn, then delivers the turn to its rooms.
     fn end_turn(&mut self) {
-        let before = self.history.last();
+        let before = self.history.as_ref().map_or(0, History::last);
         let messages = std::mem::take(&mut self.turn.messages);
         let outcomes = self.keep(messages);
         if outcomes.iter().any(Result::is_err) {
@@ -335,7 +351,12 @@ impl Broadcaster {
                 }
             });
         }
-        let kept = self.history.append(drafts).map_err(|error| {
+        let kept = match &mut self.history {
+            Some(history) => history.append(drafts),
+            // The shared log has decided about all of them.
+            None => Ok(Vec::new()),
+        };
+        let kept = kept.map_err(|error| {
             self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
             unheard(&error.to_string())
         });
@@ -458,7 +479,7 @@ impl Broadcaster {
         let (here, rooms) = (self.clients.len(), self.occupied().count());
         match &self.nodes {
             None => {
-                let unkept = self.history.trouble();
+                let unkept = self.history.as_mut().and_then(History::trouble);
                 Counts { clients: here, here: None, rooms, unkept }
             }
             Some(nodes) => {

@@ -183,7 +183,7 @@ impl Broadcaster {
             }
             return Arrival { first, replay: None, upto };
         };
-        let log = Arc::clone(self.history.log());
+        let log = Arc::clone(&self.past);
         // The last message of the replay is known when it is numbered.
         let replay = Replay { log, room, past, session, upto: 0, welcome };
         Arrival { first, replay: Some(Box::new(replay)), upto }
@@ -206,7 +206,7 @@ impl Broadcaster {
             members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
             count,
             limit: self.max_message_size,
-            history: self.history.max_messages(),
+            history: self.max_messages,
             key: None,
         }
     }

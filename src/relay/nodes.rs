@@ -37,7 +37,7 @@ pub struct Nodes {
     members: HashMap<MemberId, Present>,
     /// Their sessions.
     sessions: HashMap<SessionId, MemberId>,
-    /// How far this node was told of the messages of each shard.
+    /// The last message of each shard that this node was told.
     told: HashMap<Shard, MessageId>,
     /// Why nothing can be kept now.
     trouble: Option<String>,
@@ -103,7 +103,8 @@ impl Nodes {
 
     /// How far this node was told of the messages of a room.
     pub fn told(&self, room: &RoomName) -> MessageId {
-        self.told.get(&self.log.shard_of(room)).copied().unwrap_or_default()
+        let shard = self.log.shard_of(room);
+        self.told.get(&shard).copied().unwrap_or_else(|| self.log.began_behind(shard))
     }
 
     /// The number for the member of this node that has this number here.
@@ -203,10 +204,7 @@ impl Broadcaster {
                 Told::Left { room, member, node } => self.left_elsewhere(&room, member, node),
                 Told::Renamed(present) => self.renamed_elsewhere(present),
                 Told::Typing { room, member } => self.typing_elsewhere(&room, member),
-                Told::Everyone { shard, members, last } => {
-                    self.others().told.insert(shard, last);
-                    self.know_everyone(shard, members);
-                }
+                Told::Everyone { shard, members } => self.know_everyone(shard, members),
                 Told::UserRenamed(user) => self.rename(user.id, Some(user)),
                 Told::UserRemoved(user) => self.rename(user, None),
                 Told::Gap { shard } => self.send_back(shard),

@@ -46,8 +46,6 @@ pub struct HistoryPage {
 pub trait KeptMessages: Send + Sync {
     /// Finds the message of a room that has this origin, while it is in the history.
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>>;
-    /// Tries to write, and changes nothing: whether messages can be kept, although there are none.
-    fn probe(&self) -> Result<()>;
     /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
     /// The id behind which are the newest messages up to `upto`: at most so many messages and bytes,
@@ -85,6 +83,8 @@ pub trait MessageLog: KeptMessages {
     /// # Errors
     /// None of the messages is kept.
     fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
+    /// Tries to write, and changes nothing: whether messages can be kept, although there are none.
+    fn probe(&self) -> Result<()>;
 }
 
 /// The bounds of a history.

@@ -120,8 +120,6 @@ pub enum Told {
         shard: Shard,
         /// The members, in no order.
         members: Vec<Present>,
-        /// The newest message of the shard. Those behind it are told.
-        last: MessageId,
     },
     /// A user has a new name.
     UserRenamed(User),
@@ -145,6 +143,8 @@ pub type Tell = Box<dyn Fn(Vec<Told>) + Send + Sync>;
 pub trait SharedLog: Send + Sync {
     /// The number of this node.
     fn node(&self) -> Node;
+    /// The newest message of a shard when this node began: it is told all that come behind it.
+    fn began_behind(&self, shard: Shard) -> MessageId;
     /// The shard that a room belongs to.
     fn shard_of(&self, room: &RoomName) -> Shard;
     /// Hands over an entry. `own` is its number: 1 for the first entry of this node, then always more.

@@ -161,16 +161,16 @@ impl MessageLog for Sqlite {
         }
         Ok(())
     }
+
+    fn probe(&self) -> Result<()> {
+        Ok(schema::rewrite_version(&self.writer().connection)?)
+    }
 }
 
 impl KeptMessages for Sqlite {
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
         // The broadcaster asks, and appends next: it needs this connection anyway.
         Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
-    }
-
-    fn probe(&self) -> Result<()> {
-        Ok(schema::rewrite_version(&self.writer().connection)?)
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {

@@ -1,0 +1,40 @@
+//! The store that several nodes share, on Redis (7 or newer) or Valkey.
+//!
+//! [`open`] makes a first connection ([`check`], [`connect`]) and starts for each shard
+//! `redis-append-N` ([`append`]: it makes each [`batch`]) and `redis-read-N` ([`read`]: it tells what is
+//! [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a [`pool`]. [`keys`],
+//! [`records`] and [`scripts`] are what stands in Redis, [`presence`] is who is there, and [`health`]
+//! whether it works. It imports `protocol` and `store`. Keys, each behind `wsroom:{SHARD}:`:
+//!
+//! | key | type | what |
+//! | --- | --- | --- |
+//! | `layout` (shard 0) | hash | `version`, `shards`; the last numbers of a `node` and a `user` |
+//! | `head` | hash | `last` id; `bytes` since the last mark |
+//! | `log`, `marks` | stream, list | what nodes follow; the first id of each MiB of it |
+//! | `beats`, `runs` | hashes | of each node: its heartbeats; its last batch and what became of it |
+//! | `members:NODE` | hash | of each member: who it is |
+//! | `rooms`, `names` | sorted sets | rooms by last id; by name |
+//! | `room:ROOM` | hash | `last`, `gone`, `born`, `count`, `bytes` |
+//! | `kept:ROOM` | stream | its history: `z` counted bytes, `s` origin, `h` header, `t` or `b` payload |
+//! | `refs:ROOM` | hash | of each origin (session and `ref`): the id of its message |
+//! | `users`, `ids` (shard 0) | hash, sorted set | of each user: who it is; in order |
+//! | `folded`, `keys` (shard 0) | hashes | folded name and hash of the key: the user's number |
+
+mod append;
+mod batch;
+mod check;
+mod connect;
+mod directory;
+mod health;
+mod history;
+mod keys;
+mod node;
+mod open;
+mod pool;
+mod presence;
+mod read;
+mod records;
+mod scripts;
+mod told;
+
+pub use open::{Redis, Settings, open};
