@@ -1,7 +1,7 @@
 //! The store that several nodes share, on Redis (7 or newer) or Valkey.
 //!
 //! [`open`] makes a first connection ([`check`], [`connect`]) and starts for each shard
-//! `redis-append-N` ([`append`]: it makes each [`batch`]) and `redis-read-N` ([`read`]: it tells what is
+//! `redis-append-N` ([`append`]: each [`batch`] of what is [`outgoing`]) and `redis-read-N` ([`read`]: it tells what is
 //! [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a [`pool`]. [`keys`],
 //! [`records`] and [`scripts`] are what stands in Redis, [`presence`] is who is there, and [`health`]
 //! whether it works. It imports `protocol` and `store`. Keys, each behind `wsroom:{SHARD}:`:
@@ -9,7 +9,7 @@
 //! | key | type | what |
 //! | --- | --- | --- |
 //! | `layout` (shard 0) | hash | `version`, `shards`; the last numbers of a `node` and a `user` |
-//! | `head` | hash | `last` id; `bytes` since the last mark |
+//! | `head` | hash | the `last` id, the id that had `begun` it; `bytes` since the last mark |
 //! | `log`, `marks` | stream, list | what nodes follow; the first id of each MiB of it |
 //! | `beats`, `runs` | hashes | of each node: its heartbeats; its last batch and what became of it |
 //! | `members:NODE` | hash | of each member: who it is |
@@ -30,6 +30,7 @@ mod history;
 mod keys;
 mod node;
 mod open;
+mod outgoing;
 mod pool;
 mod presence;
 mod read;
