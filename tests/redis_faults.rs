@@ -5,13 +5,14 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::redis::{Node, RedisServer, room, said, settings, signal, text};
-use support::until;
+use support::{Program, Way, until};
 use wsroom::options::RedisUrl;
 use wsroom::protocol::message::MessageId;
 use wsroom::store::redis::Settings;
@@ -355,9 +356,15 @@ struct Elsewhere {
 
 impl Elsewhere {
     fn on(redis: &RedisServer) -> Self {
+        Self::start(redis.url().secret(), Path::new(""))
+    }
+
+    /// It trusts the certificates in this file.
+    fn start(url: &str, trusted: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "a_node_in_a_process_of_its_own", "--nocapture"]);
-        command.env(URL, redis.url().secret()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env(URL, url).env("SSL_CERT_FILE", trusted);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("this program starts again");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
@@ -473,4 +480,32 @@ fn a_node_that_has_missed_something_is_told_so() {
     signal(&elsewhere.process, "CONT");
     elsewhere.writes("gap");
     elsewhere.writes("message after");
+}
+
+#[test]
+fn tls_leads_to_the_same_store() {
+    let papers = Way::Tls.papers();
+    let chain = papers.chain().unwrap().display().to_string();
+    let address = Program::free_address();
+    let port = address.port().to_string();
+    let redis = RedisServer::with(&[
+        "--tls-port",
+        &port,
+        "--tls-auth-clients",
+        "no",
+        "--tls-ca-cert-file",
+        &chain,
+        "--tls-cert-file",
+        &chain,
+        "--tls-key-file",
+        &chain.replace("chain.pem", "key.pem"),
+    ]);
+    let node = Node::on(&redis);
+    let mut elsewhere = Elsewhere::start(&format!("rediss://{address}"), Path::new(&chain));
+    let number: u32 = elsewhere.writes("node ").parse().unwrap();
+    node.is_told("it is there", |told| {
+        matches!(told, Told::Joined(present) if present.node == number).then_some(())
+    });
+    node.keeps(text("a", "hello"));
+    elsewhere.writes("message hello");
 }

@@ -1,10 +1,10 @@
 //! The store that several nodes share, on Redis (7 or newer) or Valkey.
 //!
 //! [`open`] makes a first connection ([`check`], [`connect`]) and starts for each shard
-//! `redis-append-N` ([`append`]: each [`batch`] of what is [`outgoing`]) and `redis-read-N` ([`read`]: it tells what is
-//! [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a [`pool`]. [`keys`],
-//! [`records`] and [`scripts`] are what stands in Redis, [`presence`] is who is there, and [`health`]
-//! whether it works. It imports `protocol` and `store`. Keys, each behind `wsroom:{SHARD}:`:
+//! `redis-append-N` ([`append`]: each [`batch`] of what is [`outgoing`]) and `redis-read-N` ([`read`]:
+//! it tells what is [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a
+//! [`pool`]. [`keys`], [`records`], [`scripts`]: what stands in Redis. [`presence`]: who is there.
+//! [`health`]: whether it works. It imports `protocol` and `store`. Keys, behind `wsroom:{SHARD}:`:
 //!
 //! | key | type | what |
 //! | --- | --- | --- |
@@ -17,8 +17,7 @@
 //! | `room:ROOM` | hash | `last`, `gone`, `born`, `count`, `bytes` |
 //! | `kept:ROOM` | stream | its history: `z` counted bytes, `s` origin, `h` header, `t` or `b` payload |
 //! | `refs:ROOM` | hash | of each origin (session and `ref`): the id of its message |
-//! | `users`, `ids` (shard 0) | hash, sorted set | of each user: who it is; in order |
-//! | `folded`, `keys` (shard 0) | hashes | folded name and hash of the key: the user's number |
+//! | `users`, `ids`, `folded`, `keys` (shard 0) | 3 hashes, `ids` sorted | users; by name; by key |
 
 mod append;
 mod batch;
