@@ -103,6 +103,11 @@ impl Batch {
     }
 }
 
+/// Whether the script answers that a message is kept.
+pub fn is_kept(answer: &str) -> bool {
+    answer.starts_with('+')
+}
+
 /// What is told of a message that has waited for too long.
 pub fn too_late(own: u64) -> Told {
     Told::NotKept { own, why: "the store of messages did not answer in time".to_owned() }

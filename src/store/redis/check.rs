@@ -46,11 +46,12 @@ pub struct Start {
 pub fn find_start(server: &Server) -> Result<Start, String> {
     let (mut failures, mut said) = (0, None::<Instant>);
     loop {
-        let why = match server.connect().and_then(|mut link| check_and_start(server, &mut link)) {
-            Ok(outcome) => return outcome,
-            Err(Failure::Refused(why)) if !passes(&why) => return Err(refused(&why)),
-            Err(failure) => failure.to_string(),
-        };
+        let why =
+            match server.connect_to_any().and_then(|mut link| check_and_start(server, &mut link)) {
+                Ok(outcome) => return outcome,
+                Err(Failure::Refused(why)) if !passes(&why) => return Err(refused(&why)),
+                Err(failure) => failure.to_string(),
+            };
         if said.is_none_or(|said| said.elapsed() > REMINDER) {
             said = Some(Instant::now());
             log::warn!("--data {}: {why}; trying again until Redis answers", server.url);

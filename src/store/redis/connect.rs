@@ -39,12 +39,17 @@ pub enum Failure {
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        let why = reason(&error);
-        match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-                Self::Refused(why)
-            }
-            _ => Self::Lost(why),
+        if error.is_timeout() {
+            return Self::Lost("Redis does not answer".to_owned());
+        }
+        if let Some(first) = error.clone().into_server_errors().and_then(|all| all.first().cloned())
+        {
+            return Self::Refused(in_one_line(first.1.code(), first.1.details()));
+        }
+        match (error.kind(), error.code()) {
+            (_, Some(code)) => Self::Refused(in_one_line(code, error.detail())),
+            (ErrorKind::AuthenticationFailed, _) => Self::Refused(error.to_string()),
+            _ => Self::Lost(error.to_string()),
         }
     }
 }
@@ -55,19 +60,10 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// The reason in one line. Redis's own errors begin with their code.
-fn reason(error: &RedisError) -> String {
-    if error.is_timeout() {
-        return "Redis does not answer".to_owned();
-    }
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => {
-            // Behind that comes the script's hash.
-            let detail = detail.split(" script: ").next().unwrap_or(detail);
-            format!("{code} {detail}")
-        }
-        _ => error.to_string(),
-    }
+/// Redis's own error. Behind it comes the hash of the script.
+fn in_one_line(code: &str, detail: Option<&str>) -> String {
+    let detail = detail.unwrap_or_default();
+    format!("{code} {}", detail.split(" script: ").next().unwrap_or(detail))
 }
 
 /// Where Redis is, and how its keys are called.
@@ -94,6 +90,16 @@ impl Server {
     /// # Errors
     /// Redis is not there, or refuses, or the keys have another layout.
     pub fn connect(&self) -> Result<Link, Failure> {
+        let mut link = self.connect_to_any()?;
+        self.check_layout(&mut link)?;
+        Ok(link)
+    }
+
+    /// Connects, whatever the keys are, and loads the scripts.
+    ///
+    /// # Errors
+    /// Redis is not there, or refuses.
+    pub fn connect_to_any(&self) -> Result<Link, Failure> {
         let connection = self.client.get_connection_with_timeout(CALL_TIMEOUT)?;
         let mut link = Link { connection, keys: self.keys.clone(), scripts: Vec::new() };
         link.wait_at_most(CALL_TIMEOUT)?;
@@ -102,7 +108,6 @@ impl Server {
             load.cmd("SCRIPT").arg("LOAD").arg(source);
         }
         link.scripts = link.ask_all(&load)?;
-        self.check_layout(&mut link)?;
         Ok(link)
     }
 

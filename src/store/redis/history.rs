@@ -94,6 +94,7 @@ impl Reading<'_> {
         // The log cannot know whether anything was said in a room that it does not have.
         self.page.complete = self.range.after <= 0;
         let Some(mut room) = self.room(link)? else { return Ok(self.page) };
+        self.note(room);
         let mut after = self.range.after.max(0);
         let mut is_first = true;
         while after < self.range.upto {

@@ -1,15 +1,15 @@
 //! The store that several nodes share, on Redis (7 or newer) or Valkey.
 //!
 //! [`open`] makes a first connection ([`check`], [`connect`]) and starts for each shard
-//! `redis-append-N` ([`append`]: it makes each [`batch`]) and `redis-read-N` ([`read`]: it tells what is
-//! [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a [`pool`]. [`keys`],
-//! [`records`] and [`scripts`] are what stands in Redis, [`presence`] is who is there, and [`health`]
-//! whether it works. It imports `protocol` and `store`. Keys, each behind `wsroom:{SHARD}:`:
+//! `redis-append-N` ([`append`]: each [`batch`] of what is [`outgoing`]) and `redis-read-N` ([`read`]:
+//! it tells what is [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a
+//! [`pool`]. [`keys`], [`records`], [`scripts`]: what stands in Redis. [`presence`]: who is there.
+//! [`health`]: whether it works. It imports `protocol` and `store`. Keys, behind `wsroom:{SHARD}:`:
 //!
 //! | key | type | what |
 //! | --- | --- | --- |
 //! | `layout` (shard 0) | hash | `version`, `shards`; the last numbers of a `node` and a `user` |
-//! | `head` | hash | `last` id; `bytes` since the last mark |
+//! | `head` | hash | the `last` id, the id that had `begun` it; `bytes` since the last mark |
 //! | `log`, `marks` | stream, list | what nodes follow; the first id of each MiB of it |
 //! | `beats`, `runs` | hashes | of each node: its heartbeats; its last batch and what became of it |
 //! | `members:NODE` | hash | of each member: who it is |
@@ -17,8 +17,7 @@
 //! | `room:ROOM` | hash | `last`, `gone`, `born`, `count`, `bytes` |
 //! | `kept:ROOM` | stream | its history: `z` counted bytes, `s` origin, `h` header, `t` or `b` payload |
 //! | `refs:ROOM` | hash | of each origin (session and `ref`): the id of its message |
-//! | `users`, `ids` (shard 0) | hash, sorted set | of each user: who it is; in order |
-//! | `folded`, `keys` (shard 0) | hashes | folded name and hash of the key: the user's number |
+//! | `users`, `ids`, `folded`, `keys` (shard 0) | 3 hashes, `ids` sorted | users; by name; by key |
 
 mod append;
 mod batch;
@@ -30,6 +29,7 @@ mod history;
 mod keys;
 mod node;
 mod open;
+mod outgoing;
 mod pool;
 mod presence;
 mod read;

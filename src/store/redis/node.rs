@@ -132,7 +132,7 @@ impl NodeKeeper {
         let beats: Vec<_> = beats.into_iter().filter(|(other, _)| *other != node).collect();
         for (dead, beat) in self.watch.look(shard, &beats) {
             log::warn!("node {dead} shows no sign of life: its members are taken away");
-            remove(link, shard, dead, beat)?;
+            remove(link, shard, dead, Some(beat))?;
         }
         Ok(())
     }
@@ -148,11 +148,16 @@ impl NodeKeeper {
     }
 }
 
-/// Takes a node away, a part of its members in each call.
-fn remove(link: &mut Link, shard: Shard, node: Node, beat: u64) -> Result<(), Failure> {
+/// Takes a node away from a shard, a part of its members in each call; unless its count of heartbeats
+/// is another one than `beat` by now.
+///
+/// # Errors
+/// Redis fails.
+pub fn remove(link: &mut Link, shard: Shard, node: Node, beat: Option<u64>) -> Result<(), Failure> {
+    let beat = beat.map_or_else(String::new, |beat| beat.to_string());
     loop {
         let rest: usize = link.run(Script::RemoveNode, shard, |command| {
-            command.arg(node).arg(beat).arg(REMOVED_AT_ONCE);
+            command.arg(node).arg(&beat).arg(REMOVED_AT_ONCE);
         })?;
         if rest == 0 {
             return Ok(());

@@ -112,12 +112,8 @@ impl Redis {
         for (shard, &last) in (0..).zip(lasts) {
             let (orders, inbox) = unbounded();
             let seen = Arc::new(Seen::new(last));
-            let reader = Reader {
-                context: context.clone(),
-                shard,
-                seen: Arc::clone(&seen),
-                stopping: Arc::clone(&stopping),
-            };
+            let reader =
+                Reader::new(context.clone(), shard, Arc::clone(&seen), Arc::clone(&stopping));
             spawn(format!("redis-read-{shard}"), move || reader.run())?;
             let appender = Appender::new(context.clone(), shard, inbox, seen);
             let end = end.clone();

@@ -4,12 +4,15 @@
 //! So a member that comes costs one write, and a node that died is one key to clear. Not here: the
 //! entries of the log that say who comes and goes (`append`, `read`).
 
+use std::collections::HashMap;
+
 use redis::cmd;
 
 use super::connect::{Failure, Link};
 use super::keys::Keys;
 use super::records;
-use crate::store::shared::{Node, Present, Shard};
+use crate::protocol::v1::MemberId;
+use crate::store::shared::{Entry, Node, Present, Shard};
 
 /// About so many members are read at once.
 const CHUNK: usize = 1000;
@@ -28,11 +31,31 @@ pub fn read_everyone(link: &mut Link, keys: &Keys, shard: Shard) -> Result<Vec<P
     Ok(everyone)
 }
 
-/// Reads the members of one node: the ids, and what is known of each.
+/// Compares a node's members with those that Redis knows: the news that make them equal.
 ///
 /// # Errors
 /// Redis fails.
-pub fn read_members(
+pub fn differences(
+    link: &mut Link,
+    (keys, shard, node): (&Keys, Shard, Node),
+    members: &HashMap<MemberId, Present>,
+) -> Result<Vec<Entry>, Failure> {
+    let known: HashMap<_, _> = read_members(link, keys, shard, node)?.collect();
+    let mut news = Vec::new();
+    for present in members.values() {
+        match known.get(&present.member.to_string()) {
+            Some(Some(other)) if other == present => {}
+            Some(_) => news.push(Entry::Renamed(present.clone())),
+            None => news.push(Entry::Joined(present.clone())),
+        }
+    }
+    let gone = known.into_values().flatten().filter(|known| !members.contains_key(&known.member));
+    news.extend(gone.map(|Present { room, member, .. }| Entry::Left { room, member }));
+    Ok(news)
+}
+
+/// Reads the members of one node: the ids, and what is known of each.
+fn read_members(
     link: &mut Link,
     keys: &Keys,
     shard: Shard,

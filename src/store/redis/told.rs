@@ -13,6 +13,7 @@
 //! | `h` | message | the header, as JSON: author and origin |
 //! | `t`, `b` | message | the payload: a text or bytes |
 //! | `j` | joined, renamed, user-renamed | the member or the user, as JSON |
+//! | `s` | returned | the newest id that a node had seen of the log that was lost |
 //!
 //! The kinds `probe` and `began` have no more fields.
 
@@ -30,6 +31,8 @@ pub struct LogEntry {
     pub id: MessageId,
     /// The id of the entry before it.
     pub previous: MessageId,
+    /// The node that has appended it, and the number that this node gave it; for messages only.
+    pub from: Option<(Node, u64)>,
     /// What it says.
     pub says: Says,
 }
@@ -40,6 +43,11 @@ pub enum Says {
     Told(Told),
     /// The log was begun anew.
     Began,
+    /// A node is back that knew the log that was lost.
+    Returned {
+        /// The newest id that it had seen there: others may have missed it.
+        seen: MessageId,
+    },
     /// Nothing, or something that a later version understands.
     Nothing,
 }
@@ -75,7 +83,8 @@ pub fn read(id: &str, fields: Vec<Vec<u8>>, node: Node) -> LogEntry {
     let id = message_id(id);
     let mut fields = Fields(map);
     let previous = fields.number("p").unwrap_or(id);
-    LogEntry { id, previous, says: says(id, &mut fields, node).unwrap_or(Says::Nothing) }
+    let from = fields.number("n").zip(fields.number("o"));
+    LogEntry { id, previous, from, says: says(id, &mut fields, node).unwrap_or(Says::Nothing) }
 }
 
 /// The id of a stream's entry, `ID-0`.
@@ -102,6 +111,7 @@ fn says(id: MessageId, fields: &mut Fields, node: Node) -> Option<Says> {
         "user-renamed" => Told::UserRenamed(records::user(None, json)?),
         "user-removed" => Told::UserRemoved(fields.number("m")?),
         "began" => return Some(Says::Began),
+        "returned" => return Some(Says::Returned { seen: fields.number("s")? }),
         _ => return None,
     }))
 }
