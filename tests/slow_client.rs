@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use socket2::SockRef;
-use support::{Client, Program, Server, V1, Visitor, handshake, masked, until};
+use support::{Client, Program, Server, V1, Visitor, Way, handshake, masked, until};
 
 /// What is said at once.
 const PIECE: usize = 64 << 10;
@@ -338,4 +341,60 @@ fn a_silent_client_holds_no_buffer() {
     says(&mut crowd, &"x".repeat(1500));
     let more = program.status("VmRSS").saturating_sub(before);
     assert!(more < 16 * CROWD, "{} KiB each", more / CROWD);
+}
+
+/// Else a crowd that pings and does not read would hold every word once for each of its members.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+fn what_waits_for_a_crowd_is_in_memory_once_although_each_has_pongs_of_its_own() {
+    const CROWD: usize = 500;
+    let program =
+        Program::start_plainly(&["-q", "--max-backlog", "128K", "--max-message-size", "64K"]);
+    let mut before = 0;
+    for round in 0..3 {
+        let crowd: Vec<_> = (0..CROWD).map(|_| a_slow_page(program.address())).collect();
+        if round == 0 {
+            before = program.status("VmHWM");
+        }
+        talk_while_they_ping(program.address(), &crowd);
+    }
+    let grown = (program.status("VmHWM") - before) >> 10;
+    // What is said in a few turns, and a thread for each; a copy for each of them would be hundreds.
+    assert!(grown < 35, "{grown} MiB for {CROWD} clients");
+}
+
+/// Three talk in one go, so that some turns have much of what they say, and a ping of each.
+fn talk_while_they_ping(address: SocketAddr, crowd: &[Visitor]) {
+    // In JSON six times as long.
+    let words = masked(0x81, &[1; 60_000]).repeat(5);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for page in crowd {
+                    // It may have been cut off.
+                    let _ = (&page.stream).write_all(&masked(0x89, b""));
+                }
+                // Its pace: what waits is to be words, not pongs.
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let talk = || {
+            let mut speaker = Visitor::over(Way::Plain.connects(address));
+            speaker.upgrades("/ws/physics").sends(&words).sends(masked(0x88, b""));
+            speaker.reads_to_the_end()
+        };
+        let speakers = [(); 3].map(|()| scope.spawn(talk));
+        speakers.into_iter().for_each(|speaker| drop(speaker.join().unwrap()));
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A member that hears events, and never reads them.
+fn a_slow_page(address: SocketAddr) -> Visitor {
+    let mut page = Visitor::over(Way::Plain.connects(address));
+    SockRef::from(&page.stream).set_recv_buffer_size(PIECE).unwrap();
+    let asks = "\r\nSec-WebSocket-Protocol: wsroom.v1\r\n\r\n";
+    page.sends(handshake("/ws/physics").replacen("\r\n\r\n", asks, 1)).reads_a_head();
+    page
 }

@@ -8,6 +8,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use bytes::Bytes;
+
+use super::shared::{Pieces, Shared};
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::Message;
@@ -25,6 +28,8 @@ const SPARE_BYTES: usize = 256 << 10;
 pub struct Encoded {
     /// For all members, by dialect.
     frames: [Vec<u8>; Dialect::COUNT],
+    /// Copies of these, for the queues of members that are behind.
+    shared: [Shared; Dialect::COUNT],
     /// For one member, in the order of their places.
     own: HashMap<ClientId, Vec<Own>>,
 }
@@ -44,6 +49,17 @@ struct Own {
     frames: Vec<u8>,
 }
 
+/// The frames for all, with one member's own frames in their places.
+#[derive(Default)]
+pub struct Spliced<'a> {
+    bytes: Vec<u8>,
+    /// Bytes of the frames for all, up to which this member gets them.
+    end: usize,
+    own: &'a [Own],
+    /// The frames for all; `None`: this is empty.
+    all: Option<(&'a Encoded, Dialect)>,
+}
+
 impl Encoded {
     /// The frames for all members that speak this dialect.
     pub fn for_all(&self, dialect: Dialect) -> &[u8] {
@@ -52,10 +68,19 @@ impl Encoded {
 
     /// The frames for one member, of those for all only the bytes up to `end`. `None`: they are the
     /// frames for all.
-    pub fn for_one(&self, id: ClientId, dialect: Dialect, end: Option<usize>) -> Option<Vec<u8>> {
-        let (all, own) = (self.for_all(dialect), self.own.get(&id).map(Vec::as_slice));
-        (own.is_some() || end.is_some())
-            .then(|| splice(&all[..end.unwrap_or(all.len())], own.unwrap_or_default()))
+    pub fn for_one(
+        &self,
+        id: ClientId,
+        dialect: Dialect,
+        end: Option<usize>,
+    ) -> Option<Spliced<'_>> {
+        let own = self.own.get(&id).map(Vec::as_slice);
+        (own.is_some() || end.is_some()).then(|| {
+            let end = end.unwrap_or(self.length(dialect));
+            let own = own.unwrap_or_default();
+            let bytes = splice(&self.for_all(dialect)[..end], own);
+            Spliced { bytes, end, own, all: Some((self, dialect)) }
+        })
     }
 
     /// Bytes for all members that speak this dialect, so far.
@@ -121,6 +146,7 @@ impl Encoded {
     /// Empties this for the next room. Large buffers are freed.
     pub fn clear(&mut self) {
         self.own.clear();
+        self.shared = Default::default();
         for frames in &mut self.frames {
             frames.clear();
             frames.shrink_to(SPARE_BYTES);
@@ -130,15 +156,67 @@ impl Encoded {
 
 const TO_A_VECTOR: &str = "writing to a vector cannot fail";
 
-/// Copies the frames for all, with one member's own frames in their places.
-fn splice(all: &[u8], own: &[Own]) -> Vec<u8> {
-    let (mut bytes, mut taken) = (Vec::with_capacity(all.len()), 0);
+impl Spliced<'_> {
+    /// All of them, back to back.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes from `sent` on, to be queued. What is for all is shared, or a crowd that is behind
+    /// would hold it once for each of its members.
+    pub fn rest(&self, mut sent: usize) -> Vec<Bytes> {
+        let mut pieces = Pieces::default();
+        let Some((encoded, dialect)) = self.all else { return Vec::new() };
+        for_each_part(self.end, self.own, |part| {
+            let skipped = sent.min(part.length());
+            sent -= skipped;
+            match part {
+                Part::Own(frames) => pieces.add_own(&frames[skipped..]),
+                Part::ForAll(Range { start, end }) => {
+                    let all = encoded.for_all(dialect);
+                    encoded.shared[dialect as usize].add(all, start + skipped..end, &mut pieces);
+                }
+            }
+        });
+        pieces.into_vec()
+    }
+}
+
+/// A part of one member's frames: a place in the frames for all, or frames of its own.
+enum Part<'a> {
+    ForAll(Range<usize>),
+    Own(&'a [u8]),
+}
+
+impl Part<'_> {
+    fn length(&self) -> usize {
+        match self {
+            Self::ForAll(place) => place.len(),
+            Self::Own(frames) => frames.len(),
+        }
+    }
+}
+
+/// Calls `take` with each part of one member's frames, of which the frames for all have `end` bytes.
+fn for_each_part<'a>(end: usize, own: &'a [Own], mut take: impl FnMut(Part<'a>)) {
+    let mut taken = 0;
     for Own { place, frames } in own {
-        bytes.extend_from_slice(&all[taken..place.start]);
-        bytes.extend_from_slice(frames);
+        take(Part::ForAll(taken..place.start));
+        take(Part::Own(frames));
         taken = place.end;
     }
-    bytes.extend_from_slice(&all[taken..]);
+    take(Part::ForAll(taken..end));
+}
+
+/// Copies the frames for all, with one member's own frames in their places.
+fn splice(all: &[u8], own: &[Own]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(all.len());
+    for_each_part(all.len(), own, |part| {
+        bytes.extend_from_slice(match part {
+            Part::ForAll(place) => &all[place],
+            Part::Own(frames) => frames,
+        });
+    });
     bytes
 }
 
@@ -169,7 +247,7 @@ mod tests {
 
     fn for_one(encoded: &Encoded, id: ClientId, end: Option<usize>) -> Option<String> {
         let frames = encoded.for_one(id, Dialect::V1, end)?;
-        Some(String::from_utf8(frames).unwrap())
+        Some(String::from_utf8(frames.bytes().to_vec()).unwrap())
     }
 
     fn says(encoded: &mut Encoded, text: &'static str, client: ClientId, reference: Option<&str>) {
@@ -209,8 +287,9 @@ mod tests {
                 .concat()
         };
         assert_eq!(encoded.for_all(Dialect::V1), copy(None));
-        assert_eq!(encoded.for_one(ada, Dialect::V1, None), Some(copy(Some("mine"))));
-        assert_eq!(encoded.for_one(bob, Dialect::V1, None), None);
+        let own = encoded.for_one(ada, Dialect::V1, None).expect("frames of her own");
+        assert_eq!(own.bytes(), copy(Some("mine")));
+        assert!(encoded.for_one(bob, Dialect::V1, None).is_none());
     }
 
     #[test]
@@ -256,6 +335,32 @@ mod tests {
         assert_eq!(for_one(&encoded, ada, Some(0)).unwrap(), "");
     }
 
+    /// Else a crowd that is behind, each with a pong of its own, would hold every word once for each.
+    #[test]
+    fn what_waits_for_many_is_shared_and_only_own_frames_are_copied() {
+        let [ada, bob, eve] = ids();
+        let (one, other) = ("x".repeat(5000), "y".repeat(9000));
+        let mut encoded = Encoded::default();
+        event(&mut encoded, &one, None);
+        encoded.alone(ada, Dialect::V1, b"(pong)".to_vec());
+        encoded.alone(bob, Dialect::V1, b"(pong)".to_vec());
+        event(&mut encoded, "few", None);
+        encoded.alone(bob, Dialect::V1, b"(pong)".to_vec());
+        event(&mut encoded, &other, Some(eve));
+        let rest = |id, sent| encoded.for_one(id, Dialect::V1, None).unwrap().rest(sent);
+        assert_eq!(rest(ada, 0), [&one, "(pong)", &format!("few{other}")]);
+        assert_eq!(rest(bob, 0), [&one, "(pong)few(pong)", &other]);
+        assert_eq!(rest(eve, 0), [format!("{one}few")]);
+        let begin = rest(ada, 0)[0].as_ptr();
+        assert!([rest(bob, 0), rest(eve, 0)].iter().all(|rest| rest[0].as_ptr() == begin));
+        assert_eq!(rest(ada, 0)[2][3..].as_ptr(), rest(bob, 0)[2].as_ptr());
+        // What was sent is left out, wherever that ends.
+        let whole = for_one(&encoded, bob, None).unwrap();
+        for sent in [0, 1, 4500, 5000, 5003, 5008, 5015, 13_000, 14_010, whole.len()] {
+            assert_eq!(rest(bob, sent).concat(), whole.as_bytes()[sent..], "{sent} were sent");
+        }
+    }
+
     #[test]
     fn it_is_full_with_a_mebibyte_of_one_dialect() {
         let mut encoded = Encoded::default();
@@ -273,7 +378,7 @@ mod tests {
         encoded.event(&vec![b'x'; FULL_BYTES], None);
         encoded.clear();
         assert_eq!(Dialect::ALL.map(|dialect| encoded.length(dialect)), [0, 0]);
-        assert_eq!(encoded.for_one(ada, Dialect::V1, None), None);
+        assert!(encoded.for_one(ada, Dialect::V1, None).is_none());
         assert!(encoded.frames.iter().all(|frames| frames.capacity() <= SPARE_BYTES));
     }
 }

@@ -307,3 +307,34 @@ impl Broadcaster {
         self.changed.insert(id, (Instant::now(), user));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::relay::events;
+    use crate::relay::history::History;
+    use crate::store::Bounds;
+    use crate::store::memory::Memory;
+
+    fn user(id: UserId, name: &str) -> User {
+        User { id, name: name.to_owned(), created_at: 0 }
+    }
+
+    /// The look-up is on another thread, and the change may overtake it.
+    #[test]
+    fn who_was_changed_between_look_up_and_joining_joins_as_changed() {
+        let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
+        let history = History::open(Arc::new(log), 1).unwrap();
+        let options = Options::parse_from(["wsroom"]);
+        let mut broadcaster = Broadcaster::new(events::open().0, &options, history);
+        broadcaster.rename(1, None);
+        broadcaster.rename(2, Some(user(2, "Bob B.")));
+        assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);
+        assert_eq!(broadcaster.as_of_now(Some(user(2, "Bob"))), Some(user(2, "Bob B.")));
+        assert_eq!(broadcaster.as_of_now(Some(user(3, "Eve"))), Some(user(3, "Eve")));
+        assert_eq!(broadcaster.as_of_now(None), None);
+    }
+}

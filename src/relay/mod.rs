@@ -6,7 +6,7 @@
 //! The walk: other threads send [`events`] to the broadcaster. The [`broadcaster`] gathers them into
 //! a turn, keeps the turn's messages ([`history`]; [`trouble`] if it cannot), and lets each [`room`]
 //! deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`] sends them,
-//! or queues them. A newcomer who asks for the past is sent a [`replay`] first. [`presence`] is the
+//! or queues them ([`shared`] with the other queues). A newcomer who asks for the past is sent a [`replay`] first. [`presence`] is the
 //! news that members get of each other, and [`members`] the list that others ask for. [`joining`] is
 //! how a client comes and goes, and [`sessions`] tells who is back after a break. With a log that
 //! several servers share, [`nodes`] is the way to the others.
@@ -25,4 +25,5 @@ pub(crate) mod presence;
 pub(crate) mod replay;
 pub(crate) mod room;
 pub(crate) mod sessions;
+pub(crate) mod shared;
 pub(crate) mod trouble;

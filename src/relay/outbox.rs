@@ -18,7 +18,6 @@
 //! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on `writer-7`. Not here: a client
 //! of the echo, whose own thread writes its answers (`client`).
 
-use std::cell::OnceCell;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,8 +27,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
+use super::encoding::Spliced;
 use super::events::{Event, Events};
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
+use super::shared::{Pieces, Shared};
 use crate::net::connection::{Connection, Sent, timed_out};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
@@ -55,27 +56,40 @@ const SLOW_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// So many tiny messages fill a queue too.
 const ENTRY_OVERHEAD: usize = 64;
 
-/// Frames for many members at once. The members that are behind share one copy of the bytes, made
-/// for the first of them.
+/// Frames for one member, or for many at once. The members that are behind share one copy.
 pub struct Batch<'a> {
     bytes: &'a [u8],
-    copy: OnceCell<Bytes>,
+    shared: Shared,
+    /// Frames for one member know what it has in common with others, which is shared with them.
+    spliced: Option<&'a Spliced<'a>>,
 }
 
 impl<'a> Batch<'a> {
-    /// Whole frames, back to back.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, copy: OnceCell::new() }
+    /// Whole frames: the same bytes for many members, or one member's own.
+    pub fn new(frames: impl Into<Self>) -> Self {
+        frames.into()
     }
 
-    /// The bytes from `sent` on, to be queued. A small rest is copied by itself: a slice of the shared
-    /// copy would hold the whole batch in memory.
-    fn rest(&self, sent: usize) -> Bytes {
-        let rest = &self.bytes[sent..];
-        if self.copy.get().is_none() && rest.len() < self.bytes.len() / 2 {
-            return Bytes::copy_from_slice(rest);
+    /// The bytes from `sent` on, to be queued.
+    fn rest(&self, sent: usize) -> Vec<Bytes> {
+        if let Some(spliced) = self.spliced {
+            return spliced.rest(sent);
         }
-        self.copy.get_or_init(|| Bytes::copy_from_slice(self.bytes)).slice(sent..)
+        let mut pieces = Pieces::default();
+        self.shared.add(self.bytes, sent..self.bytes.len(), &mut pieces);
+        pieces.into_vec()
+    }
+}
+
+impl<'a> From<&'a [u8]> for Batch<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, shared: Shared::default(), spliced: None }
+    }
+}
+
+impl<'a> From<&'a Spliced<'a>> for Batch<'a> {
+    fn from(spliced: &'a Spliced<'a>) -> Self {
+        Self { bytes: spliced.bytes(), shared: Shared::default(), spliced: Some(spliced) }
     }
 }
 
@@ -116,7 +130,8 @@ struct Behind {
 
 /// An entry of the queue.
 enum Entry {
-    Frames(Bytes),
+    /// Whole frames, in pieces; only the first one of the queue may begin inside a frame.
+    Frames(Vec<Bytes>),
     Replay(Box<Replay>),
     /// The last entry: shut the writing side.
     End,
@@ -138,7 +153,7 @@ impl Outbox {
         replay: Box<Replay>,
         events: &Events,
     ) -> Result<(), Gone> {
-        self.fall_behind(first.into(), events)?;
+        self.fall_behind(vec![first.into()], events)?;
         if let Some(behind) = &mut self.behind {
             behind.allowance += REPLAY_BYTES;
             behind.push(Entry::Replay(replay), REPLAY_BYTES);
@@ -168,9 +183,7 @@ impl Outbox {
             self.connection.cut("too much waited for it (--max-backlog)");
             return Err(Gone);
         }
-        let rest = batch.rest(0);
-        let length = rest.len();
-        behind.push(Entry::Frames(rest), length);
+        behind.push_frames(batch.rest(0));
         Ok(())
     }
 
@@ -211,12 +224,12 @@ impl Outbox {
         }
     }
 
-    fn fall_behind(&mut self, rest: Bytes, events: &Events) -> Result<(), Gone> {
+    fn fall_behind(&mut self, rest: Vec<Bytes>, events: &Events) -> Result<(), Gone> {
         log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
-        let length = rest.len();
-        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance: length });
-        behind.push(Entry::Frames(rest), length);
+        let allowance = length(&rest);
+        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance });
+        behind.push_frames(rest);
         let writer = Writer {
             connection: Arc::clone(&self.connection),
             slow: self.slow,
@@ -239,6 +252,11 @@ impl Outbox {
 }
 
 impl Behind {
+    fn push_frames(&self, pieces: Vec<Bytes>) {
+        let length = length(&pieces);
+        self.push(Entry::Frames(pieces), length);
+    }
+
     /// Queues an entry of so many bytes, without its overhead.
     fn push(&self, entry: Entry, bytes: usize) {
         // Count first, then queue: the writer must not subtract bytes that were not added yet.
@@ -250,6 +268,11 @@ impl Behind {
     fn end(&self) {
         let _ = self.queue.send(Entry::End);
     }
+}
+
+/// Bytes of all pieces.
+fn length(pieces: &[Bytes]) -> usize {
+    pieces.iter().map(Bytes::len).sum()
 }
 
 /// The writer thread: it sends the queue, blocking, until the member is direct again or gone.
@@ -269,7 +292,7 @@ impl Writer {
         while let Some(next) = self.next() {
             let sent = match next {
                 Entry::End => return self.connection.finish(),
-                Entry::Frames(frames) => self.write_frames(&frames),
+                Entry::Frames(pieces) => self.write_pieces(pieces),
                 Entry::Replay(replay) => self.write_replay(*replay),
             };
             self.waiting.fetch_sub(ENTRY_OVERHEAD, Ordering::Release);
@@ -291,17 +314,22 @@ impl Writer {
         }
     }
 
-    fn write_frames(&mut self, frames: &[u8]) -> io::Result<()> {
-        let mut rest = frames;
-        // Send once even if the frames are empty: under TLS, encrypted bytes may still wait to leave.
-        loop {
+    fn write_pieces(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
+        if pieces.is_empty() {
+            // Under TLS, encrypted bytes may still wait to leave.
+            return self.write(&[]).map(drop);
+        }
+        pieces.into_iter().try_for_each(|piece| self.write_piece(&piece))
+    }
+
+    fn write_piece(&mut self, piece: &[u8]) -> io::Result<()> {
+        let mut rest = piece;
+        while !rest.is_empty() {
             let sent = self.write(rest)?;
             rest = &rest[sent..];
             self.waiting.fetch_sub(sent, Ordering::Release);
-            if rest.is_empty() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     fn write_replay(&mut self, replay: Replay) -> io::Result<()> {
