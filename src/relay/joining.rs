@@ -314,6 +314,7 @@ mod tests {
 
     use super::*;
     use crate::options::Options;
+    use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
     use crate::relay::history::History;
     use crate::store::Bounds;
@@ -329,7 +330,7 @@ mod tests {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        let mut broadcaster = Broadcaster::new(events::open().0, &options, history);
+        let mut broadcaster = Broadcaster::new(events::open().0, &options, Keeper::Own(history));
         broadcaster.rename(1, None);
         broadcaster.rename(2, Some(user(2, "Bob B.")));
         assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);
