@@ -3,11 +3,13 @@
 //! Not here: what an option does. Each part of the program takes the fields that it needs.
 //! Runs on the main thread, once.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
@@ -69,9 +71,22 @@ pub struct Options {
     #[arg(conflicts_with_all = ["tls_cert", "tls_key"])]
     pub tls_self_signed: bool,
 
-    /// Keep users and history in this file (SQLite). Without it they end with the program.
-    #[arg(long, value_name = "FILE", env = "WSROOM_DATA")]
-    pub data: Option<PathBuf>,
+    /// Keep users and history in this file (SQLite), or in Redis, as in
+    /// `redis://:PASSWORD@HOST:6379`: all programs that name it are one. Without it they end with the
+    /// program.
+    #[arg(long, value_name = "FILE|URL", env = "WSROOM_DATA", hide_env_values = true)]
+    #[arg(value_parser = OsStringValueParser::new().map(Data::from))]
+    pub data: Option<Data>,
+
+    /// With Redis: all keys begin with this.
+    #[arg(long, value_name = "TEXT", env = "WSROOM_REDIS_PREFIX", value_parser = prefix)]
+    #[arg(default_value = "wsroom:")]
+    pub redis_prefix: String,
+
+    /// With Redis: parts into which rooms are divided, from 1 to 64, for good.
+    #[arg(long, value_name = "N", env = "WSROOM_REDIS_SHARDS", value_parser = shards)]
+    #[arg(default_value = "1")]
+    pub redis_shards: u16,
 
     /// Messages that each room keeps for clients that come back; at most 16 MiB a room. 0 = none.
     #[arg(long, value_name = "N", env = "WSROOM_HISTORY", value_parser = history)]
@@ -112,7 +127,74 @@ pub struct Options {
     pub log_file: Option<PathBuf>,
 }
 
+/// Where users and history are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Data {
+    /// In this file.
+    File(PathBuf),
+    /// In this Redis, together with other programs.
+    Redis(RedisUrl),
+}
+
+impl From<OsString> for Data {
+    /// Whatever has a scheme is a URL. Which schemes are good is for the store to say.
+    fn from(text: OsString) -> Self {
+        match text.to_str().filter(|text| text.contains("://")) {
+            Some(url) => Self::Redis(RedisUrl::new(url)),
+            None => Self::File(text.into()),
+        }
+    }
+}
+
+/// The URL of a Redis server. It is shown without its password.
+#[derive(Clone, Eq, PartialEq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// Any text.
+    pub fn new(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
+    /// The whole URL, with its password.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    /// All that may be a password is replaced: from the first colon behind the scheme up to the last
+    /// `@`; and what stands behind `pass=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (url, query) = self.0.split_once("pass=").unwrap_or((&self.0, ""));
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        write!(f, "{scheme}://")?;
+        match rest.rsplit_once('@') {
+            Some((user, host)) => match user.split_once(':') {
+                Some((user, _)) => write!(f, "{user}:***@{host}")?,
+                None => write!(f, "***@{host}")?,
+            },
+            None => f.write_str(rest)?,
+        }
+        if query.is_empty() { Ok(()) } else { f.write_str("pass=***") }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Options {
+    /// The file of `--data`, if it names one.
+    pub fn data_file(&self) -> Option<&Path> {
+        match &self.data {
+            Some(Data::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Reads the command line and the environment; the command line wins.
     ///
     /// # Errors
@@ -152,6 +234,21 @@ fn rate(text: &str) -> Result<u32, String> {
 fn history(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|&n| n <= 1_000_000);
     number.ok_or_else(|| "give a whole number up to 1000000, such as 100, or 0 for none".to_owned())
+}
+
+/// The beginning of keys: visible ASCII without the braces that mark a shard.
+fn prefix(text: &str) -> Result<String, String> {
+    let is_allowed = |c: u8| c.is_ascii_graphic() && !matches!(c, b'{' | b'}');
+    let sound = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
+    sound.then(|| text.to_owned()).ok_or_else(|| {
+        "give 1 to 64 visible ASCII characters without { and }, such as wsroom:".to_owned()
+    })
+}
+
+/// A whole number from 1 to 64.
+fn shards(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|n| (1..=64).contains(n));
+    number.ok_or_else(|| "give a whole number from 1 to 64, such as 1".to_owned())
 }
 
 /// A duration as [`duration`] reads it, but of any length.
@@ -228,6 +325,27 @@ mod tests {
         for wrong in ["", "0", "500ms", "-5", "soon", "3days"] {
             assert!(duration(wrong).is_err(), "{wrong:?} passed");
         }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, shown) in [
+            ("redis://host:6379/1", "redis://host:6379/1"),
+            ("redis://:secret@host", "redis://:***@host"),
+            ("rediss://ada:se:c@r/et@host:1", "rediss://ada:***@host:1"),
+            ("redis://secret@host", "redis://***@host"),
+            ("redis+unix:///s?user=ada&pass=secret", "redis+unix:///s?user=ada&pass=***"),
+        ] {
+            assert_eq!(RedisUrl::new(url).to_string(), shown);
+            assert_eq!(format!("{:?}", RedisUrl::new(url)), shown);
+        }
+    }
+
+    #[test]
+    fn data_is_a_file_or_a_url() {
+        assert_eq!(Data::from(OsString::from("kept")), Data::File("kept".into()));
+        let url = "redis://host";
+        assert_eq!(Data::from(OsString::from(url)), Data::Redis(RedisUrl::new(url)));
     }
 
     #[test]

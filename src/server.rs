@@ -29,13 +29,15 @@ use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
 use crate::net::slots::Slots;
-use crate::options::Options;
-use crate::relay::broadcaster::{Broadcaster, GOODBYE};
+use crate::options::{Data, Options, RedisUrl};
+use crate::relay::broadcaster::{Broadcaster, GOODBYE, Keeper};
 use crate::relay::events::{self, Event, Events};
 use crate::relay::history::History;
 use crate::store::memory::Memory;
+use crate::store::redis::{self, Settings};
+use crate::store::shared::SharedLog;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Bounds, Directory, MessageLog};
+use crate::store::{Bounds, Directory, KeptMessages, MessageLog};
 
 /// The most connections that wait to be accepted: a whole class may open the page at once.
 const LISTEN_QUEUE: i32 = 4096;
@@ -92,6 +94,8 @@ pub struct Server {
     events: Events,
     accept: JoinHandle<()>,
     broadcaster: JoinHandle<()>,
+    /// The log that other nodes share; `None`: this server is alone.
+    shared: Option<Arc<dyn SharedLog>>,
     api: Api,
 }
 
@@ -128,15 +132,14 @@ impl Server {
         let certificate =
             Certificate::open(options, CERTIFICATE_INTERVAL).map_err(StartError::Certificate)?;
         let certificate = certificate.map(Arc::new);
-        let Store { directory, log } = open_store(options).map_err(StartError::Store)?;
+        let (events, inbox) = events::open();
+        let store = open_store(options, &events).map_err(StartError::Store)?;
+        let Store { directory, past, keeper, shared } = store;
         let address = options.listen;
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
-        let (events, inbox) = events::open();
-        let history = History::open(Arc::clone(&log), options.history)
-            .map_err(|error| StartError::Store(error.to_string()))?;
-        let broadcaster = Broadcaster::new(events.clone(), options, history);
+        let broadcaster = Broadcaster::new(events.clone(), options, keeper);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
@@ -151,7 +154,7 @@ impl Server {
             ),
             rooms: Rooms::new(
                 events.clone(),
-                Arc::clone(&log),
+                Arc::clone(&past),
                 Arc::clone(&credentials),
                 options.max_rate,
             ),
@@ -169,7 +172,7 @@ impl Server {
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 left: Limited::default(),
             },
-            log,
+            past,
             proxy,
             credentials,
             certificate: certificate.clone(),
@@ -187,7 +190,7 @@ impl Server {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { base, certificate, stopping, slots, events, accept, broadcaster, api })
+        Ok(Self { base, certificate, stopping, slots, events, accept, broadcaster, shared, api })
     }
 
     /// The address on which it listens, with the port that the system gave it.
@@ -208,7 +211,8 @@ impl Server {
     /// Stops in this order, within [`GOODBYE`] and about a second:
     /// 1. no more connections are accepted, and the port is free;
     /// 2. connections that are not WebSockets yet are ended;
-    /// 3. every client gets a Close frame with 1001, and time to answer it;
+    /// 3. every client gets a Close frame with 1001, and time to answer it; the other nodes are told
+    ///    that this one's members have left;
     /// 4. connections that are still open are shut, which ends their threads;
     /// 5. the page's threads end.
     pub fn stop(self) {
@@ -219,6 +223,9 @@ impl Server {
         self.slots.end_unjoined();
         self.events.send(Event::Stopped);
         join(self.broadcaster);
+        if let Some(shared) = self.shared {
+            shared.leave();
+        }
         self.slots.wait_until_empty(deadline);
         self.slots.end_all();
         if !self.slots.wait_until_empty(Instant::now() + Duration::from_secs(1)) {
@@ -239,24 +246,52 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// The two parts of the store: users and history.
+/// The parts of the store.
 struct Store {
+    /// The users.
     directory: Arc<dyn Directory>,
-    log: Arc<dyn MessageLog>,
+    /// The messages that are kept.
+    past: Arc<dyn KeptMessages>,
+    /// Who keeps new ones.
+    keeper: Keeper,
+    /// The log that other nodes share, if there is one.
+    shared: Option<Arc<dyn SharedLog>>,
 }
 
-/// Users and history in the file of `--data`; without one, both in memory.
-fn open_store(options: &Options) -> Result<Store, String> {
-    let (file, forget_after) = (options.data.as_deref(), options.forget_after);
-    let bounds = Bounds {
-        messages: options.history,
-        bytes: if file.is_some() { HISTORY_IN_FILE } else { HISTORY_IN_MEMORY },
-        idle: (!forget_after.is_zero()).then_some(forget_after),
-    };
+/// Users and history where `--data` says; without it, both in memory.
+fn open_store(options: &Options, events: &Events) -> Result<Store, String> {
+    match &options.data {
+        Some(Data::Redis(url)) => open_shared(options, url, events),
+        _ => open_own(options),
+    }
+}
+
+fn open_own(options: &Options) -> Result<Store, String> {
+    let file = options.data_file();
+    let bounds = bounds(options, if file.is_some() { HISTORY_IN_FILE } else { HISTORY_IN_MEMORY });
     let sqlite = Arc::new(Sqlite::open(file, bounds, Name::folded)?);
     let directory = Arc::clone(&sqlite) as Arc<dyn Directory>;
     let log = file.map_or_else(|| Arc::new(Memory::new(bounds)) as Arc<dyn MessageLog>, |_| sqlite);
-    Ok(Store { directory, log })
+    let history = History::open(log, options.history).map_err(|error| error.to_string())?;
+    Ok(Store { directory, past: history.past(), keeper: Keeper::Own(history), shared: None })
+}
+
+/// The store that other nodes share. Waits until Redis answers.
+fn open_shared(options: &Options, url: &RedisUrl, events: &Events) -> Result<Store, String> {
+    let settings =
+        Settings::new(&options.redis_prefix, options.redis_shards, bounds(options, usize::MAX));
+    let events = events.clone();
+    let redis = redis::open(url, settings, Box::new(move |told| events.tell(told)))?;
+    let redis = Arc::new(redis);
+    let (log, past) =
+        (Arc::clone(&redis) as Arc<dyn SharedLog>, Arc::clone(&redis) as Arc<dyn KeptMessages>);
+    let keeper = Keeper::Shared(Arc::clone(&log), Arc::clone(&past));
+    Ok(Store { directory: redis, past, keeper, shared: Some(log) })
+}
+
+fn bounds(options: &Options, bytes: usize) -> Bounds {
+    let idle = (!options.forget_after.is_zero()).then_some(options.forget_after);
+    Bounds { messages: options.history, bytes, idle }
 }
 
 fn limits(options: &Options) -> Limits {

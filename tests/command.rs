@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 15] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 17] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
     ("--max-message-size", "WSROOM_MAX_MESSAGE_SIZE", Some("1M"), "bytes"),
@@ -19,6 +19,8 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 15] = [
     ("--idle-timeout", "WSROOM_IDLE_TIMEOUT", Some("60s"), "seconds"),
     ("--allow-origin", "WSROOM_ALLOW_ORIGIN", None, "https://"),
     ("--data", "WSROOM_DATA", None, "SQLite"),
+    ("--redis-prefix", "WSROOM_REDIS_PREFIX", Some("wsroom:"), "keys"),
+    ("--redis-shards", "WSROOM_REDIS_SHARDS", Some("1"), "1 to 64"),
     ("--history", "WSROOM_HISTORY", Some("100"), "room"),
     ("--forget-after", "WSROOM_FORGET_AFTER", Some("30d"), "seconds"),
     ("--admin-token", "WSROOM_ADMIN_TOKEN", None, "16 characters"),
@@ -29,7 +31,7 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 15] = [
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 21] = [
+const BAD_VALUES: [(&str, &str, &str); 25] = [
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),
@@ -46,6 +48,10 @@ const BAD_VALUES: [(&str, &str, &str); 21] = [
     ("--allow-origin", "example.org", "https://example.org"),
     ("--allow-origin", "https://example.org/", "https://example.org"),
     ("--allow-origin", "two\nlines", "https://example.org"),
+    ("--redis-prefix", "", "such as wsroom:"),
+    ("--redis-prefix", "{1}", "without { and }"),
+    ("--redis-shards", "0", "from 1 to 64"),
+    ("--redis-shards", "65", "from 1 to 64"),
     ("--history", "many", "such as 100"),
     ("--forget-after", "never", "30d"),
     ("--admin-token", "short", "16 visible"),
@@ -159,6 +165,24 @@ fn a_bad_value_in_a_variable_is_refused_just_so() {
         command.env(variable, value);
         let shown = value.escape_debug().to_string();
         refuses_in_one_line(&Program::runs_to_the_end(command), &[option, &shown, remedy]);
+    }
+}
+
+#[test]
+fn the_password_of_the_store_is_not_shown() {
+    let url = "redis+sentinel://ada:s3cret@127.0.0.1";
+    let mut with_variable = Program::command();
+    with_variable.env("WSROOM_DATA", url);
+    let mut help = Program::command();
+    help.env("WSROOM_DATA", url).arg("--help");
+    let refused = "--data redis+sentinel://ada:***@127.0.0.1: ";
+    let option = wsroom(&["--data", url]);
+    refuses_in_one_line(&option, &[refused]);
+    let variable = Program::runs_to_the_end(with_variable);
+    refuses_in_one_line(&variable, &[refused]);
+    for output in [option, variable, Program::runs_to_the_end(help)] {
+        let all = text(&output.stdout) + &text(&output.stderr);
+        assert!(!all.contains("s3cret"), "{all}");
     }
 }
 

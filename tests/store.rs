@@ -12,7 +12,7 @@ use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::{Author, Content, Message, MessageId, now};
 use wsroom::store::memory::Memory;
 use wsroom::store::sqlite::Sqlite;
-use wsroom::store::{Bounds, Directory, HistoryPage, MessageLog, Range};
+use wsroom::store::{Bounds, Directory, HistoryPage, KeptMessages, MessageLog, Range};
 
 const PLENTY: Bounds = Bounds { messages: 100, bytes: 1 << 30, idle: None };
 

@@ -11,11 +11,11 @@ use clap::Parser;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
 use wsroom::protocol::message::{Author, Content, Draft};
-use wsroom::relay::broadcaster::Broadcaster;
+use wsroom::relay::broadcaster::{Broadcaster, Keeper};
 use wsroom::relay::events::{self, Event};
 use wsroom::relay::history::History;
 use wsroom::store::memory::Memory;
-use wsroom::store::{Bounds, MessageLog, Range};
+use wsroom::store::{Bounds, KeptMessages, MessageLog, Range};
 
 #[test]
 fn what_was_given_up_is_not_said_later() {
@@ -34,7 +34,8 @@ fn what_was_given_up_is_not_said_later() {
     assert!(given_up.is_none(), "nobody could have taken it");
     let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
     let history = History::open(Arc::clone(&log) as Arc<dyn MessageLog>, 10).unwrap();
-    let broadcaster = Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), history);
+    let broadcaster =
+        Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), Keeper::Own(history));
     let turning = thread::spawn(move || broadcaster.run(&inbox));
     let said = events.post(draft(text("in time")), support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");

@@ -38,6 +38,9 @@ impl Health {
             "clients": counts.clients,
             "rooms": counts.rooms,
         });
+        if let Some(here) = counts.here {
+            health["clients_here"] = json!(here);
+        }
         let Some(reason) = counts.unkept else { return json(200, &health) };
         health["status"] = json!("degraded");
         health["reason"] = json!(format!("messages cannot be kept: {reason}"));

@@ -25,7 +25,7 @@ use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::{Events, Receipt};
 use crate::relay::members::MembersPage;
 use crate::relay::presence::author;
-use crate::store::{HistoryPage, MessageLog, Range, StoreError, User};
+use crate::store::{HistoryPage, KeptMessages, Range, StoreError, User};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 /// The routes under `/rooms`.
 pub struct Rooms {
     events: Events,
-    log: Arc<dyn MessageLog>,
+    log: Arc<dyn KeptMessages>,
     credentials: Arc<Credentials>,
     /// Limits the posted messages of one address to `--max-rate` a second.
     posts: PerAddress,
@@ -53,7 +53,7 @@ impl Rooms {
     /// The routes for these parts of the server; `rate` is `--max-rate`.
     pub fn new(
         events: Events,
-        log: Arc<dyn MessageLog>,
+        log: Arc<dyn KeptMessages>,
         credentials: Arc<Credentials>,
         rate: u32,
     ) -> Self {

@@ -30,7 +30,7 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
 use crate::protocol::v1::Key;
 use crate::relay::events::Joining;
-use crate::store::{MessageLog, User};
+use crate::store::{KeptMessages, User};
 
 /// The time from the start of a connection to the last byte of its request. The proxy, too, has at
 /// least this time to find a free upstream.
@@ -49,7 +49,7 @@ pub struct Door {
     /// The limits and the queue of events that all clients share.
     pub clients: Clients,
     /// The history; a new client learns the id of the newest message.
-    pub log: Arc<dyn MessageLog>,
+    pub past: Arc<dyn KeptMessages>,
     /// The way to tiny_http.
     pub proxy: Proxy,
     /// Finds the user whose key comes with a handshake.
@@ -206,7 +206,7 @@ impl Door {
     fn last_in(&self, target: &Target, dialect: Dialect, past: Option<Past>) -> MessageId {
         match target {
             Target::Room(room) if dialect == Dialect::V1 && past.is_none() => {
-                self.log.last_in(room).unwrap_or_else(|error| {
+                self.past.last_in(room).unwrap_or_else(|error| {
                     log::error!("the history of room {room} cannot be read: {error}");
                     0
                 })

@@ -98,7 +98,7 @@ impl Certificate {
     }
 
     fn own(options: &Options) -> Result<Self, String> {
-        let pem = self_signed::pem(options.data.as_deref())?;
+        let pem = self_signed::pem(options.data_file())?;
         let failed = |error: &dyn std::fmt::Display| format!("--tls-self-signed: {error}");
         let chain = vec![CertificateDer::from_pem_slice(&pem).map_err(|error| failed(&error))?];
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(&error))?;

@@ -10,6 +10,7 @@
 //! The busier it is, the more a single send carries, and the more a single transaction keeps.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use super::events::{
 };
 use super::history::{History, Kept};
 use super::members::{self, MembersPage, MembersQuery};
+use super::nodes::{Nodes, Waiting};
 use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Item, Member, Outcome, Room, Sending};
 use super::sessions::{Seat, Sessions};
@@ -34,7 +36,8 @@ use crate::protocol::address::RoomName;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, MessageId, Origin, UserId};
 use crate::protocol::v1::{self};
-use crate::store::User;
+use crate::store::shared::{Entry, SharedLog};
+use crate::store::{KeptMessages, User};
 
 /// A turn ends after this many bytes, so that its first message does not wait too long. One message
 /// may exceed it.
@@ -71,8 +74,14 @@ pub struct Broadcaster {
     /// All clients that have completed the handshake and have not left.
     pub(super) clients: HashMap<ClientId, Client>,
     pub(super) sessions: Sessions,
-    /// Numbers messages, and keeps them before they are sent.
-    pub(super) history: History,
+    /// The other nodes, and the log that all share; `None`: this server is alone.
+    pub(super) nodes: Option<Nodes>,
+    /// Numbers messages, and keeps them before they are sent; `None`: the log that all nodes share does.
+    history: Option<History>,
+    /// The messages that are kept, for replays.
+    pub(super) past: Arc<dyn KeptMessages>,
+    /// `--history`, in messages.
+    pub(super) max_messages: usize,
     pub(super) turn: Turn,
     /// The buffers for a room's frames, used for one room after the other.
     encoded: Encoded,
@@ -84,6 +93,14 @@ pub struct Broadcaster {
     unkept: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
     pub(super) stopping: Option<Instant>,
+}
+
+/// Who keeps the messages before they are sent.
+pub enum Keeper {
+    /// This server alone.
+    Own(History),
+    /// The log that several nodes share; and what it has kept.
+    Shared(Arc<dyn SharedLog>, Arc<dyn KeptMessages>),
 }
 
 /// A client, as the broadcaster knows it.
@@ -100,13 +117,21 @@ pub(super) struct Turn {
     /// Rooms that have recorded items.
     rooms: Vec<RoomName>,
     /// The messages, in order. They are kept first, then sent.
-    drafts: Vec<Draft>,
+    pub(super) messages: Vec<Said>,
     /// Bytes gathered so far.
     pub(super) bytes: usize,
-    /// The indices of posted messages, whose senders wait for a receipt.
-    posts: Vec<(usize, Sender<PostOutcome>)>,
+    /// The indices and rooms of posted messages, whose senders wait for a receipt.
+    posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
     /// The messages' shares of the inbox, which are freed when the messages are sent.
-    shares: Vec<Share>,
+    pub(super) shares: Vec<Share>,
+}
+
+/// A message of a turn.
+pub(super) enum Said {
+    /// It is not kept yet.
+    Draft(Draft),
+    /// The shared log has decided about it.
+    Decided(Outcome),
 }
 
 /// The reason why the broadcaster woke up.
@@ -120,7 +145,14 @@ enum Woken {
 
 impl Broadcaster {
     /// A broadcaster with no clients.
-    pub fn new(events: Events, options: &Options, history: History) -> Self {
+    pub fn new(events: Events, options: &Options, keeper: Keeper) -> Self {
+        let (history, past, nodes) = match keeper {
+            Keeper::Own(history) => {
+                let past = history.past();
+                (Some(history), past, None)
+            }
+            Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log))),
+        };
         Self {
             events,
             max_backlog: options.max_backlog,
@@ -128,7 +160,10 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             sessions: Sessions::default(),
+            nodes,
             history,
+            past,
+            max_messages: options.history,
             turn: Turn::default(),
             encoded: Encoded::default(),
             news: VecDeque::new(),
@@ -201,6 +236,7 @@ impl Broadcaster {
                     member.outbox.caught_up();
                 }
             }
+            Event::Told(told, share) => self.hear(told, share),
             Event::Renamed(user) => self.rename(user.id, Some(user)),
             Event::Removed(user) => self.rename(user, None),
             // The asking thread may have given up. Then the answer is dropped.
@@ -227,8 +263,8 @@ impl Broadcaster {
             origin,
             as_guest: seat.session.and_then(|session| session.as_guest),
         };
-        let speaker = Speaker { client: sender, member: seat.id };
-        self.relay(draft, share, Some(speaker), reference);
+        let speaker = Some(Speaker { client: Some(sender), member: seat.id });
+        self.submit(draft, Waiting { speaker, reference, share, reply: None });
     }
 
     fn post(&mut self, post: Post) {
@@ -237,22 +273,33 @@ impl Broadcaster {
         if decided.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.turn.posts.push((self.turn.drafts.len(), reply));
-        self.relay(draft, share, None, None);
+        self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
+    }
+
+    /// Hands a message to the shared log, or adds it to the turn.
+    fn submit(&mut self, draft: Draft, waiting: Waiting) {
+        self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
+        match &mut self.nodes {
+            None => {
+                let room = draft.room.clone();
+                self.add_message(&room, Said::Draft(draft), waiting);
+            }
+            Some(nodes) => {
+                if let Err((room, why, waiting)) = nodes.submit(draft, waiting) {
+                    self.add_message(&room, Said::Decided(Err(why)), waiting);
+                }
+            }
+        }
     }
 
     /// Adds a message to the turn.
-    fn relay(
-        &mut self,
-        draft: Draft,
-        share: Option<Share>,
-        speaker: Option<Speaker>,
-        reference: Option<String>,
-    ) {
-        self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
+    pub(super) fn add_message(&mut self, room: &RoomName, said: Said, waiting: Waiting) {
+        let Waiting { speaker, reference, share, reply } = waiting;
+        let index = self.turn.messages.len();
+        self.turn.messages.push(said);
         self.turn.shares.extend(share);
-        self.record(&draft.room, Item::Message(self.turn.drafts.len(), speaker, reference));
-        self.turn.drafts.push(draft);
+        self.turn.posts.extend(reply.map(|reply| (index, room.clone(), reply)));
+        self.record(room, Item::Message(index, speaker, reference));
     }
 
     /// Records an item in a room, if the room has members.
@@ -267,32 +314,58 @@ impl Broadcaster {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
-            members.tell_typing(&member_info(seat), id);
+            members.tell_typing(&member_info(seat), Some(id));
         }
+        let (room, member) = (seat.room.clone(), seat.id);
+        self.tell_nodes(|_| Entry::Typing { room, member });
     }
 
     /// Keeps the messages of this turn, then delivers the turn to its rooms.
     fn end_turn(&mut self) {
-        let drafts = std::mem::take(&mut self.turn.drafts);
-        let places: Vec<_> =
-            self.turn.posts.iter().map(|(index, _)| drafts[*index].room.clone()).collect();
-        let before = self.history.last();
-        let kept = self.history.append(drafts).map_err(|error| {
-            self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
-            format!("your message was not kept, and nobody has heard it: {error}")
-        });
-        if kept.is_err() {
-            self.end_unheard();
+        let before = self.history.as_ref().map_or(0, History::last);
+        let messages = std::mem::take(&mut self.turn.messages);
+        let outcomes = self.keep(messages);
+        if outcomes.iter().any(Result::is_err) {
+            self.end_unheard(&outcomes);
         }
         let Turn { rooms, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
-        let outcome = kept.as_deref().map_err(String::as_str);
         for room in &rooms {
-            self.deliver(room, outcome, before);
+            self.deliver(room, &outcomes, before);
         }
-        for ((index, reply), room) in posts.into_iter().zip(places) {
-            let receipt = outcome.map(|kept| self.receipt(&kept[index], &room));
-            drop(reply.try_send(receipt.map_err(str::to_owned)));
+        for (index, room, reply) in posts {
+            let receipt = outcomes[index].as_ref().map(|kept| self.receipt(kept, &room));
+            drop(reply.try_send(receipt.map_err(|why| why.to_string())));
         }
+    }
+
+    /// Keeps the messages that are not kept yet: all of them, or none. Answers what has become of each
+    /// message, in order.
+    fn keep(&mut self, messages: Vec<Said>) -> Vec<Outcome> {
+        let (mut outcomes, mut drafts) = (Vec::with_capacity(messages.len()), Vec::new());
+        for said in messages {
+            outcomes.push(match said {
+                Said::Decided(outcome) => Some(outcome),
+                Said::Draft(draft) => {
+                    drafts.push(draft);
+                    None
+                }
+            });
+        }
+        let kept = match &mut self.history {
+            Some(history) => history.append(drafts),
+            // The shared log has decided about all of them.
+            None => Ok(Vec::new()),
+        };
+        let kept = kept.map_err(|error| {
+            self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
+            unheard(&error.to_string())
+        });
+        let mut kept = kept.map(Vec::into_iter);
+        let mut next = || match &mut kept {
+            Ok(kept) => Ok(kept.next().expect("each draft has an outcome")),
+            Err(why) => Err(Arc::clone(why)),
+        };
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(&mut next)).collect()
     }
 
     fn receipt(&self, kept: &Kept, room: &RoomName) -> Receipt {
@@ -305,9 +378,9 @@ impl Broadcaster {
 
     /// Ends the plain clients whose messages in this turn are not kept: no frame of theirs could
     /// tell them, so a Close does.
-    fn end_unheard(&mut self) {
+    fn end_unheard(&mut self, outcomes: &[Outcome]) {
         let rooms = self.turn.rooms.iter().filter_map(|room| self.rooms.get(room));
-        let speakers: Vec<_> = rooms.flat_map(Room::plain_speakers).collect();
+        let speakers: Vec<_> = rooms.flat_map(|room| room.unheard(outcomes)).collect();
         for client in speakers {
             // "Try Again Later": registered for the codes of RFC 6455 §7.4.2.
             let seat = self.end_client(client, CloseCode::Again, "your message could not be kept");
@@ -319,10 +392,10 @@ impl Broadcaster {
 
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
     /// the last id before this turn.
-    fn deliver(&mut self, room: &RoomName, outcome: Outcome, before: MessageId) {
+    fn deliver(&mut self, room: &RoomName, outcomes: &[Outcome], before: MessageId) {
         let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
-        for member in members.deliver(outcome, &mut self.encoded, sending) {
+        for member in members.deliver(outcomes, &mut self.encoded, sending) {
             if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
                 self.depart(seat, member.id, Parting::Lost);
             }
@@ -403,8 +476,17 @@ impl Broadcaster {
     }
 
     fn counts(&mut self) -> Counts {
-        let (clients, rooms) = (self.clients.len(), self.occupied().count());
-        Counts { clients, rooms, unkept: self.history.trouble() }
+        let (here, rooms) = (self.clients.len(), self.occupied().count());
+        match &self.nodes {
+            None => {
+                let unkept = self.history.as_mut().and_then(History::trouble);
+                Counts { clients: here, here: None, rooms, unkept }
+            }
+            Some(nodes) => {
+                let (clients, unkept) = (here + nodes.elsewhere(), nodes.trouble());
+                Counts { clients, here: Some(here), rooms, unkept }
+            }
+        }
     }
 
     fn list(&self) -> Vec<(RoomName, usize)> {
@@ -449,6 +531,11 @@ impl Turn {
             self.rooms.push(room.clone());
         }
     }
+}
+
+/// The reason for the sender of a message that is not kept.
+pub(super) fn unheard(why: &str) -> Arc<str> {
+    format!("your message was not kept, and nobody has heard it: {why}").into()
 }
 
 /// "An endpoint is going away, such as a server going down" (RFC 6455 §7.4.1).

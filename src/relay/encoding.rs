@@ -37,8 +37,8 @@ pub struct Encoded {
 /// The member who says a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker {
-    /// Its connection.
-    pub client: ClientId,
+    /// Its connection; `None`: it is connected to another node.
+    pub client: Option<ClientId>,
     /// Its number.
     pub member: MemberId,
 }
@@ -110,11 +110,12 @@ impl Encoded {
                 dialect.write_message(frames, message, for_all).expect(TO_A_VECTOR);
             }
         }
-        if let (Some(speaker), Some(_)) = (speaker, reference) {
+        let own = speaker.and_then(|speaker| speaker.client);
+        if let (Some(client), Some(_)) = (own, reference) {
             let mut own = Vec::new();
             let for_one = Copied { reference, ..for_all };
             Dialect::V1.write_message(&mut own, message, for_one).expect(TO_A_VECTOR);
-            self.replace(speaker.client, begin..self.length(Dialect::V1), own);
+            self.replace(client, begin..self.length(Dialect::V1), own);
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
     }
 
     fn says(encoded: &mut Encoded, text: &'static str, client: ClientId, reference: Option<&str>) {
-        let speaker = Speaker { client, member: 1 };
+        let speaker = Speaker { client: Some(client), member: 1 };
         encoded.message(&message(text), Some(speaker), reference, BOTH);
     }
 
@@ -264,7 +265,7 @@ mod tests {
             [([1, 0], true, false), ([0, 1], false, true), ([2, 3], true, true)]
         {
             let mut encoded = Encoded::default();
-            let speaker = Speaker { client: ClientId::new(1), member: 1 };
+            let speaker = Speaker { client: Some(ClientId::new(1)), member: 1 };
             encoded.message(&message("hello"), Some(speaker), None, speaking);
             for (dialect, is_spoken) in [(Dialect::Plain, plain), (Dialect::V1, v1)] {
                 let expected = if is_spoken { frames(dialect, "hello", None) } else { Vec::new() };

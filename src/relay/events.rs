@@ -20,6 +20,7 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Content, Draft, MessageId, UserId};
 use crate::protocol::v1::Key;
 use crate::store::User;
+use crate::store::shared::Told;
 
 /// The most events that wait.
 const MAX_EVENTS: usize = 1024;
@@ -30,6 +31,9 @@ const MAX_BYTES: usize = 8 << 20;
 /// Frames up to this size, in bytes, are bounded by [`MAX_EVENTS`] alone (4 MiB in all), and so need
 /// no lock.
 const SMALL_BYTES: usize = 4096;
+
+/// With more bytes of messages than this, what the shared log tells is passed on in parts.
+const MAX_TOLD_BYTES: usize = 64 << 10;
 
 /// Everything that the broadcaster reacts to.
 pub enum Event {
@@ -51,6 +55,8 @@ pub enum Event {
     Left(ClientId, Frames, Parting),
     /// The writer of a client that was behind has sent everything.
     CaughtUp(ClientId),
+    /// The log that several nodes share tells this.
+    Told(Vec<Told>, Option<Share>),
     /// A user has a new name.
     Renamed(User),
     /// A user was removed from the directory: their clients are now guests.
@@ -147,8 +153,11 @@ pub struct Receipt {
 /// The numbers of clients and rooms.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Counts {
-    /// WebSocket clients that have completed their handshake.
+    /// WebSocket clients that have completed their handshake, on all nodes. (Those of the echo are
+    /// counted by their own node.)
     pub clients: usize,
+    /// Those of this node; `None`: there are no other nodes.
+    pub here: Option<usize>,
     /// Rooms that have members.
     pub rooms: usize,
     /// Why messages cannot be kept at the moment; `None`: they can be.
@@ -227,6 +236,26 @@ impl Events {
         let query = Box::new(MembersQuery { room, after, limit, reply });
         self.sender.send_timeout(Event::MembersListed(query), timeout).ok()?;
         members.recv_timeout(timeout).ok()
+    }
+
+    /// Passes on what the shared log tells; blocks while too much waits.
+    pub fn tell(&self, told: Vec<Told>) {
+        let size = |told: &Told| match told {
+            Told::Message { message, .. } => message.size(),
+            _ => 0,
+        };
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for told in told {
+            bytes += size(&told);
+            part.push(told);
+            if bytes > MAX_TOLD_BYTES {
+                self.send(Event::Told(std::mem::take(&mut part), self.share(bytes)));
+                bytes = 0;
+            }
+        }
+        if !part.is_empty() {
+            self.send(Event::Told(part, self.share(bytes)));
+        }
     }
 
     /// Reports that a user has a new name.

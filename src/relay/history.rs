@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::trouble::Trouble;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, Message, MessageId, Origin, now};
-use crate::store::{MessageLog, Result};
+use crate::store::{KeptMessages, MessageLog, Result};
 
 /// The order of all messages, and the log that keeps them.
 pub struct History {
@@ -52,14 +52,9 @@ impl History {
         Ok(Self { log, max_messages, last, trouble: Trouble::default() })
     }
 
-    /// The log, for reading.
-    pub fn log(&self) -> &Arc<dyn MessageLog> {
-        &self.log
-    }
-
-    /// The most messages that a room keeps.
-    pub fn max_messages(&self) -> usize {
-        self.max_messages
+    /// The messages that are kept.
+    pub fn past(&self) -> Arc<dyn KeptMessages> {
+        Arc::clone(&self.log) as Arc<dyn KeptMessages>
     }
 
     /// The newest id that was given out.

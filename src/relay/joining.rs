@@ -12,10 +12,11 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, going_away};
 use super::events::{Frames, Joining, Newcomer, Parting};
+use super::nodes::Nodes;
 use super::outbox::{Outbox, Slow};
 use super::presence::{CROWD, member_info};
 use super::replay::{Replay, Welcome};
-use super::room::{Arrival, Member};
+use super::room::{Arrival, Member, Upto};
 use super::sessions::{Earlier, Seat};
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
@@ -25,6 +26,7 @@ use crate::protocol::frame;
 use crate::protocol::message::UserId;
 use crate::protocol::v1::{MemberId, ServerEvent};
 use crate::store::User;
+use crate::store::shared::Entry;
 
 /// The time for which a change of a user is remembered. A client of theirs may be looked up in the
 /// directory before the change, and join after it. No handshake takes longer than this.
@@ -33,6 +35,15 @@ const CHANGES_REMEMBERED: Duration = Duration::from_secs(60);
 /// The code of the Close for a connection whose session has a new one (RFC 6455 §7.4.2: 4000 to 4999
 /// are for private use).
 const TAKEN_OVER: u16 = 4001;
+
+/// Where a member is connected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// To this node.
+    Here,
+    /// To another node.
+    Elsewhere,
+}
 
 impl Broadcaster {
     pub(super) fn add(&mut self, newcomer: Newcomer) {
@@ -58,31 +69,28 @@ impl Broadcaster {
     /// member's number.
     fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
         let session = joining.session;
+        let number = self.nodes.as_ref().map_or(id.number(), |nodes| nodes.member(id.number()));
         let earlier = session.and_then(|session| self.earlier_seat(&session));
         let user = self.as_of_now(joining.user.clone()).map(Box::new);
         let guest = match (&earlier, session) {
-            (Some(earlier), _) => earlier.guest,
-            (None, Some(session)) => self.sessions.guest_number(&session, id.number()),
-            (None, None) => id.number(),
+            (Some((earlier, _)), _) => earlier.guest,
+            (None, Some(session)) => self.sessions.guest_number(&session, number),
+            (None, None) => number,
         };
-        let seat = Seat::new(room.clone(), id.number());
-        let mut seat = Seat { guest, user, session, ..seat };
+        let mut seat = Seat { guest, user, session, ..Seat::new(room.clone(), number) };
         match earlier {
-            Some(earlier) if earlier.room == *room => {
+            Some((earlier, place)) if earlier.room == *room => {
                 seat.id = earlier.id;
-                let info = member_info(&seat);
-                if info != member_info(&earlier) {
-                    self.note_news(room, |presence| presence.renamed(info));
-                }
+                self.sit_again(&seat, &earlier, place);
             }
             elsewhere => {
-                if let Some(earlier) = elsewhere {
-                    self.note_news(&earlier.room, |presence| presence.went(earlier.id));
-                    self.remove_if_empty(&earlier.room);
+                if let Some((earlier, place)) = elsewhere {
+                    self.leave_room(&earlier, place);
                 }
                 self.rooms.entry(room.clone()).or_default();
                 let info = member_info(&seat);
                 self.note_news(room, |presence| presence.came(info));
+                self.tell_nodes(|nodes| Entry::Joined(nodes.present(&seat)));
             }
         }
         if let Some(session) = session {
@@ -93,8 +101,56 @@ impl Broadcaster {
         number
     }
 
-    /// The seat that a session had until now. If it still has a connection, that one is ended.
-    fn earlier_seat(&mut self, session: &Session) -> Option<Box<Seat>> {
+    /// Tells of a member that is back in its seat what is new of it: perhaps its name, or its node.
+    fn sit_again(&mut self, seat: &Seat, earlier: &Seat, place: Place) {
+        let info = member_info(seat);
+        let is_renamed = info != member_info(earlier);
+        if is_renamed {
+            self.note_news(&seat.room, |presence| presence.renamed(info));
+        }
+        match place {
+            Place::Elsewhere => self.tell_nodes(|nodes| Entry::Joined(nodes.present(seat))),
+            Place::Here if is_renamed => {
+                self.tell_nodes(|nodes| Entry::Renamed(nodes.present(seat)));
+            }
+            Place::Here => {}
+        }
+    }
+
+    /// Tells everyone that a member has left its room. A member on another node is told of by that
+    /// node.
+    pub(super) fn leave_room(&mut self, seat: &Seat, place: Place) {
+        self.note_news(&seat.room, |presence| presence.went(seat.id));
+        if place == Place::Here {
+            let (room, member) = (seat.room.clone(), seat.id);
+            self.tell_nodes(|_| Entry::Left { room, member });
+        }
+        self.remove_if_empty(&seat.room);
+    }
+
+    /// Appends news for the other nodes, if there are any.
+    pub(super) fn tell_nodes(&mut self, entry: impl FnOnce(&Nodes) -> Entry) {
+        if let Some(nodes) = &mut self.nodes {
+            let entry = entry(nodes);
+            nodes.tell(entry);
+        }
+    }
+
+    /// The seat that a session had until now, and where. If it still has a connection here, that one is
+    /// ended; another node ends its own when it is told.
+    fn earlier_seat(&mut self, session: &Session) -> Option<(Box<Seat>, Place)> {
+        if let Some(seat) = self.earlier_seat_here(session) {
+            return Some((seat, Place::Here));
+        }
+        let seat = self.nodes.as_mut()?.take(session)?;
+        if let Some(members) = self.rooms.get_mut(&seat.room) {
+            members.give_up_seat(seat.id);
+        }
+        Some((seat, Place::Elsewhere))
+    }
+
+    /// As [`Broadcaster::earlier_seat`], but on this node alone.
+    pub(super) fn earlier_seat_here(&mut self, session: &Session) -> Option<Box<Seat>> {
         match self.sessions.take(session)? {
             Earlier::Connected(client) => self.end_client(
                 client,
@@ -114,6 +170,7 @@ impl Broadcaster {
     fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
         let Joining { response_101, dialect, past, session, key, .. } = joining;
         let last = joining.last.max(self.rooms[&room].last());
+        let upto = self.here(&room);
         let welcome = (dialect == Dialect::V1).then(|| {
             let welcome = self.welcome(id, &room);
             Box::new(Welcome { key, ..welcome })
@@ -124,12 +181,20 @@ impl Broadcaster {
                 welcome.write(last, true, &mut first).expect("writing to a vector cannot fail");
                 first.extend(ServerEvent::Live { last, complete: true }.frame());
             }
-            return Arrival { first, replay: None };
+            return Arrival { first, replay: None, upto };
         };
-        let log = Arc::clone(self.history.log());
-        // How far it goes is known when the newcomer's place in the turn is.
+        let log = Arc::clone(&self.past);
+        // The last message of the replay is known when it is numbered.
         let replay = Replay { log, room, past, session, upto: 0, welcome };
-        Arrival { first, replay: Some(Box::new(replay)) }
+        Arrival { first, replay: Some(Box::new(replay)), upto }
+    }
+
+    /// The place of a newcomer who joins now, among the messages of its room.
+    fn here(&self, room: &RoomName) -> Upto {
+        match &self.nodes {
+            None => Upto::Turn(self.turn.messages.len()),
+            Some(nodes) => Upto::Id(nodes.told(room)),
+        }
     }
 
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
@@ -141,7 +206,7 @@ impl Broadcaster {
             members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
             count,
             limit: self.max_message_size,
-            history: self.history.max_messages(),
+            history: self.max_messages,
             key: None,
         }
     }
@@ -192,11 +257,13 @@ impl Broadcaster {
             self.sessions.disconnect(session, id);
         }
         let (room, info) = (seat.room.clone(), member_info(&seat));
-        let is_kept =
-            parting == Parting::Lost && self.sessions.keep_seat(seat, Instant::now()).is_ok();
-        match self.rooms.get_mut(&room) {
-            Some(members) if is_kept => members.keep_seat(info),
-            _ => self.note_news(&room, |presence| presence.went(info.id)),
+        let kept = match parting {
+            Parting::Closed => Err(seat),
+            Parting::Lost => self.sessions.keep_seat(seat, Instant::now()),
+        };
+        match kept {
+            Err(seat) => self.leave_room(&seat, Place::Here),
+            Ok(()) => self.rooms.entry(room).or_default().keep_seat(info),
         }
     }
 
@@ -206,12 +273,11 @@ impl Broadcaster {
             if let Some(members) = self.rooms.get_mut(&seat.room) {
                 members.give_up_seat(seat.id);
             }
-            self.note_news(&seat.room, |presence| presence.went(seat.id));
-            self.remove_if_empty(&seat.room);
+            self.leave_room(&seat, Place::Here);
         }
     }
 
-    /// Gives the clients of a user the new name; `None`: they are guests from now on.
+    /// Gives the members of a user the new name; `None`: they are guests from now on.
     pub(super) fn rename(&mut self, id: UserId, user: Option<User>) {
         let mut renamed = Vec::new();
         let clients = self.clients.values_mut().filter_map(|client| match client {
@@ -219,10 +285,17 @@ impl Broadcaster {
             Client::Echo(_) => None,
         });
         for seat in clients.chain(self.sessions.away_mut()) {
-            if seat.user.as_ref().is_some_and(|who| who.id == id) {
+            let is_theirs = seat.user.as_ref().is_some_and(|who| who.id == id);
+            if is_theirs && seat.user.as_deref() != user.as_ref() {
                 seat.user = user.clone().map(Box::new);
                 renamed.push((seat.room.clone(), member_info(seat)));
+                if let Some(nodes) = &mut self.nodes {
+                    nodes.tell(Entry::Renamed(nodes.present(seat)));
+                }
             }
+        }
+        if let Some(nodes) = &mut self.nodes {
+            renamed.extend(nodes.rename(id, user.as_ref()));
         }
         for (room, info) in renamed {
             if let Some(members) = self.rooms.get_mut(&room) {
@@ -241,6 +314,7 @@ mod tests {
 
     use super::*;
     use crate::options::Options;
+    use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
     use crate::relay::history::History;
     use crate::store::Bounds;
@@ -256,7 +330,7 @@ mod tests {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        let mut broadcaster = Broadcaster::new(events::open().0, &options, history);
+        let mut broadcaster = Broadcaster::new(events::open().0, &options, Keeper::Own(history));
         broadcaster.rename(1, None);
         broadcaster.rename(2, Some(user(2, "Bob B.")));
         assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);

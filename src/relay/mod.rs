@@ -8,7 +8,8 @@
 //! deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`] sends them,
 //! or queues them ([`shared`] with the other queues). A newcomer who asks for the past is sent a [`replay`] first. [`presence`] is the
 //! news that members get of each other, and [`members`] the list that others ask for. [`joining`] is
-//! how a client comes and goes, and [`sessions`] tells who is back after a break.
+//! how a client comes and goes, and [`sessions`] tells who is back after a break. With a log that
+//! several servers share, [`nodes`] is the way to the others.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
@@ -18,6 +19,7 @@ pub mod events;
 pub mod history;
 pub(crate) mod joining;
 pub(crate) mod members;
+pub(crate) mod nodes;
 pub(crate) mod outbox;
 pub(crate) mod presence;
 pub(crate) mod replay;

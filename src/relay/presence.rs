@@ -53,6 +53,8 @@ impl Presence {
     /// [`NEWS_DELAY`] begins.
     pub fn came(&mut self, member: MemberInfo) -> bool {
         let first = self.is_empty();
+        // On another node it may come back a moment after it went.
+        self.went.retain(|&id| id != member.id);
         if self.has_room() {
             self.came.push(member);
         }
@@ -149,10 +151,18 @@ fn for_all(event: &ServerEvent) -> News {
 pub fn author(guest: Option<u64>, user: Option<&User>) -> Author {
     let name = match (user, guest) {
         (Some(user), _) => user.name.clone(),
-        (None, Some(number)) => format!("guest-{number}"),
+        (None, Some(number)) => guest_name(number),
         (None, None) => "guest".to_owned(),
     };
     Author { user: user.map(|user| user.id), name }
+}
+
+/// The name of a guest. The number may be one of another node: then it has two parts.
+fn guest_name(number: u64) -> String {
+    match number >> 32 {
+        0 => format!("guest-{number}"),
+        node => format!("guest-{node}-{}", number & u64::from(u32::MAX)),
+    }
 }
 
 /// A member as the other members see it.

@@ -13,7 +13,7 @@ use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
-use crate::store::{HistoryPage, MessageLog, Range};
+use crate::store::{HistoryPage, KeptMessages, Range};
 
 /// The bytes of messages in one page.
 const PAGE_BYTES: usize = 16 << 10;
@@ -27,7 +27,7 @@ pub const SEND_BUFFER: usize = 16 << 10;
 /// A replay that has not begun yet.
 pub struct Replay {
     /// The log that is read.
-    pub log: Arc<dyn MessageLog>,
+    pub log: Arc<dyn KeptMessages>,
     /// The room whose messages are sent.
     pub room: RoomName,
     /// The part of the past that the newcomer wants.

@@ -7,6 +7,7 @@
 //! who is in which room, and when a turn ends (`broadcaster`).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::encoding::{Encoded, Speaker};
 use super::events::{Events, Frames};
@@ -39,13 +40,25 @@ pub struct Arrival {
     pub first: Vec<u8>,
     /// The past, if the client has asked for it.
     pub replay: Option<Box<Replay>>,
+    /// The last message before the newcomer.
+    pub upto: Upto,
+}
+
+/// The last message before a newcomer: the replay ends with it, and what comes behind it is live.
+#[derive(Clone, Copy, Debug)]
+pub enum Upto {
+    /// The message with this id.
+    Id(MessageId),
+    /// The last of the first so many messages of this turn. They have no ids yet.
+    Turn(usize),
 }
 
 /// A room with its members and its turn.
 #[derive(Default)]
 pub struct Room {
     members: Vec<Member>,
-    /// Members whose session was lost a moment ago. They count as present, but have no connection.
+    /// Members that have no connection here: their session was lost a moment ago, or they are on
+    /// another node.
     away: Vec<MemberInfo>,
     /// Members that have left in this turn. They are still sent the items before their departure.
     leaving: Vec<Leaving>,
@@ -79,8 +92,8 @@ pub enum Item {
     Leaves(ClientId),
 }
 
-/// The outcome of a turn: what has become of its messages, or the reason why none is kept.
-pub type Outcome<'a> = Result<&'a [Kept], &'a str>;
+/// What has become of a message of the turn, or the reason why it is not kept.
+pub type Outcome = Result<Kept, Arc<str>>;
 
 impl Room {
     /// The number of members, with those that are away.
@@ -138,12 +151,13 @@ impl Room {
         self.presence.count(self.count());
     }
 
-    /// Counts a member that has left as present: its session may come back.
+    /// Counts a member that has no connection here.
     pub fn keep_seat(&mut self, member: MemberInfo) {
         self.away.push(member);
+        self.presence.count(self.count());
     }
 
-    /// Counts it so no longer: it is back, or it did not come back.
+    /// Counts it no longer: it is here now, or it has gone.
     pub fn give_up_seat(&mut self, member: MemberId) {
         self.away.retain(|away| away.id != member);
     }
@@ -189,10 +203,10 @@ impl Room {
         }
     }
 
-    /// The plain members who have said something in this turn, each once.
-    pub fn plain_speakers(&self) -> Vec<ClientId> {
+    /// The plain members who have said something in this turn that is not kept, each once.
+    pub fn unheard(&self, outcomes: &[Outcome]) -> Vec<ClientId> {
         let speakers = self.turn.iter().filter_map(|item| match item {
-            Item::Message(_, speaker, _) => speaker.map(|speaker| speaker.client),
+            Item::Message(index, Some(speaker), _) if outcomes[*index].is_err() => speaker.client,
             _ => None,
         });
         let speakers: HashSet<_> = speakers.collect();
@@ -207,9 +221,9 @@ impl Room {
 
     /// Tells the other members, if they speak `wsroom.v1`, that a member is writing. A crowd is not
     /// told: it has no list in which to find that member.
-    pub fn tell_typing(&mut self, from: &MemberInfo, client: ClientId) {
+    pub fn tell_typing(&mut self, from: &MemberInfo, client: Option<ClientId>) {
         if self.hears_events() && !self.presence.is_crowd() {
-            self.turn.push(Item::Event(ServerEvent::Typing { from }.frame(), Some(client)));
+            self.turn.push(Item::Event(ServerEvent::Typing { from }.frame(), client));
         }
     }
 
@@ -250,13 +264,13 @@ impl Room {
     /// Returns the members that were cut off, or whose connection failed.
     pub fn deliver(
         &mut self,
-        outcome: Outcome,
+        outcomes: &[Outcome],
         encoded: &mut Encoded,
         sending: Sending,
     ) -> Vec<Member> {
         let mut gone = Vec::new();
         for item in std::mem::take(&mut self.turn) {
-            self.encode(item, outcome, encoded, sending);
+            self.encode(item, outcomes, encoded, sending);
             if encoded.is_full() {
                 gone.extend(self.send(encoded, sending));
             }
@@ -265,32 +279,53 @@ impl Room {
         gone
     }
 
-    fn encode(&mut self, item: Item, outcome: Outcome, encoded: &mut Encoded, sending: Sending) {
-        match (item, outcome) {
-            (Item::Message(index, speaker, reference), Ok(kept)) => match &kept[index] {
-                Kept::Now(message) => {
-                    self.last = message.id;
-                    encoded.message(message, speaker, reference.as_deref(), self.speaking);
-                }
-                Kept::Before(id) => {
-                    let event = reference
-                        .as_deref()
-                        .map(|reference| ServerEvent::Kept { reference, id: *id }.frame());
-                    self.answer(speaker, event, encoded);
-                }
-            },
-            (Item::Message(_, speaker, reference), Err(why)) => {
-                let detail = why.to_owned();
-                let complaint = Complaint { code: Code::NotKept, detail, reference };
-                self.answer(speaker, Some(complaint.event().frame()), encoded);
+    fn encode(
+        &mut self,
+        item: Item,
+        outcomes: &[Outcome],
+        encoded: &mut Encoded,
+        sending: Sending,
+    ) {
+        match item {
+            Item::Message(index, speaker, reference) => {
+                self.encode_message(&outcomes[index], speaker, reference, encoded);
             }
-            (Item::Event(frames, except), _) => encoded.event(&frames, except),
-            (Item::Alone(id, dialect, frames), _) => encoded.alone(id, dialect, frames.bytes),
-            (Item::Arrives(id, dialect), _) => self.arrive(id, dialect, encoded, sending),
-            (Item::Leaves(id), _) => {
+            Item::Event(frames, except) => encoded.event(&frames, except),
+            Item::Alone(id, dialect, frames) => encoded.alone(id, dialect, frames.bytes),
+            Item::Arrives(id, dialect) => {
+                let last_of = |count| last_id(&outcomes[..count]).unwrap_or(sending.before);
+                self.arrive(id, dialect, last_of, encoded, sending);
+            }
+            Item::Leaves(id) => {
                 if let Some(leaving) = self.leaving.iter_mut().find(|one| one.member.id == id) {
                     leaving.end = Some(encoded.length(leaving.member.dialect));
                 }
+            }
+        }
+    }
+
+    /// Encodes a message for all members. One that was kept before, or is not kept, is news for its
+    /// speaker alone.
+    fn encode_message(
+        &mut self,
+        outcome: &Outcome,
+        speaker: Option<Speaker>,
+        reference: Option<String>,
+        encoded: &mut Encoded,
+    ) {
+        match outcome {
+            Ok(Kept::Now(message)) => {
+                self.last = message.id;
+                encoded.message(message, speaker, reference.as_deref(), self.speaking);
+            }
+            Ok(Kept::Before(id)) => {
+                let kept = |reference| ServerEvent::Kept { reference, id: *id }.frame();
+                self.answer(speaker, reference.as_deref().map(kept), encoded);
+            }
+            Err(why) => {
+                let detail = why.to_string();
+                let complaint = Complaint { code: Code::NotKept, detail, reference };
+                self.answer(speaker, Some(complaint.event().frame()), encoded);
             }
         }
     }
@@ -304,7 +339,8 @@ impl Room {
     /// Tells a speaker alone, at the message's place, what has become of it. A plain client has no
     /// way to hear that.
     fn answer(&mut self, to: Option<Speaker>, event: Option<Vec<u8>>, encoded: &mut Encoded) {
-        let member = to.and_then(|speaker| self.find_in_turn(speaker.client));
+        let client = to.and_then(|speaker| speaker.client);
+        let member = client.and_then(|client| self.find_in_turn(client));
         let member = member.filter(|member| member.dialect == Dialect::V1);
         if let (Some(member), Some(event)) = (member, event) {
             encoded.alone(member.id, Dialect::V1, event);
@@ -312,16 +348,25 @@ impl Room {
     }
 
     /// Begins a newcomer's stream: it gets its own first frames in the place of all frames before.
-    fn arrive(&mut self, id: ClientId, dialect: Dialect, encoded: &mut Encoded, sending: Sending) {
-        // The newest message of this room before the newcomer, in this turn or before it.
-        let upto = self.last.max(sending.before);
+    /// `last_of` is the id of the last of so many messages of this turn.
+    fn arrive(
+        &mut self,
+        id: ClientId,
+        dialect: Dialect,
+        last_of: impl Fn(usize) -> MessageId,
+        encoded: &mut Encoded,
+        sending: Sending,
+    ) {
         let Some(member) = self.find_in_turn(id) else { return };
         let Some(arrival) = member.arrival.take() else { return };
-        let Arrival { first, replay } = *arrival;
+        let Arrival { first, replay, upto } = *arrival;
         let first = match replay {
             None => first,
             Some(mut replay) => {
-                replay.upto = upto;
+                replay.upto = match upto {
+                    Upto::Id(id) => id,
+                    Upto::Turn(count) => last_of(count),
+                };
                 // If this fails, the client's own thread was woken, and reports that it has left.
                 let _ = member.outbox.begin(first, replay, sending.events);
                 Vec::new()
@@ -377,6 +422,14 @@ impl Room {
             }
         }
     }
+}
+
+/// The id of the last message that is kept in this turn; `None`: none is.
+fn last_id(outcomes: &[Outcome]) -> Option<MessageId> {
+    outcomes.iter().rev().find_map(|outcome| match outcome {
+        Ok(Kept::Now(message)) => Some(message.id),
+        _ => None,
+    })
 }
 
 impl Member {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, Origin, now};
-use crate::store::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range, Result};
+use crate::store::{Bounds, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range, Result};
 
 /// The bytes that a message counts besides its content, names and origin, as in a file.
 const MESSAGE_OVERHEAD: usize = 64;
@@ -85,13 +85,15 @@ impl MessageLog for Memory {
         Ok(())
     }
 
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl KeptMessages for Memory {
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
         let rooms = self.rooms();
         Ok(rooms.by_name.get(room).and_then(|room| room.by_origin.get(origin).copied()))
-    }
-
-    fn probe(&self) -> Result<()> {
-        Ok(())
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {
@@ -234,7 +236,7 @@ impl Room {
         }
     }
 
-    /// See [`MessageLog::before_newest`].
+    /// See [`KeptMessages::before_newest`].
     fn before_newest(&self, upto: MessageId, messages: usize, bytes: usize) -> MessageId {
         let end = self.messages.partition_point(|message| message.id <= upto);
         if end == 0 {

@@ -1,5 +1,5 @@
-//! The history of all rooms, as a trait, and the bounds of what is kept and read. Not here: the two
-//! logs behind it (`memory`, `sqlite_log`).
+//! The history of all rooms, as two traits (one to read, one to append), and the bounds of what is
+//! kept and read. Not here: the logs behind them (`memory`, `sqlite_log`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,24 +39,13 @@ pub struct HistoryPage {
     pub last: MessageId,
 }
 
-/// The history of all rooms. The broadcaster alone appends. Other threads read, and never make the
-/// broadcaster wait longer than it takes to read one page.
+/// The history of all rooms, for reading. Any thread may read.
 ///
 /// # Errors
 /// Every function fails if the database does.
-pub trait MessageLog: Send + Sync {
-    /// The newest id that this log knows; 0 if it knows none.
-    fn last_id(&self) -> Result<MessageId>;
-    /// Keeps messages, in order of their ids: all of them, or none. Also deletes messages beyond the
-    /// [`Bounds`], a few in each call, so that no call takes long.
-    ///
-    /// # Errors
-    /// None of the messages is kept.
-    fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
+pub trait KeptMessages: Send + Sync {
     /// Finds the message of a room that has this origin, while it is in the history.
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>>;
-    /// Tries to write, and changes nothing: whether messages can be kept, although there are none.
-    fn probe(&self) -> Result<()>;
     /// Reads a part of a room's history, oldest first.
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage>;
     /// The id behind which are the newest messages up to `upto`: at most so many messages and bytes,
@@ -77,6 +66,25 @@ pub trait MessageLog: Send + Sync {
     /// Lists at most `limit` rooms whose names come after `after`, in order of their names, each with
     /// its newest message.
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>>;
+}
+
+/// The history of all rooms, of this program alone: what is appended is kept when the call returns.
+/// The broadcaster alone appends. Readers never make it wait longer than it takes to read one page.
+/// A log that several programs append to is a [`SharedLog`](super::shared::SharedLog).
+///
+/// # Errors
+/// Every function fails if the database does.
+pub trait MessageLog: KeptMessages {
+    /// The newest id that this log knows; 0 if it knows none.
+    fn last_id(&self) -> Result<MessageId>;
+    /// Keeps messages, in order of their ids: all of them, or none. Also deletes messages beyond the
+    /// [`Bounds`], a few in each call, so that no call takes long.
+    ///
+    /// # Errors
+    /// None of the messages is kept.
+    fn append(&self, messages: &[Arc<Message>]) -> Result<()>;
+    /// Tries to write, and changes nothing: whether messages can be kept, although there are none.
+    fn probe(&self) -> Result<()>;
 }
 
 /// The bounds of a history.

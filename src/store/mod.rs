@@ -1,13 +1,14 @@
 //! The store: users in a [`Directory`], messages in a [`MessageLog`].
 //!
-//! The store has no thread of its own. The broadcaster appends; other threads read, each for itself.
-//! Every call may wait for a disk. Not here: which names and keys are valid (`identity`), and when a
+//! A store on this host has no thread of its own: the broadcaster appends, other threads read, and
+//! every call may wait for a disk. A shared store has threads, and appending never waits. Not here: which names and keys are valid (`identity`), and when a
 //! message is kept (`relay`: it is kept first, then sent).
 //!
-//! The walk: [`directory`] and [`message_log`] are the two traits, and [`error`] is what their
+//! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
 //! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
-//! reads, [`retention`] deletes messages beyond the bounds.
+//! reads, [`retention`] deletes messages beyond the bounds. [`shared`] is the trait of a log that
+//! several programs append to, and [`redis`] has that, users and history for all of them.
 //!
 //! It imports `protocol`, and from `net` the function that opens a private file.
 
@@ -16,6 +17,8 @@ mod error;
 mod message_log;
 
 pub mod memory;
+pub mod redis;
+pub mod shared;
 pub(crate) mod retention;
 pub(crate) mod schema;
 pub mod sqlite;
@@ -23,4 +26,4 @@ pub(crate) mod sqlite_log;
 
 pub use directory::{Directory, KeyHash, User};
 pub use error::{Result, StoreError};
-pub use message_log::{Bounds, HistoryPage, MessageLog, ROOM_BYTES, Range};
+pub use message_log::{Bounds, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range};

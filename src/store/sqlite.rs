@@ -19,7 +19,8 @@ use crate::protocol::message::{Message, MessageId, Origin, UserId, now};
 use crate::store::schema::{self, Fold};
 use crate::store::sqlite_log::{self, Appender};
 use crate::store::{
-    Bounds, Directory, HistoryPage, KeyHash, MessageLog, Range, Result, StoreError, User,
+    Bounds, Directory, HistoryPage, KeptMessages, KeyHash, MessageLog, Range, Result, StoreError,
+    User,
 };
 
 /// The most users in the directory.
@@ -161,13 +162,15 @@ impl MessageLog for Sqlite {
         Ok(())
     }
 
+    fn probe(&self) -> Result<()> {
+        Ok(schema::rewrite_version(&self.writer().connection)?)
+    }
+}
+
+impl KeptMessages for Sqlite {
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
         // The broadcaster asks, and appends next: it needs this connection anyway.
         Ok(sqlite_log::known(&self.writer().connection, room, origin)?)
-    }
-
-    fn probe(&self) -> Result<()> {
-        Ok(schema::rewrite_version(&self.writer().connection)?)
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {

@@ -335,7 +335,7 @@ fn messages(
 }
 
 /// Finds the id behind which are the newest messages of a range that begins at 0, in one transaction:
-/// see [`MessageLog::before_newest`](crate::store::MessageLog::before_newest).
+/// see [`MessageLog::before_newest`](crate::store::KeptMessages::before_newest).
 ///
 /// # Errors
 /// The database failed.

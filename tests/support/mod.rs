@@ -16,6 +16,7 @@ mod person;
 mod program;
 mod proxy;
 mod python;
+pub mod redis;
 mod schema;
 mod slow_line;
 mod stream;

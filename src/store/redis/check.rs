@@ -1,0 +1,145 @@
+//! The first connection: whether this server can do, and where a node begins.
+//!
+//! Until Redis answers, [`find_start`] tries again, and says so in the log. A server that can never do
+//! is refused at once, with the remedy. Runs on the thread that starts the program. Not here: what
+//! every connection needs (`connect`).
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::{Client, cmd};
+
+use super::connect::{Failure, Link, Server, pause};
+use super::scripts::Script;
+use crate::options::RedisUrl;
+use crate::protocol::message::MessageId;
+use crate::store::shared::Node;
+
+/// The time between two lines that say that Redis is still away.
+const REMINDER: Duration = Duration::from_secs(30);
+
+/// Reads the URL.
+///
+/// # Errors
+/// It is not one of a server; the error is a sentence with the remedy.
+pub fn client(url: &RedisUrl) -> Result<Client, String> {
+    let remedy = "give redis://[:PASSWORD@]HOST[:PORT], or rediss:// for TLS";
+    if url.secret().contains("sentinel") {
+        return Err(format!("Sentinel is not supported; {remedy} of the master"));
+    }
+    Client::open(url.secret()).map_err(|error| format!("{error}; {remedy}"))
+}
+
+/// Where a node begins.
+pub struct Start {
+    /// Its number.
+    pub node: Node,
+    /// The newest id of each shard.
+    pub lasts: Vec<MessageId>,
+}
+
+/// Connects for the first time, however long that takes, and takes a number for the node.
+///
+/// # Errors
+/// This server can never do; the error is a sentence with the remedy.
+pub fn find_start(server: &Server) -> Result<Start, String> {
+    let (mut failures, mut said) = (0, None::<Instant>);
+    loop {
+        let why =
+            match server.connect_to_any().and_then(|mut link| check_and_start(server, &mut link)) {
+                Ok(outcome) => return outcome,
+                Err(Failure::Refused(why)) if !passes(&why) => return Err(refused(&why)),
+                Err(failure) => failure.to_string(),
+            };
+        if said.is_none_or(|said| said.elapsed() > REMINDER) {
+            said = Some(Instant::now());
+            log::warn!("--data {}: {why}; trying again until Redis answers", server.url);
+        }
+        failures += 1;
+        thread::sleep(pause(failures));
+    }
+}
+
+/// The inner error is for ever.
+fn check_and_start(server: &Server, link: &mut Link) -> Result<Result<Start, String>, Failure> {
+    let info: String = link.ask(&cmd("INFO"))?;
+    if let Err(why) = check(&info) {
+        return Ok(Err(why));
+    }
+    server.claim(link)?;
+    let node = link.run(Script::TakeNode, 0, |_| {})?;
+    let mut lasts = Vec::new();
+    for shard in 0..server.keys.shards() {
+        let last: Option<MessageId> =
+            link.ask(cmd("HGET").arg(server.keys.of(shard, "head")).arg("last"))?;
+        lasts.push(last.unwrap_or_default());
+    }
+    Ok(Ok(Start { node, lasts }))
+}
+
+/// Whether what Redis says passes with time.
+fn passes(why: &str) -> bool {
+    ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "OOM", "MISCONF", "NOREPLICAS"]
+        .iter()
+        .any(|code| why.starts_with(code))
+}
+
+fn refused(why: &str) -> String {
+    let remedy = if ["WRONGPASS", "NOAUTH", "ERR AUTH", "Password authentication failed"]
+        .iter()
+        .any(|sign| why.contains(sign))
+        || why.to_lowercase().contains("authentication")
+    {
+        "; give the right user and password, as in redis://USER:PASSWORD@HOST"
+    } else if why.starts_with("NOPERM") {
+        "; allow this user all commands on these keys, and INFO, EVALSHA and SCRIPT"
+    } else if why.starts_with("READONLY") {
+        "; it is a replica: name the master"
+    } else {
+        ""
+    };
+    format!("{why}{remedy}")
+}
+
+/// Checks what the server says of itself, and warns of settings that may lose messages.
+fn check(info: &str) -> Result<(), String> {
+    let facts: HashMap<_, _> =
+        info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+    let fact = |name| facts.get(name).copied().unwrap_or_default();
+    let version = fact("redis_version");
+    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    match () {
+        () if fact("redis_mode") == "sentinel" => {
+            Err("this is a Sentinel, which is not supported: name the master itself".to_owned())
+        }
+        () if fact("cluster_enabled") == "1" => {
+            Err("this server is part of a Cluster, which is not supported: name a server with \
+                 cluster-enabled no"
+                .to_owned())
+        }
+        () if major < 7 => {
+            Err(format!("this is Redis {version}: it must be 7 or newer, or Valkey"))
+        }
+        () if fact("role") == "slave" => Err(format!(
+            "this is a read-only replica: name its master, {}:{}",
+            fact("master_host"),
+            fact("master_port")
+        )),
+        () => {
+            warn_of_losses(fact("aof_enabled"), fact("maxmemory"), fact("maxmemory_policy"));
+            Ok(())
+        }
+    }
+}
+
+fn warn_of_losses(aof: &str, memory: &str, policy: &str) {
+    if aof == "0" {
+        log::warn!("Redis loses messages when it is restarted: set appendonly yes");
+    }
+    if memory != "0" && policy != "noeviction" {
+        log::warn!(
+            "Redis deletes messages and users when it is full ({policy}): set maxmemory-policy noeviction"
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Servers on one Redis die, and Redis itself stops, and nobody loses a message or hears one twice.
+
+mod support;
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+use support::redis::RedisServer;
+use support::{Program, V1, Way, until};
+use tungstenite::Message;
+
+/// The servers, each a process of its own.
+struct Nodes {
+    redis: RedisServer,
+    programs: Vec<Program>,
+}
+
+impl Nodes {
+    fn start(count: usize) -> Self {
+        let redis = RedisServer::start();
+        let programs = (0..count).map(|_| start(&redis)).collect();
+        Self { redis, programs }
+    }
+
+    /// A server dies without a word, and another one takes its place.
+    fn one_dies(&mut self, number: usize) {
+        let process = &mut self.programs[number].process;
+        process.kill().unwrap();
+        process.wait().unwrap();
+        self.programs[number] = start(&self.redis);
+    }
+}
+
+fn start(redis: &RedisServer) -> Program {
+    let url = redis.url().secret().to_owned();
+    Program::start_plainly(&["-q", "--history", "100000", "--data", &url])
+}
+
+/// A client that loses nothing: it keeps what it has said until that is answered, and comes back
+/// to any server with the last id that it has heard.
+struct Roamer {
+    session: String,
+    node: usize,
+    line: Option<V1>,
+    /// What it has heard: ids and texts.
+    heard: Vec<(i64, String)>,
+    unanswered: VecDeque<String>,
+}
+
+impl Roamer {
+    fn new(name: &str, node: usize) -> Self {
+        let session = format!("{name}-0123456789abcdef");
+        Self { session, node, line: None, heard: Vec::new(), unanswered: VecDeque::new() }
+    }
+
+    fn since(&self) -> i64 {
+        self.heard.last().map_or(0, |(id, _)| *id)
+    }
+
+    /// Connects to its server, or to the next one, and says again what was not answered.
+    fn comes_back(&mut self, nodes: &Nodes) {
+        self.node = (self.node + 1) % nodes.programs.len();
+        let address = nodes.programs[self.node].address();
+        let path = format!("/ws/a?session={}&since={}", self.session, self.since());
+        let (mut line, _) = V1::over(Way::Plain.connects(address), &path);
+        let (past, live) = line.hears_the_past();
+        assert_eq!(live["complete"], true);
+        self.line = Some(line);
+        past.iter().for_each(|event| self.takes(event));
+        for text in self.unanswered.clone() {
+            self.sends(&text);
+        }
+    }
+
+    fn says(&mut self, text: String) {
+        self.sends(&text);
+        self.unanswered.push_back(text);
+    }
+
+    fn sends(&mut self, text: &str) {
+        let event = json!({"type": "message", "text": text, "ref": text}).to_string();
+        let sent = self.line.as_mut().map(|line| line.client.socket.send(Message::text(event)));
+        if sent.is_some_and(|sent| sent.is_err()) {
+            self.line = None;
+        }
+    }
+
+    fn takes(&mut self, event: &Value) {
+        if event["type"] == "message" {
+            let id = event["id"].as_i64().unwrap();
+            assert!(id > self.since(), "{event} came behind {}", self.since());
+            self.heard.push((id, event["text"].as_str().unwrap().to_owned()));
+        }
+        if let Some(answered) = event["ref"].as_str() {
+            assert_ne!(event["type"], "error", "{event}");
+            self.unanswered.retain(|text| text != answered);
+        }
+    }
+
+    /// Hears on until this is so, whatever becomes of its servers.
+    fn hears_until(&mut self, nodes: &Nodes, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            let Some(line) = &mut self.line else {
+                self.comes_back(nodes);
+                continue;
+            };
+            match line.client.socket.read() {
+                Ok(Message::Text(event)) => self.takes(&serde_json::from_str(&event).unwrap()),
+                Ok(Message::Close(_)) | Err(_) => self.line = None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn hears_the_end(&mut self, nodes: &Nodes, end: &str) {
+        self.hears_until(nodes, |roamer| roamer.heard.last().is_some_and(|(_, text)| text == end));
+    }
+}
+
+/// Everyone has heard the same, and each message of these speakers once, in order.
+fn is_whole(roamers: &[&Roamer], speakers: &[&str], count: usize) {
+    for other in roamers {
+        assert_eq!(other.heard, roamers[0].heard, "all have put together the same");
+    }
+    for name in speakers {
+        let own = roamers[0].heard.iter().filter_map(|(_, text)| text.strip_prefix(*name));
+        let own: Vec<_> = own.collect();
+        let expected: Vec<_> = (0..count).map(|number| format!(" {number}")).collect();
+        assert_eq!(own, expected, "what {name} said");
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_costs_nobody_a_message() {
+    const TIMES: usize = 10;
+    const EACH: usize = 20;
+    let mut nodes = Nodes::start(2);
+    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
+    ada.comes_back(&nodes);
+    bob.comes_back(&nodes);
+    for round in 0..TIMES {
+        for number in round * EACH..(round + 1) * EACH {
+            ada.says(format!("ada {number}"));
+            bob.says(format!("bob {number}"));
+        }
+        // Somewhere in the middle of all that.
+        let enough = ada.heard.len() + round * 3;
+        ada.hears_until(&nodes, |ada| ada.heard.len() >= enough || ada.unanswered.is_empty());
+        nodes.one_dies(round % 2);
+        ada.hears_until(&nodes, |ada| ada.unanswered.is_empty());
+        bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
+    }
+    ada.says("the end".to_owned());
+    ada.hears_the_end(&nodes, "the end");
+    bob.hears_the_end(&nodes, "the end");
+    let mut eve = Roamer::new("eve", 0);
+    eve.hears_the_end(&nodes, "the end");
+    is_whole(&[&ada, &bob, &eve], &["ada", "bob"], TIMES * EACH);
+}
+
+#[test]
+fn a_server_that_is_killed_takes_its_members_away() {
+    let mut nodes = Nodes::start(2);
+    let joins = |nodes: &Nodes, number: usize| {
+        V1::over(Way::Plain.connects(nodes.programs[number].address()), "/ws/a")
+    };
+    let (mut ada, _) = joins(&nodes, 0);
+    let (mut bob, welcome) = joins(&nodes, 1);
+    bob.says("here");
+    ada.hears("here");
+    nodes.one_dies(1);
+    ada.hears_of_somebody("left", |id| *id == welcome["you"]["id"]);
+}
+
+#[test]
+fn redis_may_be_killed_and_come_back() {
+    const EACH: usize = 50;
+    let mut nodes = Nodes::start(2);
+    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
+    ada.comes_back(&nodes);
+    bob.comes_back(&nodes);
+    for round in 0..3 {
+        for number in round * EACH..(round + 1) * EACH {
+            ada.says(format!("ada {number}"));
+            bob.says(format!("bob {number}"));
+            if number % EACH == EACH / 2 {
+                nodes.redis.dies();
+                nodes.redis.comes_back();
+            }
+        }
+        ada.hears_until(&nodes, |ada| ada.unanswered.is_empty());
+        bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
+    }
+    ada.says("the end".to_owned());
+    ada.hears_the_end(&nodes, "the end");
+    bob.hears_the_end(&nodes, "the end");
+    is_whole(&[&ada, &bob], &["ada", "bob"], 3 * EACH);
+}
+
+/// Everyone stays connected, and is told in the end.
+#[test]
+fn while_redis_stands_still_everyone_waits() {
+    let nodes = Nodes::start(2);
+    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
+    ada.comes_back(&nodes);
+    bob.comes_back(&nodes);
+    nodes.redis.gets_signal("STOP");
+    for number in 0..20 {
+        ada.says(format!("ada {number}"));
+    }
+    // What needs no Redis goes on, and the owner is told.
+    let mut echo = support::Client::over(Way::Plain.connects(nodes.programs[0].address()), "/echo");
+    echo.says("still here");
+    echo.hears("still here");
+    until("the trouble to be told", || {
+        let request = support::request("GET", "/healthz", &[], "");
+        let health = support::Visitor::connect(nodes.programs[0].address()).asks(request);
+        health.status == 503
+    });
+    nodes.redis.gets_signal("CONT");
+    ada.says("the end".to_owned());
+    ada.hears_the_end(&nodes, "the end");
+    bob.hears_the_end(&nodes, "the end");
+    is_whole(&[&ada, &bob], &["ada"], 20);
+    assert!(ada.line.is_some() && bob.line.is_some(), "nobody was sent away");
+}
