@@ -13,7 +13,7 @@ use support::{Person, Server, V1, request};
 const ADA: &str = "ada-0123456789abcdef";
 
 fn nodes<const N: usize>(redis: &RedisServer) -> [Server; N] {
-    std::array::from_fn(|_| Server::with(&["--data", &redis.url().secret(), "--history", "100000"]))
+    std::array::from_fn(|_| Server::with(&["--data", redis.url().secret(), "--history", "100000"]))
 }
 
 fn joins(server: &Server, session: &str, more: &str) -> (V1, Value) {

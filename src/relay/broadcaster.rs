@@ -334,7 +334,7 @@ impl Broadcaster {
         }
         for (index, room, reply) in posts {
             let receipt = outcomes[index].as_ref().map(|kept| self.receipt(kept, &room));
-            drop(reply.try_send(receipt.map_err(|why| why.to_string())));
+            drop(reply.try_send(receipt.map_err(ToString::to_string)));
         }
     }
 
