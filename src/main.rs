@@ -31,6 +31,7 @@ fn run(options: &Options) -> Result<(), String> {
     // The handlers come before the greeting: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
+    signals.has_started();
     // Warnings come before the greeting.
     logging::flush();
     greet(&server, options);
@@ -77,8 +78,9 @@ fn greet(server: &Server, options: &Options) {
 #[cfg(unix)]
 struct Signals {
     arriving: signal_hook::iterator::Signals,
-    /// Set by the first SIGINT or SIGTERM. The next one then ends the program at once.
-    stopping: Arc<AtomicBool>,
+    /// A SIGINT or SIGTERM ends the program at once while this is set: after the first one of them, and
+    /// before the server runs, because it may wait for a Redis that is away.
+    at_once: Arc<AtomicBool>,
 }
 
 #[cfg(unix)]
@@ -94,11 +96,16 @@ impl Signals {
         if options.tls_cert.is_some() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
         }
-        let stopping = Arc::new(AtomicBool::new(false));
+        let at_once = Arc::new(AtomicBool::new(true));
         for signal in [SIGINT, SIGTERM] {
-            register_conditional_shutdown(signal, 1, Arc::clone(&stopping)).map_err(failed)?;
+            register_conditional_shutdown(signal, 1, Arc::clone(&at_once)).map_err(failed)?;
         }
-        Ok(Self { arriving, stopping })
+        Ok(Self { arriving, at_once })
+    }
+
+    /// From now on the first signal stops the server in order.
+    fn has_started(&self) {
+        self.at_once.store(false, Ordering::Release);
     }
 
     /// Waits until a signal ends the program.
@@ -109,7 +116,7 @@ impl Signals {
                 _ => break,
             }
         }
-        self.stopping.store(true, Ordering::Release);
+        self.at_once.store(true, Ordering::Release);
     }
 }
 
@@ -122,6 +129,8 @@ impl Signals {
     fn listen(_: &Options) -> Result<Self, String> {
         Ok(Self)
     }
+
+    fn has_started(&self) {}
 
     fn wait(self, _: &Server) {
         loop {

@@ -3,9 +3,11 @@
 mod support;
 
 use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::redis::RedisServer;
+use support::redis::{RedisServer, signal};
 use support::{Program, V1, Way, until};
 use tungstenite::Message;
 
@@ -195,6 +197,18 @@ fn redis_may_be_killed_and_come_back() {
     ada.hears_the_end(&nodes, "the end");
     bob.hears_the_end(&nodes, "the end");
     is_whole(&[&ada, &bob], &["ada", "bob"], 3 * EACH);
+}
+
+/// It may wait for ever, so whoever started it must be able to end it.
+#[test]
+fn a_server_that_waits_for_redis_can_be_stopped() {
+    let mut command = Program::command();
+    command.args(["--listen", "127.0.0.1:0", "--data", "redis+unix:///nowhere/redis.sock"]);
+    let mut waiting = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut log = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("trying again until Redis answers")));
+    signal(&waiting, "TERM");
+    assert!(!waiting.wait().unwrap().success());
 }
 
 /// Everyone stays connected, and is told in the end.
