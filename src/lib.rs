@@ -15,6 +15,8 @@
 //! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
 //!   asked for that.
 //! - `upstream-0` … `upstream-3` carry what is no WebSocket to tiny_http, `page-0` … `page-3` answer it.
+//! - `redis-append-0`, `redis-read-0` and `redis-node` carry messages to a Redis that several servers
+//!   share, and back; none without `--data redis://…`.
 //! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //!
@@ -22,8 +24,8 @@
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
 //! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's
 //!    socket. So frames never interleave.
-//! 3. The broadcaster never waits for a client, only for the disk, once a turn. So one bad network
-//!    hurts one client.
+//! 3. The broadcaster never waits for a client, nor for a network, only for the disk, once a turn. So
+//!    one bad network hurts one client.
 //! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input.
