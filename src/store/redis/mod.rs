@@ -1,6 +1,6 @@
 //! The store that several nodes share, on Redis (7 or newer) or Valkey.
 //!
-//! [`open()`] makes a first connection ([`check`], [`connect`]) and starts for each shard
+//! [`open`](mod@open) makes a first connection ([`check`], [`connect`]) and starts for each shard
 //! `redis-append-N` ([`append`]: each [`batch`] of what is [`outgoing`]) and `redis-read-N` ([`read`]:
 //! it tells what is [`told`]), and one `redis-node` ([`node`]). [`directory`] and [`history`] use a
 //! [`pool`]. [`keys`], [`records`], [`scripts`]: what stands in Redis. [`presence`]: who is there.
