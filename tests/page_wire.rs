@@ -46,6 +46,10 @@ fn each_frame_is_shown_as_it_passes() {
     let (what, line) = frames(&mut ada).pop().unwrap();
     assert!(line.starts_with(r#"{"type":"binary","id":"#) && line.ends_with('}'), "{line}");
     assert!(what.contains(&format!("binary, {} bytes", line.len() + 1 + 34)), "{what}");
+    // What they mean can be read.
+    let answer =
+        ada.awaits("fetch(document.querySelector('#wire a').href).then((it) => it.status)");
+    assert_eq!(answer, 200);
     ada.shows(
         "sums",
         "/↓ \\d+ in, .* ↑ \\d+ out, /.test(document.querySelector('#totals').textContent)",
