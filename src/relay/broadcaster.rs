@@ -15,26 +15,24 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::encoding::{Encoded, Speaker};
-use super::events::{
-    Counts, Event, Events, Frames, Goodbye, Parting, Post, PostOutcome, Receipt, Submission,
-};
-use super::history::{History, Kept};
+use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
+use super::history::History;
 use super::members::{self, MembersPage, MembersQuery};
-use super::nodes::{Nodes, Waiting};
+use super::nodes::Nodes;
 use super::presence::{NEWS_DELAY, Presence, author, member_info};
-use super::room::{Item, Member, Outcome, Room, Sending};
+use super::room::{Member, Room};
 use super::sessions::{Seat, Sessions};
+use super::turn::{Turn, Waiting};
 use crate::logging::Limited;
-use crate::net::byte_budget::Share;
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;
 use crate::protocol::frame;
-use crate::protocol::message::{Draft, MessageId, Origin, UserId};
+use crate::protocol::message::{Draft, Origin, UserId};
 use crate::protocol::v1::{self};
 use crate::store::shared::{Entry, SharedLog};
 use crate::store::{KeptMessages, User};
@@ -65,7 +63,7 @@ pub struct Broadcaster {
     /// For the writer threads, which report that they have caught up.
     pub(super) events: Events,
     /// `--max-backlog`, in bytes.
-    max_backlog: usize,
+    pub(super) max_backlog: usize,
     /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
     pub(super) max_message_size: usize,
     /// The rooms that have members. Only this thread adds and removes rooms, so joining and leaving
@@ -77,20 +75,20 @@ pub struct Broadcaster {
     /// The other nodes, and the log that all share; `None`: this server is alone.
     pub(super) nodes: Option<Nodes>,
     /// Numbers messages, and keeps them before they are sent; `None`: the log that all nodes share does.
-    history: Option<History>,
+    pub(super) history: Option<History>,
     /// The messages that are kept, for replays.
     pub(super) past: Arc<dyn KeptMessages>,
     /// `--history`, in messages.
     pub(super) max_messages: usize,
     pub(super) turn: Turn,
     /// The buffers for a room's frames, used for one room after the other.
-    encoded: Encoded,
+    pub(super) encoded: Encoded,
     /// Rooms with news of their members, and the times at which the news are due, in that order.
     news: VecDeque<(Instant, RoomName)>,
     /// Users that were renamed or removed (`None`) lately, and when.
     pub(super) changed: HashMap<UserId, (Instant, Option<User>)>,
     /// The log lines about turns that could not be kept, limited in number.
-    unkept: Limited,
+    pub(super) unkept: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
     pub(super) stopping: Option<Instant>,
 }
@@ -109,29 +107,6 @@ pub(super) enum Client {
     Member(Box<Seat>),
     /// A client of the echo.
     Echo(Goodbye),
-}
-
-/// The turn that is being gathered, apart from the items, which the rooms record.
-#[derive(Default)]
-pub(super) struct Turn {
-    /// Rooms that have recorded items.
-    rooms: Vec<RoomName>,
-    /// The messages, in order. They are kept first, then sent.
-    pub(super) messages: Vec<Said>,
-    /// Bytes gathered so far.
-    pub(super) bytes: usize,
-    /// The indices and rooms of posted messages, whose senders wait for a receipt.
-    posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
-    /// The messages' shares of the inbox, which are freed when the messages are sent.
-    pub(super) shares: Vec<Share>,
-}
-
-/// A message of a turn.
-pub(super) enum Said {
-    /// It is not kept yet.
-    Draft(Draft),
-    /// The shared log has decided about it.
-    Decided(Outcome),
 }
 
 /// The reason why the broadcaster woke up.
@@ -276,40 +251,6 @@ impl Broadcaster {
         self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
     }
 
-    /// Hands a message to the shared log, or adds it to the turn.
-    fn submit(&mut self, draft: Draft, waiting: Waiting) {
-        self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
-        match &mut self.nodes {
-            None => {
-                let room = draft.room.clone();
-                self.add_message(&room, Said::Draft(draft), waiting);
-            }
-            Some(nodes) => {
-                if let Err((room, why, waiting)) = nodes.submit(draft, waiting) {
-                    self.add_message(&room, Said::Decided(Err(why)), waiting);
-                }
-            }
-        }
-    }
-
-    /// Adds a message to the turn.
-    pub(super) fn add_message(&mut self, room: &RoomName, said: Said, waiting: Waiting) {
-        let Waiting { speaker, reference, share, reply } = waiting;
-        let index = self.turn.messages.len();
-        self.turn.messages.push(said);
-        self.turn.shares.extend(share);
-        self.turn.posts.extend(reply.map(|reply| (index, room.clone(), reply)));
-        self.record(room, Item::Message(index, speaker, reference));
-    }
-
-    /// Records an item in a room, if the room has members.
-    fn record(&mut self, room: &RoomName, item: Item) {
-        if let Some(members) = self.rooms.get_mut(room) {
-            self.turn.begin(members, room);
-            members.record(item);
-        }
-    }
-
     fn tell_typing(&mut self, id: ClientId) {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
         if let Some(members) = self.rooms.get_mut(&seat.room) {
@@ -318,89 +259,6 @@ impl Broadcaster {
         }
         let (room, member) = (seat.room.clone(), seat.id);
         self.tell_nodes(|_| Entry::Typing { room, member });
-    }
-
-    /// Keeps the messages of this turn, then delivers the turn to its rooms.
-    fn end_turn(&mut self) {
-        let before = self.history.as_ref().map_or(0, History::last);
-        let messages = std::mem::take(&mut self.turn.messages);
-        let outcomes = self.keep(messages);
-        if outcomes.iter().any(Result::is_err) {
-            self.end_unheard(&outcomes);
-        }
-        let Turn { rooms, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
-        for room in &rooms {
-            self.deliver(room, &outcomes, before);
-        }
-        for (index, room, reply) in posts {
-            let receipt = outcomes[index].as_ref().map(|kept| self.receipt(kept, &room));
-            drop(reply.try_send(receipt.map_err(ToString::to_string)));
-        }
-    }
-
-    /// Keeps the messages that are not kept yet: all of them, or none. Answers what has become of each
-    /// message, in order.
-    fn keep(&mut self, messages: Vec<Said>) -> Vec<Outcome> {
-        let (mut outcomes, mut drafts) = (Vec::with_capacity(messages.len()), Vec::new());
-        for said in messages {
-            outcomes.push(match said {
-                Said::Decided(outcome) => Some(outcome),
-                Said::Draft(draft) => {
-                    drafts.push(draft);
-                    None
-                }
-            });
-        }
-        let kept = match &mut self.history {
-            Some(history) => history.append(drafts),
-            // The shared log has decided about all of them.
-            None => Ok(Vec::new()),
-        };
-        let kept = kept.map_err(|error| {
-            self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
-            unheard(&error.to_string())
-        });
-        let mut kept = kept.map(Vec::into_iter);
-        let mut next = || match &mut kept {
-            Ok(kept) => Ok(kept.next().expect("each draft has an outcome")),
-            Err(why) => Err(Arc::clone(why)),
-        };
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(&mut next)).collect()
-    }
-
-    fn receipt(&self, kept: &Kept, room: &RoomName) -> Receipt {
-        let heard = match kept {
-            Kept::Now(_) => Some(self.rooms.get(room).map_or(0, Room::connected)),
-            Kept::Before(_) => None,
-        };
-        Receipt { id: kept.id(), heard }
-    }
-
-    /// Ends the plain clients whose messages in this turn are not kept: no frame of theirs could
-    /// tell them, so a Close does.
-    fn end_unheard(&mut self, outcomes: &[Outcome]) {
-        let rooms = self.turn.rooms.iter().filter_map(|room| self.rooms.get(room));
-        let speakers: Vec<_> = rooms.flat_map(|room| room.unheard(outcomes)).collect();
-        for client in speakers {
-            // "Try Again Later": registered for the codes of RFC 6455 §7.4.2.
-            let seat = self.end_client(client, CloseCode::Again, "your message could not be kept");
-            if let Some(seat) = seat {
-                self.depart(seat, client, Parting::Closed);
-            }
-        }
-    }
-
-    /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
-    /// the last id before this turn.
-    fn deliver(&mut self, room: &RoomName, outcomes: &[Outcome], before: MessageId) {
-        let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
-        let Some(members) = self.rooms.get_mut(room) else { return };
-        for member in members.deliver(outcomes, &mut self.encoded, sending) {
-            if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
-                self.depart(seat, member.id, Parting::Lost);
-            }
-        }
-        self.remove_if_empty(room);
     }
 
     pub(super) fn remove_if_empty(&mut self, room: &RoomName) {
@@ -522,20 +380,6 @@ fn info_of(clients: &HashMap<ClientId, Client>, id: ClientId) -> v1::MemberInfo 
         Some(Client::Member(seat)) => member_info(seat),
         _ => unreachable!("every member of a room is a client with a seat"),
     }
-}
-
-impl Turn {
-    /// Call this before a room records an item, so that the turn includes the room.
-    pub(super) fn begin(&mut self, members: &Room, room: &RoomName) {
-        if !members.has_turn() {
-            self.rooms.push(room.clone());
-        }
-    }
-}
-
-/// The reason for the sender of a message that is not kept.
-pub(super) fn unheard(why: &str) -> Arc<str> {
-    format!("your message was not kept, and nobody has heard it: {why}").into()
 }
 
 /// "An endpoint is going away, such as a server going down" (RFC 6455 §7.4.1).

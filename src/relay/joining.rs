@@ -192,7 +192,7 @@ impl Broadcaster {
     /// The place of a newcomer who joins now, among the messages of its room.
     fn here(&self, room: &RoomName) -> Upto {
         match &self.nodes {
-            None => Upto::Turn(self.turn.messages.len()),
+            None => Upto::Turn(self.turn.count()),
             Some(nodes) => Upto::Id(nodes.told(room)),
         }
     }

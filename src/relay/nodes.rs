@@ -8,16 +8,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, Said, unheard};
+use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
 use super::encoding::Speaker;
-use super::events::{Parting, PostOutcome};
+use super::events::Parting;
 use super::history::Kept;
 use super::joining::Place;
 use super::presence::member_info;
+use super::room::Outcome;
 use super::sessions::Seat;
+use super::turn::{Waiting, unheard};
 use crate::identity::session::Session;
 use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
@@ -41,19 +42,6 @@ pub struct Nodes {
     told: HashMap<Shard, MessageId>,
     /// Why nothing can be kept now.
     trouble: Option<String>,
-}
-
-/// Who waits for a message to be kept.
-#[derive(Default)]
-pub struct Waiting {
-    /// The member who says it.
-    pub speaker: Option<Speaker>,
-    /// The member's `ref` for it.
-    pub reference: Option<String>,
-    /// The share of the inbox's bytes, freed when the message is decided.
-    pub share: Option<Share>,
-    /// Receives the outcome of a post.
-    pub reply: Option<Sender<PostOutcome>>,
 }
 
 impl Nodes {
@@ -196,10 +184,10 @@ impl Broadcaster {
                     let speaker = waiting.speaker.or(elsewhere);
                     let waiting = Waiting { speaker, ..waiting };
                     self.turn.bytes += message.size() + EVENT_OVERHEAD;
-                    self.add_message(&room, Said::Decided(Ok(Kept::Now(message))), waiting);
+                    self.decide(&room, Ok(Kept::Now(message)), waiting);
                 }
-                Told::Before { own, id } => self.decide(own, Said::Decided(Ok(Kept::Before(id)))),
-                Told::NotKept { own, why } => self.decide(own, Said::Decided(Err(unheard(&why)))),
+                Told::Before { own, id } => self.decide_own(own, Ok(Kept::Before(id))),
+                Told::NotKept { own, why } => self.decide_own(own, Err(unheard(&why))),
                 Told::Joined(present) => self.joined_elsewhere(present),
                 Told::Left { room, member, node } => self.left_elsewhere(&room, member, node),
                 Told::Renamed(present) => self.renamed_elsewhere(present),
@@ -218,9 +206,9 @@ impl Broadcaster {
     }
 
     /// Ends the wait for a message of this node that is not told as a message.
-    fn decide(&mut self, own: u64, said: Said) {
+    fn decide_own(&mut self, own: u64, outcome: Outcome) {
         if let Some((room, waiting)) = self.others().waiting.remove(&own) {
-            self.add_message(&room, said, waiting);
+            self.decide(&room, outcome, waiting);
         }
     }
 
