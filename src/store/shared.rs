@@ -149,8 +149,10 @@ pub trait SharedLog: Send + Sync {
     fn shard_of(&self, room: &RoomName) -> Shard;
     /// Hands over an entry. `own` is its number: 1 for the first entry of this node, then always more.
     /// This never waits. For a message, one of [`Told::Message`], [`Told::Before`] and
-    /// [`Told::NotKept`] follows. News of members follow as they are, and are not lost: if they cannot
-    /// be appended for a while, others hear later what became of them in the end.
+    /// [`Told::NotKept`] follows. While the log is away, what was not sent yet is not kept after a
+    /// while (30 s). What was sent and not answered is in doubt, at most 64 entries of each shard: what
+    /// became of it is told when the log is back. News of members follow as they are, and are not lost:
+    /// if they cannot be appended for a while, others hear later what became of them in the end.
     ///
     /// # Errors
     /// Too much waits already, or this node has left: the message is not kept. The error is the reason

@@ -1,4 +1,5 @@
 //! The history of all rooms in Redis, for reading: a stream for each room, and a hash with its totals.
+//! The stream may still have some messages that were dropped: the hash says which.
 //!
 //! A page is read in several calls if one would be too large. The room's totals are read together with
 //! the messages, so it is seen if some were dropped in between. Not here: how messages get there
@@ -11,7 +12,7 @@ use redis::{cmd, pipe};
 use super::connect::{Failure, Link};
 use super::open::Redis;
 use super::read::Entries;
-use super::records::{self, origin_text};
+use super::records::{self, counted, origin_text};
 use super::scripts::Script;
 use super::told::message_id;
 use crate::protocol::address::RoomName;
@@ -54,7 +55,7 @@ impl Room {
     /// So many messages have about so many bytes.
     fn messages_in(&self, bytes: usize) -> usize {
         let mean = (self.bytes / self.count.max(1)).max(1);
-        (bytes / mean + 1).min(MAX_MESSAGES)
+        (bytes / mean).saturating_add(1).min(MAX_MESSAGES)
     }
 }
 
@@ -95,7 +96,7 @@ impl Reading<'_> {
         self.page.complete = self.range.after <= 0;
         let Some(mut room) = self.room(link)? else { return Ok(self.page) };
         self.note(room);
-        let mut after = self.range.after.max(0);
+        let mut after = self.range.after.max(room.gone);
         let mut is_first = true;
         while after < self.range.upto {
             let wanted = self.range.messages - self.page.messages.len();
@@ -103,7 +104,7 @@ impl Reading<'_> {
             let count = fits.min(wanted.saturating_add(1));
             let (entries, now) = self.some(link, after, count)?;
             let Some(now) = now else { break };
-            if !is_first && now.gone > after {
+            if now.gone > after && !is_first {
                 // Messages were dropped between two calls, so what was read now does not follow.
                 self.page.more = true;
                 break;
@@ -112,12 +113,11 @@ impl Reading<'_> {
                 self.note(now);
             }
             (room, is_first) = (now, false);
+            after = entries.last().map_or(self.range.upto, |(id, _)| message_id(id));
             let is_all = entries.len() < count;
-            let is_full = !self.add(entries);
-            if is_all || is_full {
+            if !self.add(entries, room.gone) || is_all {
                 break;
             }
-            after = self.page.messages.last().map_or(self.range.upto, |message| message.id);
         }
         Ok(self.page)
     }
@@ -129,13 +129,14 @@ impl Reading<'_> {
             if after <= 0 { room.gone == 0 } else { after >= room.gone.max(room.born) };
     }
 
-    /// Adds messages to the page; `false` if not all of them fit.
-    fn add(&mut self, entries: Entries) -> bool {
+    /// Adds the messages behind `gone` to the page; `false` if not all of them fit.
+    fn add(&mut self, entries: Entries, gone: MessageId) -> bool {
         for (id, fields) in entries {
-            let Some((size, message)) = read_message(message_id(&id), self.room, fields) else {
+            let id = message_id(&id);
+            let Some(message) = read_message(id, self.room, fields).filter(|_| id > gone) else {
                 continue;
             };
-            let is_first = self.page.messages.is_empty();
+            let (size, is_first) = (counted(&message), self.page.messages.is_empty());
             let is_full = self.page.messages.len() == self.range.messages
                 || self.bytes + size > self.range.bytes && !is_first;
             if is_full {
@@ -149,13 +150,12 @@ impl Reading<'_> {
     }
 }
 
-/// Makes a message of its fields (`z`, perhaps `s`, `h`, and `t` or `b`), and its counted bytes.
-fn read_message(id: MessageId, room: &RoomName, fields: Vec<Vec<u8>>) -> Option<(usize, Message)> {
+/// Makes a message of its fields: `h`, and `t` or `b`.
+fn read_message(id: MessageId, room: &RoomName, fields: Vec<Vec<u8>>) -> Option<Message> {
     let mut fields = fields.into_iter();
-    let (mut size, mut header, mut payload) = (0, None, None);
+    let (mut header, mut payload) = (None, None);
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         match name.as_slice() {
-            b"z" => size = str::from_utf8(&value).ok()?.parse().ok()?,
             b"h" => header = Some(value),
             b"t" => payload = Some(("t", value)),
             b"b" => payload = Some(("b", value)),
@@ -163,7 +163,7 @@ fn read_message(id: MessageId, room: &RoomName, fields: Vec<Vec<u8>>) -> Option<
         }
     }
     let (field, payload) = payload?;
-    Some((size, records::message(id, room.clone(), &header?, field, payload)?))
+    records::message(id, room.clone(), &header?, field, payload)
 }
 
 impl Redis {
@@ -212,16 +212,8 @@ impl KeptMessages for Redis {
     }
 
     fn message(&self, room: &RoomName, id: MessageId) -> Result<Option<Arc<Message>>> {
-        if id < 0 {
-            return Ok(None);
-        }
-        let kept = self.room_key("kept", room);
-        let found: Entries =
-            self.pool().call(|link| link.ask(cmd("XRANGE").arg(&kept).arg(id).arg(id)))?;
-        let mut found = found.into_iter();
-        let message =
-            found.next().and_then(|(id, fields)| read_message(message_id(&id), room, fields));
-        Ok(message.map(|(_, message)| Arc::new(message)))
+        let all = Range { after: id.saturating_sub(1), upto: id, ..Range::behind(0) };
+        Ok(self.page(room, all)?.messages.pop())
     }
 
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>> {

@@ -15,7 +15,7 @@
 //! | `members:NODE` | hash | of each member: who it is |
 //! | `rooms`, `names` | sorted sets | rooms by last id; by name |
 //! | `room:ROOM` | hash | `last`, `gone`, `born`, `count`, `bytes` |
-//! | `kept:ROOM` | stream | its history: `z` counted bytes, `s` origin, `h` header, `t` or `b` payload |
+//! | `kept:ROOM`, `order:ROOM` | stream, list | header and payload; id, size and origin, oldest first |
 //! | `refs:ROOM` | hash | of each origin (session and `ref`): the id of its message |
 //! | `users`, `ids`, `folded`, `keys` (shard 0) | 3 hashes, `ids` sorted | users; by name; by key |
 

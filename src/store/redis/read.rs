@@ -181,7 +181,7 @@ impl Reader {
     fn tell(&mut self, entries: Vec<LogEntry>) {
         let mut told = Vec::with_capacity(entries.len());
         for LogEntry { id, previous, from, says } in entries {
-            let last = self.seen.last.swap(id, Ordering::AcqRel);
+            let last = self.seen.last();
             if previous > last {
                 told.push(Told::Gap { shard: self.shard });
             }
@@ -196,6 +196,8 @@ impl Reader {
                 }
                 Says::Returned { .. } | Says::Nothing => {}
             }
+            // Last of all: whoever looks for this node's messages behind that id misses none.
+            self.seen.last.store(id, Ordering::Release);
         }
         if !told.is_empty() {
             (self.context.tell)(told);

@@ -106,6 +106,11 @@ impl<'a> Packed<'a> {
     }
 }
 
+/// Bytes of a message, as they count against the bounds.
+pub fn counted(message: &Message) -> usize {
+    message.size() + MESSAGE_OVERHEAD
+}
+
 /// An origin as one text: the session has always the same length.
 pub fn origin_text(origin: &Origin) -> String {
     format!("{}{}", hex(&origin.session.0), origin.reference)

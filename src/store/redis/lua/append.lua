@@ -30,8 +30,9 @@ local rooms = {}
 local function find_room(name)
   local room = rooms[name]
   if not room then
-    local known = redis.call('HMGET', key('room:' .. name), 'count', 'bytes')
-    room = { count = tonumber(known[1] or 0), bytes = tonumber(known[2] or 0), is_new = not known[1] }
+    local known = redis.call('HMGET', key('room:' .. name), 'count', 'bytes', 'gone')
+    room = { is_new = not known[1], gone = known[3] or '0' }
+    room.count, room.bytes = tonumber(known[1] or 0), tonumber(known[2] or 0)
     rooms[name] = room
   end
   return room
@@ -42,30 +43,28 @@ local function find(name, origin)
   return origin ~= '' and redis.call('HGET', key('refs:' .. name), origin)
 end
 
+-- Drops the oldest message of a room. Its payload goes later: see `write_room`.
 local function drop_oldest(name, room)
-  local oldest = redis.call('XRANGE', key('kept:' .. name), '-', '+', 'COUNT', 1)[1]
+  local oldest = redis.call('LPOP', key('order:' .. name))
   if not oldest then
     room.count, room.bytes = 0, 0
     return
   end
-  local id, size, origin = string.match(oldest[1], '^%d+'), oldest[2][2], nil
-  if oldest[2][3] == 's' then
-    origin = oldest[2][4]
+  local id, size, origin = string.match(oldest, '^(%d+) (%d+) (.*)$')
+  if origin ~= '' then
     redis.call('HDEL', key('refs:' .. name), origin)
   end
-  redis.call('XDEL', key('kept:' .. name), oldest[1])
-  room.count, room.bytes, room.gone = room.count - 1, room.bytes - size, id
+  room.count, room.bytes, room.gone, room.has_dropped = room.count - 1, room.bytes - size, id, true
 end
 
 -- Keeps a message in its room's history, and drops the oldest ones beyond the bounds. If the bounds
 -- are smaller than before, they are reached little by little.
 local function keep(name, id, size, origin, header, field, payload)
   local room = find_room(name)
+  redis.call('XADD', key('kept:' .. name), id .. '-0', 'h', header, field, payload)
+  redis.call('RPUSH', key('order:' .. name), id .. ' ' .. size .. ' ' .. origin)
   if origin ~= '' then
     redis.call('HSET', key('refs:' .. name), origin, id)
-    redis.call('XADD', key('kept:' .. name), id .. '-0', 'z', size, 's', origin, 'h', header, field, payload)
-  else
-    redis.call('XADD', key('kept:' .. name), id .. '-0', 'z', size, 'h', header, field, payload)
   end
   room.count, room.bytes, room.last = room.count + 1, room.bytes + size, id
   room.first = room.first or id
@@ -121,14 +120,16 @@ end
 local function write_room(name, room)
   if room.is_new then
     -- The room may have existed before, and been forgotten.
-    redis.call('HSET', key('room:' .. name), 'born', whole(room.first - 1), 'gone', 0)
+    redis.call('HSET', key('room:' .. name), 'born', whole(room.first - 1))
     redis.call('ZADD', key('names'), 0, name)
   end
-  redis.call('HSET', key('room:' .. name), 'last', room.last, 'count', room.count, 'bytes', room.bytes)
-  if room.gone then
-    redis.call('HSET', key('room:' .. name), 'gone', room.gone)
-  end
+  redis.call('HSET', key('room:' .. name),
+    'last', room.last, 'gone', room.gone, 'count', room.count, 'bytes', room.bytes)
   redis.call('ZADD', key('rooms'), room.last, name)
+  if room.has_dropped then
+    -- Whole nodes of the stream only, which is cheap: at most 4 KiB stay too long, and nobody sees them.
+    redis.call('XTRIM', key('kept:' .. name), 'MINID', '~', whole(room.gone + 1))
+  end
 end
 
 local said = {}

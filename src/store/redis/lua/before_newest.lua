@@ -1,21 +1,22 @@
 -- The id behind which are the newest messages of a room. ARGV: the room, the newest id that counts, the most
--- messages, the most bytes. The payloads stay in Redis.
-local name, upto, max_messages, max_bytes = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local count, total, newest = 0, 0, upto
-while true do
-  local some = redis.call('XREVRANGE', key('kept:' .. name), newest, '-', 'COUNT', math.min(max_messages - count + 1, 64))
-  for _, message in ipairs(some) do
-    total = total + message[2][2]
-    if count == max_messages or (count > 0 and total > max_bytes) then
-      return string.match(message[1], '^%d+')
+-- messages, the most bytes. No payload is read.
+local name, upto, max_messages, max_bytes = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local CHUNK = 64
+local count, total, from = 0, 0, -1
+repeat
+  local some = redis.call('LRANGE', key('order:' .. name), from - CHUNK + 1, from)
+  for place = #some, 1, -1 do
+    local id, size = string.match(some[place], '^(%d+) (%d+)')
+    if tonumber(id) <= upto then
+      total = total + size
+      if count == max_messages or (count > 0 and total > max_bytes) then
+        return id
+      end
+      count = count + 1
     end
-    count = count + 1
-    newest = '(' .. message[1]
   end
-  if #some == 0 then
-    break
-  end
-end
+  from = from - CHUNK
+until #some < CHUNK
 if count == 0 then
   return '0'
 end

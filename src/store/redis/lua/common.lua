@@ -50,7 +50,7 @@ local function write_head()
 end
 
 local function forget_room(name)
-  redis.call('UNLINK', key('room:' .. name), key('kept:' .. name), key('refs:' .. name))
+  redis.call('UNLINK', key('room:' .. name), key('kept:' .. name), key('order:' .. name), key('refs:' .. name))
   redis.call('ZREM', key('rooms'), name)
   redis.call('ZREM', key('names'), name)
 end
