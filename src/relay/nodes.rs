@@ -22,7 +22,7 @@ use super::turn::{Waiting, unheard};
 use crate::identity::session::Session;
 use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Draft, MessageId, SessionId, UserId};
+use crate::protocol::message::{Draft, Message, MessageId, SessionId, UserId};
 use crate::protocol::v1::{MemberId, MemberInfo};
 use crate::store::User;
 use crate::store::shared::{Entry, Node, Present, Shard, SharedLog, Told};
@@ -174,18 +174,7 @@ impl Broadcaster {
         self.turn.shares.extend(share);
         for told in told {
             match told {
-                Told::Message { message, member, own } => {
-                    let (room, id) = (message.room.clone(), message.id);
-                    let shard = self.others().log.shard_of(&room);
-                    self.others().told.insert(shard, id);
-                    let waiting = own.and_then(|own| self.others().waiting.remove(&own));
-                    let waiting = waiting.map(|(_, waiting)| waiting).unwrap_or_default();
-                    let elsewhere = member.map(|member| Speaker { client: None, member });
-                    let speaker = waiting.speaker.or(elsewhere);
-                    let waiting = Waiting { speaker, ..waiting };
-                    self.turn.bytes += message.size() + EVENT_OVERHEAD;
-                    self.decide(&room, Ok(Kept::Now(message)), waiting);
-                }
+                Told::Message { message, member, own } => self.hear_message(message, member, own),
                 Told::Before { own, id } => self.decide_own(own, Ok(Kept::Before(id))),
                 Told::NotKept { own, why } => self.decide_own(own, Err(unheard(&why))),
                 Told::Joined(present) => self.joined_elsewhere(present),
@@ -199,6 +188,24 @@ impl Broadcaster {
                 Told::State(state) => self.others().trouble = state.err(),
             }
         }
+    }
+
+    /// Adds a message of the log to the turn. If another node appended it, its speaker may be here by
+    /// now: then its copy has its `ref`.
+    fn hear_message(&mut self, message: Arc<Message>, member: Option<MemberId>, own: Option<u64>) {
+        let (room, id) = (message.room.clone(), message.id);
+        let nodes = self.others();
+        nodes.told.insert(nodes.log.shard_of(&room), id);
+        let waiting = own.and_then(|own| nodes.waiting.remove(&own));
+        let waiting = waiting.map(|(_, waiting)| waiting).unwrap_or_else(|| {
+            let origin = message.origin.as_deref();
+            let client = origin.and_then(|origin| self.sessions.connection_of(origin.session));
+            let speaker = member.map(|member| Speaker { client, member });
+            let reference = origin.map(|origin| origin.reference.clone());
+            Waiting { speaker, reference, ..Waiting::default() }
+        });
+        self.turn.bytes += message.size() + EVENT_OVERHEAD;
+        self.decide(&room, Ok(Kept::Now(message)), waiting);
     }
 
     fn others(&mut self) -> &mut Nodes {

@@ -84,6 +84,11 @@ impl Sessions {
         self.connected.insert(session.id, client);
     }
 
+    /// The connection that a session has.
+    pub fn connection_of(&self, session: SessionId) -> Option<ClientId> {
+        self.connected.get(&session).copied()
+    }
+
     /// Notes that the session has this connection no longer.
     pub fn disconnect(&mut self, session: &Session, client: ClientId) {
         if self.connected.get(&session.id) == Some(&client) {
