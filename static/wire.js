@@ -1,11 +1,14 @@
 // The wire: what passes between this page and the server, for those who want to understand WebSocket.
 //
-// It only watches the room's connection. One of its own goes to /echo, where everything comes back: for
-// round trips, and to try things out. Pings and the bytes of the handshake are the browser's own business,
+// It only watches the room's connection. Pings and the bytes of the handshake are the browser's own business,
 // and it shows them to no page; what is told of them here is what the standard says they must be.
+//
+// It is not: the connection to the echo (echo.js), nor how a payload looks (payload.js).
 
 import { NO_UPGRADE, witness } from "./connection.js";
 import { element, make, size } from "./dom.js";
+import { closeEcho, openEcho } from "./echo.js";
+import { payload } from "./payload.js";
 import { split } from "./room.js";
 
 /** @import { Frame, Seen } from "./types.js" */
@@ -21,24 +24,9 @@ const proxyHelp = element("proxy-help", HTMLDetailsElement);
 const slow = element("slow", HTMLSelectElement);
 const queue = element("queue", HTMLMeterElement);
 const queueWords = element("queue-words", HTMLSpanElement);
-const echoForm = element("echo-form", HTMLFormElement);
-const echoText = element("echo-text", HTMLInputElement);
-const echoHex = element("echo-hex", HTMLInputElement);
-const echoAnswer = element("echo-answer", HTMLPreElement);
-const roundTrip = element("round-trip", HTMLParagraphElement);
-const plot = element("plot", SVGPolylineElement);
 
-/** Frames that are shown, and how much of each. */
+/** Frames that are shown. */
 const MOST = 200;
-const SHOWN_CHARACTERS = 2_000;
-const SHOWN_BYTES = 256;
-
-/** Bytes in a line of the hex dump. */
-const ROW = 8;
-
-/** Between two round trips, in milliseconds, and how many the plot shows. */
-const PING = 2_000;
-const TRIPS = 60;
 
 let isPaused = false;
 let scrolling = 0;
@@ -73,28 +61,6 @@ function showTotals() {
   const words = (/** @type {"↓" | "↑"} */ sign, /** @type {string} */ way) =>
     `${sign} ${passed[sign][0]} ${way}, ${size(passed[sign][1] ?? 0)}`;
   totals.textContent = `${words("↓", "in")} · ${words("↑", "out")}`;
-}
-
-/** @param {string | Uint8Array} content */
-function payload(content) {
-  if (typeof content !== "string") {
-    const dump = hexDump(content.subarray(0, SHOWN_BYTES));
-    return content.length > SHOWN_BYTES ? `${dump}\n… of ${content.length} bytes` : dump;
-  }
-  const isLong = content.length > SHOWN_CHARACTERS;
-  return isLong ? `${content.slice(0, SHOWN_CHARACTERS)}… of ${content.length} characters` : content;
-}
-
-/** In a line: where, in hexadecimal, and as characters. It fits beside the log, and on a phone. @param {Uint8Array} bytes */
-function hexDump(bytes) {
-  const lines = [];
-  for (let at = 0; at < bytes.length; at += ROW) {
-    const row = [...bytes.subarray(at, at + ROW)];
-    const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const characters = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(3 * ROW - 1)}  ${characters}`);
-  }
-  return lines.join("\n");
 }
 
 /**
@@ -180,22 +146,6 @@ element("copy", HTMLButtonElement).addEventListener("click", () => {
   document.execCommand("copy");
 });
 
-// ---- the echo
-
-/** @type {WebSocket | null} */
-let echo = null;
-let pinged = 0;
-let pinging = 0; // the timer, until the next one or the next attempt
-
-/** What comes back from the echo and was sent for its time alone. */
-const MARK = "round trip";
-
-/** Milliseconds. @type {number[]} */
-let trips = [];
-
-/** How long to wait before the echo is connected again, in milliseconds. */
-const ECHO_PAUSE = 2_000;
-
 /**
  * Everything here starts and stops with the panel: nobody is asked for nothing.
  * @param {boolean} shown
@@ -213,70 +163,6 @@ export function show(shown, slowDown) {
   lastClose.textContent = witness.lastClose;
   if (shown) openEcho();
   else closeEcho();
-}
-
-function openEcho() {
-  closeEcho();
-  const address = new URL("echo", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  echo = new WebSocket(address);
-  echo.binaryType = "arraybuffer";
-  echo.onopen = ping;
-  echo.onmessage = ({ data }) => (data === MARK ? pong() : showEcho(data));
-  echo.onclose = () => {
-    roundTrip.textContent = "There is no connection to /echo.";
-    pinging = setTimeout(openEcho, ECHO_PAUSE);
-  };
-}
-
-function closeEcho() {
-  clearTimeout(pinging);
-  if (echo) echo.onclose = null;
-  echo?.close();
-  echo = null;
-}
-
-function ping() {
-  if (echo?.readyState !== WebSocket.OPEN) return;
-  pinged = performance.now();
-  echo.send(MARK);
-}
-
-function pong() {
-  trips = [...trips, performance.now() - pinged].slice(-TRIPS);
-  const most = Math.max(...trips);
-  const now = trips[trips.length - 1] ?? 0;
-  roundTrip.textContent = `There and back in ${now.toFixed(1)} ms; at least ${Math.min(...trips).toFixed(1)}, at most ${most.toFixed(1)}.`;
-  plot.setAttribute("points", trips.map((trip, i) => `${i * 5},${60 - (trip / most) * 56}`).join(" "));
-  clearTimeout(pinging);
-  pinging = setTimeout(ping, PING);
-}
-
-/** @param {Frame} data */
-function showEcho(data) {
-  const shown = typeof data === "string" ? data : new Uint8Array(data);
-  echoAnswer.textContent = `${typeof data === "string" ? "text" : "binary"}, ${(performance.now() - echoed).toFixed(1)} ms\n${payload(shown)}`;
-}
-
-let echoed = 0;
-
-echoForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const bytes = echoHex.checked ? bytesOf(echoText.value) : echoText.value;
-  echoText.setCustomValidity(bytes === null ? "Two digits from 0 to f for each byte, such as 48 65 6c 6c 6f" : "");
-  if (!echoText.reportValidity() || bytes === null) return;
-  echoed = performance.now();
-  if (echo?.readyState === WebSocket.OPEN) echo.send(bytes);
-  else echoAnswer.textContent = "There is no connection to /echo.";
-});
-
-echoText.addEventListener("input", () => echoText.setCustomValidity(""));
-
-/** @param {string} hex */
-function bytesOf(hex) {
-  const digits = hex.replace(/\s/g, "");
-  if (!/^([0-9a-f]{2})*$/i.test(digits)) return null;
-  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
 // ---- a slow student
