@@ -246,14 +246,14 @@ impl Broadcaster {
     /// The seat here that a member on another node has now, or that its session had. Its connection is
     /// ended.
     fn seat_that_moved(&mut self, present: &Present) -> Option<Box<Seat>> {
-        let its_session = present.session.map(|id| Session { id, as_guest: None });
+        let its_session = Session { id: present.session?, as_guest: None };
         let has_its_number = |client: &Client| match client {
             Client::Member(seat) if seat.id == present.member => seat.session,
             _ => None,
         };
         // A guest who has taken a name there has the same number, but another session.
-        let session = self.clients.values().find_map(has_its_number).or(its_session);
-        session.and_then(|session| self.earlier_seat_here(&session))
+        let session = self.clients.values().find_map(has_its_number).unwrap_or(its_session);
+        self.earlier_seat_here(&session)
     }
 
     /// Forgets a member of another node, and tells nobody. Returns how it was known.
