@@ -51,6 +51,8 @@ const WORDS = {
 const UNREACHABLE = "The server cannot be reached.";
 const SILENT = "The server does not answer.";
 
+const UNOPENED = "The server did not open a WebSocket.";
+
 /** What a proxy that does not pass WebSockets on is told by; see wire.js. */
 export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
 
@@ -114,6 +116,7 @@ export class Connection {
   #heardAt = 0;
   #openSince = 0; // 0: it has not been open yet
   #failures = 0;
+  #unopened = 0; // 426, in a row
   #retryAt = 0;
   #why = "";
   #final = 0; // which of FINAL has stopped it
@@ -249,7 +252,8 @@ export class Connection {
     }
     this.#lost(UNREACHABLE);
     if (document.hidden) return;
-    const { status, why, pause } = await refusal(this.#owner.address(), this.#failures);
+    const { status, why, pause } = await refusal(this.#owner.address(), this.#unopened);
+    this.#unopened = why === UNOPENED ? this.#unopened + 1 : 0;
     if (this.#attempt || this.#ending.signal.aborted) return;
     witness.why = why;
     witness.tell("failed", null);
@@ -309,17 +313,17 @@ export class Connection {
 }
 
 /**
- * Why a WebSocket could not be opened. A browser does not tell a page that. The response to a plain request may.
+ * Why a WebSocket could not be opened. A browser does not tell that to a page; a plain request may.
  * @param {URL} address
- * @param {number} failures  so far
+ * @param {number} unopened
  */
-async function refusal(address, failures) {
+async function refusal(address, unopened) {
   address.protocol = location.protocol;
   const answer = await fetch(address, { cache: "no-store" }).catch(() => null);
   if (!answer) return { status: 0, why: UNREACHABLE, pause: 0 };
   const { status, headers } = answer;
   // 426 Upgrade Required: the server has seen no upgrade. Once is no proof that something takes it out.
-  if (status === 426 && failures < 2) return { status: 0, why: "The server did not open a WebSocket.", pause: 0 };
+  if (status === 426 && unopened < 2) return { status: 0, why: UNOPENED, pause: 0 };
   const why = status === 426 ? NO_UPGRADE : (await answer.text()).trim().slice(0, 200);
   return { status, why, pause: Number(headers.get("Retry-After")) * 1_000 || 0 };
 }

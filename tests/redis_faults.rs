@@ -195,10 +195,10 @@ fn an_emptied_redis_is_filled_again() {
         });
     }
     redis.answers::<String>("FLUSHALL");
-    // Nobody has to say anything for it.
+    // Nobody has to say anything for it. No node can know whether it was told all that was lost.
+    nodes[0].is_told("a gap", |told| matches!(told, Told::Gap { .. }).then_some(()));
     let mut members = nodes[0].is_told("everyone", |told| match told {
         Told::Everyone { members, .. } if members.len() == 2 => Some(members.clone()),
-        Told::Gap { .. } => panic!("all were told all"),
         _ => None,
     });
     members.sort_by_key(|present| present.member);
@@ -232,7 +232,6 @@ fn messages_on_their_way_are_kept_once_when_redis_is_emptied() {
             redis.answers::<String>("FLUSHALL");
         }
     });
-    // A node may have missed what was emptied away. Then it is told of a gap.
     let mut gaps = 0;
     let [one, other] = nodes.each_ref().map(|node| {
         let (mut heard, mut ended) = (Vec::new(), 0);
@@ -253,10 +252,7 @@ fn messages_on_their_way_are_kept_once_when_redis_is_emptied() {
         let texts: HashSet<_> = heard.iter().map(|(_, text)| text).collect();
         assert_eq!(texts.len() + 1, heard.len(), "each is told once, but `end` twice");
     }
-    if gaps == 0 {
-        let differ = one.iter().zip(&other).position(|(one, other)| one != other);
-        assert_eq!((differ, one.len()), (None, other.len()));
-    }
+    assert!(gaps >= 2, "each node was told that something may be missing");
     // None of a node's own messages is missing to itself.
     for (node, heard) in nodes.iter().zip([&one, &other]) {
         let of_node = format!("{} ", node.store.node());

@@ -9,7 +9,7 @@
 //! | key | type | what |
 //! | --- | --- | --- |
 //! | `layout` (shard 0) | hash | `version`, `shards`; the last numbers of a `node` and a `user` |
-//! | `head` | hash | the `last` id, the id that had `begun` it; `bytes` since the last mark |
+//! | `head` | hash | the `last` id; `bytes` since the last mark |
 //! | `log`, `marks` | stream, list | what nodes follow; the first id of each MiB of it |
 //! | `beats`, `runs` | hashes | of each node: its heartbeats; its last batch and what became of it |
 //! | `members:NODE` | hash | of each member: who it is |

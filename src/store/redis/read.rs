@@ -70,10 +70,9 @@ pub struct Reader {
     stopping: Arc<AtomicBool>,
     /// The members that Redis knows were told.
     has_begun: bool,
-    /// When they must be told again.
+    /// When they must be told again: after a loss the nodes bring their members again, but some may
+    /// have died meanwhile.
     rebuild: Option<Instant>,
-    /// The newest entry of the log that was lost, as far as this node knows.
-    before: MessageId,
     /// The number of the newest message of each node.
     newest: HashMap<Node, u64>,
     /// The number of entries that are read at once.
@@ -92,7 +91,6 @@ impl Reader {
             stopping,
             has_begun: false,
             rebuild: None,
-            before: 0,
             newest: HashMap::new(),
             count: 1,
             heard: Instant::now(),
@@ -188,13 +186,13 @@ impl Reader {
             match says {
                 Says::Told(_) if from.is_some_and(|from| self.is_known(from)) => {}
                 Says::Told(entry) => told.push(entry),
-                Says::Began => self.note_new_log(last),
-                // The other node was told more than this one.
-                Says::Returned { seen } if seen > self.before => {
-                    self.before = seen;
+                // At the very start there was nobody. Later, Redis has lost its data, and nobody knows
+                // whether this node was told all of it.
+                Says::Began if last > 0 => {
+                    self.rebuild = Some(Instant::now() + self.context.settings.until_known_again());
                     told.push(Told::Gap { shard: self.shard });
                 }
-                Says::Returned { .. } | Says::Nothing => {}
+                Says::Began | Says::Nothing => {}
             }
             // Last of all: whoever looks for this node's messages behind that id misses none.
             self.seen.last.store(id, Ordering::Release);
@@ -214,15 +212,6 @@ impl Reader {
             self.seen.own.store(*newest, Ordering::Release);
         }
         is_known
-    }
-
-    /// Redis has lost its data. The nodes bring their members again, but some may have died meanwhile.
-    fn note_new_log(&mut self, last: MessageId) {
-        self.before = last;
-        // At the very start there was nobody.
-        if last > 0 {
-            self.rebuild = Some(Instant::now() + self.context.settings.until_known_again());
-        }
     }
 }
 

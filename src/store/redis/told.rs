@@ -13,7 +13,6 @@
 //! | `h` | message | the header, as JSON: author and origin |
 //! | `t`, `b` | message | the payload: a text or bytes |
 //! | `j` | joined, renamed, user-renamed | the member or the user, as JSON |
-//! | `s` | returned | the newest id that a node had seen of the log that was lost |
 //!
 //! The kinds `probe` and `began` have no more fields.
 
@@ -43,11 +42,6 @@ pub enum Says {
     Told(Told),
     /// The log was begun anew.
     Began,
-    /// A node is back that knew the log that was lost.
-    Returned {
-        /// The newest id that it had seen there: others may have missed it.
-        seen: MessageId,
-    },
     /// Nothing, or something that a later version understands.
     Nothing,
 }
@@ -111,7 +105,6 @@ fn says(id: MessageId, fields: &mut Fields, node: Node) -> Option<Says> {
         "user-renamed" => Told::UserRenamed(records::user(None, json)?),
         "user-removed" => Told::UserRemoved(fields.number("m")?),
         "began" => return Some(Says::Began),
-        "returned" => return Some(Says::Returned { seen: fields.number("s")? }),
         _ => return None,
     }))
 }
