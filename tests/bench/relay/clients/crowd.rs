@@ -76,7 +76,8 @@ impl Crowd {
     /// Connects one client, at the next place or that of one who is gone; its answer is not
     /// waited for.
     pub fn seat(&mut self, place: usize, server: &Destination, path: &str) -> io::Result<()> {
-        let connection = Connection::open(server, path, self.protocol, self.buffer)?;
+        let server = server.for_client(place);
+        let connection = Connection::open(&server, path, self.protocol, self.buffer)?;
         self.watch(&connection, place)?;
         match self.connections.get_mut(place) {
             // The old socket is closed, and so leaves the epoll set.

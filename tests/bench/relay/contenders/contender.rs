@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::credentials::Credentials;
 use super::destination::Destination;
+use super::redis::Redis;
 use crate::relay::floor::server::Manner;
 use crate::relay::loads::many_rooms;
 use crate::relay::plan::scenario::{Keeps, Scenario, Transport};
@@ -23,7 +24,7 @@ use crate::relay::plan::scenario::{Keeps, Scenario, Transport};
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// How long a server may take to tell its address.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who can be measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +37,8 @@ pub enum Contender {
     Plain,
     /// The program again, without a history.
     Forgetful,
+    /// The program again, one alone and without a Redis.
+    Alone,
     /// A floor.
     Floor(Manner),
 }
@@ -47,6 +50,7 @@ impl Contender {
             Self::Unhindered => "unhindered",
             Self::Plain => "plain",
             Self::Forgetful => "forgetful",
+            Self::Alone => "alone",
             Self::Floor(Manner::OneSendEach) => "one send each",
             Self::Floor(Manner::Joined) => "joined sends",
         }
@@ -73,10 +77,23 @@ impl Contender {
                 make_rooms(rooms, &file)?;
                 command.arg("--data").arg(file)
             }
+            Keeps::InRedis { servers } => return on_redis(servers, &mut command),
             Keeps::Nothing => command.args(["--history", "0"]),
         };
         Running::new(spawn(&mut command)?, credentials, Some(data))
     }
+}
+
+/// So many servers, all started by this command, on a Redis of their own.
+fn on_redis(servers: usize, command: &mut Command) -> io::Result<Running> {
+    let redis = Redis::start()?;
+    command.arg("--data").arg(redis.url());
+    let mut running = Running::new(spawn(command)?, None, None)?;
+    for _ in 1..servers {
+        running.others.push(Running::new(spawn(command)?, None, None)?);
+    }
+    running.redis = Some(redis);
+    Ok(running)
 }
 
 /// By a server that ends with this.
@@ -118,6 +135,9 @@ pub struct Running {
     credentials: Option<Credentials>,
     /// Where its file is, if it has one; it goes with the server.
     _data: Option<TempDir>,
+    /// The other servers on the same Redis.
+    others: Vec<Running>,
+    redis: Option<Redis>,
 }
 
 impl Running {
@@ -128,7 +148,8 @@ impl Running {
     ) -> io::Result<Self> {
         let output = child.stdout.take();
         let address = SocketAddr::new(HOST, 0);
-        let mut running = Self { child, address, credentials, _data: data };
+        let mut running =
+            Self { child, address, credentials, _data: data, others: Vec::new(), redis: None };
         let output = output.ok_or_else(|| io::Error::other("no standard output"))?;
         running.address = address_in(output)?;
         Ok(running)
@@ -141,11 +162,19 @@ impl Running {
     /// What its clients need to know.
     pub fn destination(&self) -> Destination {
         let tls = self.credentials.as_ref().map(|credentials| Arc::clone(&credentials.client));
-        Destination { address: self.address, tls }
+        let others = self.others.iter().map(Self::address).collect();
+        Destination { address: self.address, others, tls }
     }
 
-    pub fn process(&self) -> u32 {
-        self.child.id()
+    /// The processes of all servers.
+    pub fn processes(&self) -> impl Iterator<Item = u32> {
+        let others = self.others.iter().map(|other| other.child.id());
+        std::iter::once(self.child.id()).chain(others)
+    }
+
+    /// The process of their Redis, if they share one.
+    pub fn redis(&self) -> Option<u32> {
+        self.redis.as_ref().map(Redis::process)
     }
 }
 

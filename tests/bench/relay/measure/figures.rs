@@ -19,6 +19,11 @@ pub fn deliveries_per_second(trial: &Trial) -> Option<f64> {
     (trial.deliveries > 0).then(|| trial.deliveries as f64 / trial.elapsed.as_secs_f64())
 }
 
+/// CPU time of Redis for each message to each receiver, in µs.
+pub fn redis_cpu_per_delivery(trial: &Trial) -> Option<f64> {
+    (trial.deliveries > 0).then(|| Some(micros(trial.redis_cpu?) / trial.deliveries as f64))?
+}
+
 /// In milliseconds.
 pub fn p50(trial: &Trial) -> Option<f64> {
     trial.p50.map(|time| micros(time) / 1e3)

@@ -89,6 +89,18 @@ impl Row {
         median(more.collect())
     }
 
+    /// What a message costs Redis, in µs.
+    pub fn redis(&self) -> Option<f64> {
+        let receivers = self.scenario.clients as f64 / self.scenario.rooms as f64;
+        Some(self.server(figures::redis_cpu_per_delivery)? * receivers)
+    }
+
+    /// How much more a contender's figure is in the server's.
+    pub fn more_than(&self, contender: Contender, figure: Figure) -> Option<f64> {
+        let pairs = self.of(Contender::Server)?.iter().zip(self.of(contender)?);
+        median(pairs.filter_map(|(server, other)| Some(figure(server)? - figure(other)?)).collect())
+    }
+
     /// What went wrong for anyone: beside a floor that loses messages nothing can be put either.
     pub fn faults(&self) -> Faults {
         let mut sum = Faults::default();

@@ -6,6 +6,7 @@
 //! Not here: how long (see `effort`), rounds and medians (`row`).
 
 use std::io;
+use std::iter::Sum;
 use std::time::Duration;
 
 use super::system;
@@ -33,6 +34,8 @@ pub struct Trial {
     /// CPU time of the server, and of the load.
     pub cpu: Duration,
     pub load_cpu: Duration,
+    /// CPU time of the Redis that servers share, if they do.
+    pub redis_cpu: Option<Duration>,
     /// Resident memory of the server in bytes: before the first client, when all were there, and
     /// the most there ever was, and in the drive.
     pub empty: u64,
@@ -54,12 +57,12 @@ impl Trial {
     pub fn run(scenario: &Scenario, contender: Contender, effort: &Effort) -> io::Result<Self> {
         let (asked, scenario) = (scenario, &seen_by(contender, scenario));
         let server = contender.start(scenario, effort.options_for(asked))?;
-        let empty = system::resident(server.process())?;
+        let empty = of_all(&server, system::resident)?;
         let mut load = load::connect(scenario, &server.destination())?;
         load.warm_up(effort.warm_up_of(asked))?;
         let before = Meters::read(&server, &*load, scenario)?;
         // From here on the highest mark is the drive's own.
-        system::forget_peak(server.process())?;
+        server.processes().try_for_each(system::forget_peak)?;
         let tally = load.run(effort.drive_of(asked))?;
         let after = Meters::read(&server, &*load, scenario)?;
         let mut trial = Self::reckon(tally, &before, &after);
@@ -82,6 +85,7 @@ impl Trial {
             worst: latency.within(1.0),
             cpu: after.cpu.saturating_sub(before.cpu),
             load_cpu: after.load_cpu.saturating_sub(before.load_cpu),
+            redis_cpu: after.redis_cpu.zip(before.redis_cpu).map(|(after, before)| after - before),
             filled: before.resident,
             peak: before.peak.max(after.peak),
             peak_driven: after.peak,
@@ -106,6 +110,7 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
         }
         // Without the rooms.
         (Contender::Unhindered, _) => Scenario { keeps: Keeps::InAFile, ..scenario.clone() },
+        (Contender::Alone, _) => Scenario { keeps: Keeps::AsUsual, ..scenario.clone() },
         (Contender::Forgetful, _) => Scenario { keeps: Keeps::Nothing, ..scenario.clone() },
         (Contender::Plain, _) => Scenario { transport: Transport::Plain, ..scenario.clone() },
         _ => scenario.clone(),
@@ -115,6 +120,7 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
 struct Meters {
     cpu: Duration,
     load_cpu: Duration,
+    redis_cpu: Option<Duration>,
     resident: u64,
     peak: u64,
     segments: Option<u64>,
@@ -124,14 +130,19 @@ struct Meters {
 impl Meters {
     fn read(server: &Running, load: &dyn Load, scenario: &Scenario) -> io::Result<Self> {
         let echoes = matches!(scenario.traffic, Traffic::Echo { .. });
-        let process = server.process();
         Ok(Self {
             segments: if echoes { system::segments_sent_from(server.address()) } else { None },
             records: load.records(),
-            resident: system::resident(process)?,
-            peak: system::peak_resident(process)?,
+            resident: of_all(server, system::resident)?,
+            peak: of_all(server, system::peak_resident)?,
             load_cpu: system::own_cpu()?,
-            cpu: system::cpu_of(process)?,
+            redis_cpu: server.redis().map(system::cpu_of).transpose()?,
+            cpu: of_all(server, system::cpu_of)?,
         })
     }
+}
+
+/// The sum of a figure over all servers.
+fn of_all<T: Sum>(server: &Running, figure: fn(u32) -> io::Result<T>) -> io::Result<T> {
+    server.processes().map(figure).sum()
 }

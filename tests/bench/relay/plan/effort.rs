@@ -15,7 +15,8 @@ pub struct Effort {
     hold: Duration,
     /// Options for the server that holds them.
     holder: &'static [&'static str],
-    /// How long somebody talks beside many rooms: what the server does there, it does seldom.
+    /// How long somebody talks beside many rooms, where the server does some things seldom, and how
+    /// long several servers are driven, where a message is seldom.
     watch: Duration,
     /// Rounds in which pages come back, and how many come, at most.
     rejoins: usize,
@@ -96,7 +97,7 @@ impl Effort {
 
     pub fn drive_of(&self, scenario: &Scenario) -> Duration {
         match (scenario.traffic, scenario.keeps) {
-            (_, Keeps::ManyRooms(_)) => self.watch,
+            (_, Keeps::ManyRooms(_)) | (Traffic::Paced(_), Keeps::InRedis { .. }) => self.watch,
             (Traffic::Idle, _) => self.hold,
             (Traffic::Storm | Traffic::Pings { .. }, _) => self.storm,
             _ => self.drive,

@@ -78,6 +78,10 @@ pub enum Keeps {
     InAFile,
     /// The last messages, in a file in which there are already so many rooms with one message each.
     ManyRooms(usize),
+    /// The last messages, in a Redis that so many servers share. Client `n` is on server `n % servers`.
+    InRedis {
+        servers: usize,
+    },
     Nothing,
 }
 

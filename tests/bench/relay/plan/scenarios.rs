@@ -6,12 +6,13 @@ use super::scenario::{Keeps, Pace, Scenario, Traffic, Transport, Turns};
 use crate::relay::contenders::contender::Contender;
 use crate::relay::floor::server::Manner;
 
-use Contender::{Floor, Forgetful, Plain, Server, Unhindered};
+use Contender::{Alone, Floor, Forgetful, Plain, Server, Unhindered};
 
 /// Floors that a scenario is put beside. One that joins does so only where messages wait.
 const ONE_SEND: &[Contender] = &[Server, Floor(Manner::OneSendEach)];
 const JOINED: &[Contender] = &[Server, Floor(Manner::Joined)];
 const UNHINDERED: &[Contender] = &[Server, Unhindered];
+const ALONE: &[Contender] = &[Server, Alone];
 const BOTH: &[Contender] = &[Server, Floor(Manner::OneSendEach), Floor(Manner::Joined)];
 
 impl Scenario {
@@ -39,7 +40,14 @@ impl Scenario {
             Self::pings(),
             Self::rejoin(),
             Self { name: "rejoin-kept", keeps: Keeps::InAFile, ..Self::rejoin() },
+            Self { name: "rejoin-redis", keeps: Keeps::InRedis { servers: 1 }, ..Self::rejoin() },
             Self::many_rooms(),
+            Self::nodes("nodes-1", 1),
+            Self::nodes("nodes-2", 2),
+            Self::nodes("nodes-3", 3),
+            Self { name: "nodes-storm-1", ..Self::storm().on_redis(1) },
+            Self { name: "nodes-storm-2", ..Self::storm().on_redis(2) },
+            Self { name: "nodes-storm-3", ..Self::storm().on_redis(3) },
         ]
     }
 
@@ -72,6 +80,18 @@ impl Scenario {
     /// With a file, beside itself without a history.
     fn kept(self) -> Self {
         Self { keeps: Keeps::InAFile, contenders: &[Server, Forgetful], ..self }
+    }
+
+    /// With so many servers on a Redis, beside one that is alone.
+    fn on_redis(self, servers: usize) -> Self {
+        Self { keeps: Keeps::InRedis { servers }, contenders: ALONE, ..self }
+    }
+
+    /// One talks, and everyone hears it, on whatever server they are. Seldom enough that two cores do
+    /// not limit it, for on them are the servers, Redis and the load.
+    fn nodes(name: &'static str, servers: usize) -> Self {
+        let traffic = Traffic::Paced(Pace { per_second: 20, turns: Turns::Together });
+        Self { traffic, ..Self::fanout(name, 1000, 64).on_redis(servers) }
     }
 
     fn storm() -> Self {

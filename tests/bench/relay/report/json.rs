@@ -9,7 +9,7 @@ use crate::relay::measure::row::Row;
 use crate::relay::plan::scenario::Transport;
 
 /// Every figure and its name, which tells the unit.
-const FIGURES: [(&str, Figure); 15] = [
+const FIGURES: [(&str, Figure); 16] = [
     ("cpu_us_per_delivery", figures::cpu_per_delivery),
     ("deliveries_per_s", figures::deliveries_per_second),
     ("p50_ms", figures::p50),
@@ -17,6 +17,7 @@ const FIGURES: [(&str, Figure); 15] = [
     ("worst_ms", figures::worst),
     ("settled_ms", figures::settled),
     ("cpu_percent", figures::server_percent),
+    ("redis_cpu_us_per_delivery", figures::redis_cpu_per_delivery),
     ("load_cpu_percent", figures::load_percent),
     ("segments_per_message", figures::segments_per_message),
     ("records_per_message", figures::records_per_delivery),

@@ -23,6 +23,9 @@ fn special(row: &Row) -> Option<String> {
     if row.of(Contender::Forgetful).is_some() {
         return kept(row);
     }
+    if row.of(Contender::Alone).is_some() {
+        return Some(nodes(row));
+    }
     if let Keeps::ManyRooms(rooms) = row.scenario.keeps {
         return Some(format!("{rooms} rooms; {}", latencies(row)));
     }
@@ -69,6 +72,19 @@ fn latencies(row: &Row) -> String {
     let figures =
         [("p50", figures::p50 as Figure), ("p99", figures::p99), ("worst", figures::worst)];
     figures.map(|(name, figure)| beside(name, figure)).join(", ")
+}
+
+/// What it costs to be one of several servers, beside one that is alone.
+fn nodes(row: &Row) -> String {
+    let more = |figure| cell(row.more_than(Contender::Alone, figure));
+    format!(
+        "{} ms more at p50, {} at p99; {} CPU, {} heard/s of one alone; {} µs of Redis a message",
+        more(figures::p50),
+        more(figures::p99),
+        ratio(row.ratio(Contender::Alone, figures::cpu_per_delivery)),
+        ratio(row.ratio(Contender::Alone, figures::deliveries_per_second)),
+        cell(row.redis()),
+    )
 }
 
 fn rejoin(row: &Row) -> String {

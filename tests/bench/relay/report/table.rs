@@ -29,7 +29,8 @@ rounds. fanout-tls: at its end stand the same load without TLS, the encryption o
 each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs. kept:
 with a file; at its end stands the same load without a history, and how often it goes into that.
 pings, rejoin, many-rooms: at the end stand latencies in ms, beside those of the same clients where
-nothing hinders them. CPU µs and heard/s: pings counts all who hear, rejoin only the ten who talk.
+nothing hinders them. nodes: all servers together, on one Redis; at the end they stand beside one
+server without it. CPU µs and heard/s: pings counts all who hear, rejoin only the ten who talk.
 ";
 
 /// Everything that is printed, but for the machine.
