@@ -23,6 +23,7 @@ use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
 use super::history::History;
 use super::members::{self, MembersPage, MembersQuery};
 use super::nodes::Nodes;
+use super::permits::Permits;
 use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
 use super::sessions::{Seat, Sessions};
@@ -78,6 +79,8 @@ pub struct Broadcaster {
     pub(super) history: Option<History>,
     /// The messages that are kept, for replays.
     pub(super) past: Arc<dyn KeptMessages>,
+    /// How many replays work at a time.
+    pub(super) permits: Permits,
     /// `--history`, in messages.
     pub(super) max_messages: usize,
     pub(super) turn: Turn,
@@ -138,6 +141,7 @@ impl Broadcaster {
             nodes,
             history,
             past,
+            permits: Permits::new(),
             max_messages: options.history,
             turn: Turn::default(),
             encoded: Encoded::default(),

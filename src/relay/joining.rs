@@ -185,7 +185,8 @@ impl Broadcaster {
         };
         let log = Arc::clone(&self.past);
         // The last message of the replay is known when it is numbered.
-        let replay = Replay { log, room, past, session, upto: 0, welcome };
+        let replay =
+            Replay { permits: self.permits.clone(), log, room, past, session, upto: 0, welcome };
         Arrival { first, replay: Some(Box::new(replay)), upto }
     }
 

@@ -6,10 +6,11 @@
 //! The walk: other threads send [`events`] to the broadcaster. The [`broadcaster`] gathers them, keeps
 //! the messages of a [`turn`] ([`history`]; [`trouble`] if it cannot), and lets each [`room`] deliver:
 //! [`encoding`] makes frames once for each dialect, and each member's [`outbox`] sends them, or queues
-//! them, [`shared`] with other queues. A newcomer who asks for the past is sent a [`replay`] first.
-//! [`presence`] is the news that members get of each other, and [`members`] the list that others ask
-//! for. [`joining`] is how a client comes and goes, and [`sessions`] tells who is back after a break.
-//! With a log that several servers share, [`nodes`] is the way to the others.
+//! them, [`shared`] with other queues. A newcomer who asks for the past is sent a [`replay`] first,
+//! few of them at a time ([`permits`]). [`presence`] is the news that members get of each other, and
+//! [`members`] the list that others ask for. [`joining`] is how a client comes and goes, and
+//! [`sessions`] tells who is back after a break. With a log that several servers share, [`nodes`] is
+//! the way to the others.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
@@ -21,6 +22,7 @@ pub(crate) mod joining;
 pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod outbox;
+pub(crate) mod permits;
 pub(crate) mod presence;
 pub(crate) mod replay;
 pub(crate) mod room;

@@ -29,6 +29,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::encoding::Spliced;
 use super::events::{Event, Events};
+use super::permits::Permit;
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use super::shared::{Pieces, Shared};
 use crate::net::connection::{Connection, Sent, timed_out};
@@ -233,6 +234,7 @@ impl Outbox {
         let writer = Writer {
             connection: Arc::clone(&self.connection),
             slow: self.slow,
+            permit: None,
             reported: Instant::now(),
             queue: frames,
             waiting: Arc::clone(&behind.waiting),
@@ -279,6 +281,8 @@ fn length(pieces: &[Bytes]) -> usize {
 struct Writer {
     connection: Arc<Connection>,
     slow: Option<Slow>,
+    /// Held while a replay is written.
+    permit: Option<Permit>,
     /// The time at which a slow client was last told how many bytes wait for it.
     reported: Instant,
     queue: Receiver<Entry>,
@@ -333,12 +337,32 @@ impl Writer {
     }
 
     fn write_replay(&mut self, replay: Replay) -> io::Result<()> {
+        self.permit = Some(replay.permits.wait());
         let mut collected = BufWriter::with_capacity(SEND_BUFFER, &mut *self);
         let sent = replay.write(&mut collected).and_then(|()| collected.flush());
         // Without this, the buffer's drop would try to send the rest again after an error.
         let _ = collected.into_parts();
+        self.permit = None;
         self.waiting.fetch_sub(REPLAY_BYTES, Ordering::Release);
         sent
+    }
+
+    /// Sends some bytes, and blocks until the client has taken some. A replay lets others work after
+    /// each piece, and while it is blocked.
+    fn send(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let Some(permit) = self.permit.take() else { return self.connection.send(piece) };
+        let sent = match self.slow {
+            None => self.connection.send_now(piece)?,
+            Some(_) => Sent::Part(0),
+        };
+        let permits = permit.give_back();
+        let count = match sent {
+            Sent::All => piece.len(),
+            Sent::Part(0) => self.connection.send(piece)?,
+            Sent::Part(count) => count,
+        };
+        self.permit = Some(permits.wait());
+        Ok(count)
     }
 
     /// Tells a slow client how many bytes wait for it. Called between two entries, so that the event
@@ -363,7 +387,7 @@ impl Write for Writer {
             .map_or(PIECE_BYTES, |slow| (slow.bytes_per_second / SLOW_PIECES_PER_SECOND) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
         loop {
-            match self.connection.send(piece) {
+            match self.send(piece) {
                 Ok(sent) => {
                     if self.slow.is_some() {
                         thread::sleep(Duration::from_secs(1) / SLOW_PIECES_PER_SECOND);

@@ -2,12 +2,13 @@
 //!
 //! A newcomer who asks for the past is *behind* from its first moment: new messages wait in its
 //! queue, and its writer thread, `writer-7`, first runs the replay. So the broadcaster never reads
-//! history, and only one page of it is in memory, however long it is. Not here: the queue
-//! (`outbox`), and how history is kept (`store`).
+//! history, and only one page of it is in memory, however long it is. Few replays work at a time
+//! (`permits`). Not here: the queue (`outbox`), and how history is kept (`store`).
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::permits::Permits;
 use crate::identity::session::Session;
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
@@ -26,6 +27,8 @@ pub const SEND_BUFFER: usize = 16 << 10;
 
 /// A replay that has not begun yet.
 pub struct Replay {
+    /// Whose leave the writer needs while it works.
+    pub permits: Permits,
     /// The log that is read.
     pub log: Arc<dyn KeptMessages>,
     /// The room whose messages are sent.
