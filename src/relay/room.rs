@@ -143,8 +143,17 @@ impl Room {
         self.members.iter_mut().find(|member| member.id == id)
     }
 
+    /// The connection here of the member with this number.
+    pub fn client_of(&self, number: MemberId) -> Option<ClientId> {
+        self.members.iter().find(|member| member.number == number).map(|member| member.id)
+    }
+
     /// Adds a member.
     pub fn add(&mut self, member: Member) {
+        if !self.hears_events() {
+            // Nobody has heard the news that wait, and the newcomer is welcomed with what is so now.
+            self.presence = Presence::default();
+        }
         self.turn.push(Item::Arrives(member.id, member.dialect));
         self.speaking[member.dialect as usize] += 1;
         self.members.push(member);
@@ -316,6 +325,10 @@ impl Room {
         match outcome {
             Ok(Kept::Now(message)) => {
                 self.last = message.id;
+                // A shared log may tell of it when its speaker has left.
+                let client = speaker.and_then(|speaker| speaker.client);
+                let client = client.filter(|client| !self.has_left(*client));
+                let speaker = speaker.map(|speaker| Speaker { client, ..speaker });
                 encoded.message(message, speaker, reference.as_deref(), self.speaking);
             }
             Ok(Kept::Before(id)) => {
@@ -330,10 +343,16 @@ impl Room {
         }
     }
 
-    /// A member that is here, or leaves in this turn.
+    /// A member that is here at this place of the turn, even if it leaves later in the turn.
     fn find_in_turn(&mut self, id: ClientId) -> Option<&mut Member> {
-        let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.member);
+        let leaving = self.leaving.iter_mut().filter(|leaving| leaving.end.is_none());
+        let leaving = leaving.map(|leaving| &mut leaving.member);
         self.members.iter_mut().chain(leaving).find(|member| member.id == id)
+    }
+
+    /// Whether a member has left at an earlier place of this turn: its stream has ended there.
+    fn has_left(&self, id: ClientId) -> bool {
+        self.leaving.iter().any(|leaving| leaving.member.id == id && leaving.end.is_some())
     }
 
     /// Tells a speaker alone, at the message's place, what has become of it. A plain client has no
