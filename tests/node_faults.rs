@@ -5,6 +5,7 @@ mod support;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::redis::{RedisServer, signal};
@@ -197,6 +198,62 @@ fn redis_may_be_killed_and_come_back() {
     ada.hears_the_end(&nodes, "the end");
     bob.hears_the_end(&nodes, "the end");
     is_whole(&[&ada, &bob], &["ada", "bob"], 3 * EACH);
+}
+
+#[test]
+fn connections_to_redis_may_be_cut_again_and_again() {
+    const TIMES: usize = 30;
+    let nodes = Nodes::start(2);
+    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
+    ada.comes_back(&nodes);
+    bob.comes_back(&nodes);
+    let mut said = 0;
+    for _ in 0..TIMES {
+        nodes.redis.answers::<usize>("CLIENT KILL TYPE normal SKIPME yes");
+        let next = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < next {
+            ada.says(format!("ada {said}"));
+            bob.says(format!("bob {said}"));
+            said += 1;
+            ada.hears_until(&nodes, |ada| ada.unanswered.len() < 5);
+            bob.hears_until(&nodes, |bob| bob.unanswered.len() < 5);
+        }
+    }
+    ada.says("the end".to_owned());
+    ada.hears_the_end(&nodes, "the end");
+    bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
+    ada.hears_until(&nodes, |ada| ada.heard.len() == 2 * said + 1);
+    bob.hears_until(&nodes, |bob| bob.heard.len() == 2 * said + 1);
+    is_whole(&[&ada, &bob], &["ada", "bob"], said);
+    assert!(ada.line.is_some() && bob.line.is_some(), "nobody was sent away");
+}
+
+/// Who comes back must not be told that this was all.
+#[test]
+fn who_comes_back_while_redis_is_away_misses_nothing() {
+    let mut nodes = Nodes::start(2);
+    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
+    ada.comes_back(&nodes);
+    bob.comes_back(&nodes);
+    ada.says("before".to_owned());
+    ada.hears_the_end(&nodes, "before");
+    bob.hears_the_end(&nodes, "before");
+    bob.line = None;
+    ada.says("missed".to_owned());
+    ada.hears_the_end(&nodes, "missed");
+    nodes.redis.dies();
+    // Behind a message, the newest ones, or none: in each case it would not be known what is missing.
+    for past in ["&since=1", "&last=5", ""] {
+        let path = format!("/ws/a?session={}{past}", bob.session);
+        let field = "\r\nSec-WebSocket-Protocol: wsroom.v1\r\n\r\n";
+        let handshake = support::handshake(&path).replace("\r\n\r\n", field);
+        let mut line = support::Visitor::connect(nodes.programs[1].address());
+        let told = line.sends(handshake).reads_to_the_end();
+        assert!(!String::from_utf8_lossy(&told).contains(r#""live""#), "{past}");
+    }
+    nodes.redis.comes_back();
+    bob.hears_the_end(&nodes, "missed");
+    is_whole(&[&ada, &bob], &[], 0);
 }
 
 /// It may wait for ever, so whoever started it must be able to end it.

@@ -239,7 +239,7 @@ pub fn failed(error: StoreError) -> Reply {
             problem(409, "Somebody has this name, or one that looks like it: choose another one.")
         }
         StoreError::Full => problem(507, "The directory is full."),
-        StoreError::Failed(why) => {
+        StoreError::Failed(why) | StoreError::Away(why) => {
             log::error!("the directory cannot be used: {why}");
             problem(503, "The directory cannot be used at the moment.")
         }

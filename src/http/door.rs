@@ -30,7 +30,7 @@ use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
 use crate::protocol::v1::Key;
 use crate::relay::events::Joining;
-use crate::store::{KeptMessages, User};
+use crate::store::{KeptMessages, StoreError, User};
 
 /// The time from the start of a connection to the last byte of its request. The proxy, too, has at
 /// least this time to find a free upstream.
@@ -179,7 +179,7 @@ impl Door {
         let user = if let Whose::User(user) = user { Some(user) } else { None };
         let id = user.as_ref().map(|user| user.id);
         let session = session.as_deref().map(|name| Session::new(name, id));
-        let last = self.last_in(target, dialect, past);
+        let last = self.last_in(target, dialect, past)?;
         Ok(Joining { response_101, dialect, past, slow, user, session, key, last })
     }
 
@@ -201,18 +201,28 @@ impl Door {
         }
     }
 
-    /// The id of the newest message in a room, for a client of `wsroom.v1` that wants no past. For
-    /// any other it is 0: with a replay the id comes later.
-    fn last_in(&self, target: &Target, dialect: Dialect, past: Option<Past>) -> MessageId {
-        match target {
-            Target::Room(room) if dialect == Dialect::V1 && past.is_none() => {
-                self.past.last_in(room).unwrap_or_else(|error| {
-                    log::error!("the history of room {room} cannot be read: {error}");
-                    0
-                })
-            }
-            _ => 0,
+    /// The id of the newest message in a room, for a client of `wsroom.v1` that wants no past, and for
+    /// one that goes on behind a message. For any other it is 0: with a replay the id comes later.
+    fn last_in(
+        &self,
+        target: &Target,
+        dialect: Dialect,
+        past: Option<Past>,
+    ) -> Result<MessageId, Response> {
+        let Target::Room(room) = target else { return Ok(0) };
+        match (dialect, past) {
+            (Dialect::V1, None) | (_, Some(Past::Since(_))) => {}
+            _ => return Ok(0),
         }
+        self.past.last_in(room).or_else(|error| {
+            log::error!("the history of room {room} cannot be read: {error}");
+            match error {
+                StoreError::Away(_) => {
+                    Err(Response::refusal(503, "The history cannot be read at the moment."))
+                }
+                _ => Ok(0),
+            }
+        })
     }
 
     fn upgrade(

@@ -14,7 +14,7 @@ use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
-use crate::store::{HistoryPage, KeptMessages, Range};
+use crate::store::{HistoryPage, KeptMessages, Range, Result, StoreError};
 
 /// The bytes of messages in one page.
 const PAGE_BYTES: usize = 16 << 10;
@@ -81,10 +81,11 @@ impl Replay {
     /// Writes the welcome, the past messages and the event that ends them; blocks as `out` does.
     ///
     /// # Errors
-    /// `out` cannot be written to: the client takes no more.
+    /// `out` cannot be written to: the client takes no more. Or the log is away: the client had better
+    /// lose its line, and come back for the past, than go on without it.
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let last = self.last();
-        let mut page = self.page_after(self.since());
+        let last = self.before_newest(0)?;
+        let mut page = self.page_after(self.since()?)?;
         let mut complete = page.complete;
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
@@ -94,7 +95,7 @@ impl Replay {
                 self.write_message(message, out)?;
             }
             let Some(newest) = page.messages.last().filter(|_| page.more) else { break };
-            page = self.page_after(newest.id);
+            page = self.page_after(newest.id)?;
             // The log may delete messages faster than a slow client reads them.
             complete &= page.complete;
         }
@@ -104,37 +105,38 @@ impl Replay {
         Ok(())
     }
 
-    /// The newest message of the room that is not live for the newcomer: it may come back with `since`
-    /// this one.
-    fn last(&self) -> MessageId {
-        self.log.before_newest(&self.room, self.upto, 0, 0).unwrap_or_else(|error| {
-            log::error!("the history of room {} cannot be read: {error}", self.room);
-            self.upto
-        })
-    }
-
     /// The id behind which the replay begins.
-    fn since(&self) -> MessageId {
+    fn since(&self) -> io::Result<MessageId> {
         match self.past {
-            Past::Since(id) => id,
-            Past::Newest(0) => self.upto,
-            Past::Newest(count) => {
-                let before = self.log.before_newest(&self.room, self.upto, count, usize::MAX);
-                before.unwrap_or_else(|error| {
-                    log::error!("the history of room {} cannot be read: {error}", self.room);
-                    self.upto
-                })
-            }
+            Past::Since(id) => Ok(id),
+            Past::Newest(count) => self.before_newest(count),
         }
     }
 
+    /// The id behind which are the newest `count` messages that are not live for the newcomer. If it is
+    /// none, that is the newest message itself: the newcomer may come back with `since` this one.
+    fn before_newest(&self, count: usize) -> io::Result<MessageId> {
+        let found = self.log.before_newest(&self.room, self.upto, count, usize::MAX);
+        self.unless_away(found, || self.upto)
+    }
+
     /// Reads the next page. If the log cannot be read, the page is empty and not `complete`.
-    fn page_after(&self, after: MessageId) -> HistoryPage {
+    fn page_after(&self, after: MessageId) -> io::Result<HistoryPage> {
         let range = Range { after, upto: self.upto, messages: usize::MAX, bytes: PAGE_BYTES };
-        self.log.page(&self.room, range).unwrap_or_else(|error| {
-            log::error!("the history of room {} cannot be read: {error}", self.room);
-            HistoryPage::default()
-        })
+        self.unless_away(self.log.page(&self.room, range), HistoryPage::default)
+    }
+
+    /// What was read. A log that is broken will not be read later either, so there is something else
+    /// in its place.
+    fn unless_away<T>(&self, read: Result<T>, instead: impl FnOnce() -> T) -> io::Result<T> {
+        match read {
+            Ok(read) => Ok(read),
+            Err(error @ StoreError::Away(_)) => Err(io::Error::other(error)),
+            Err(error) => {
+                log::error!("the history of room {} cannot be read: {error}", self.room);
+                Ok(instead())
+            }
+        }
     }
 
     fn write_message(&self, message: &Message, out: &mut impl Write) -> io::Result<()> {

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The database or its disk failed, with the reason.
     #[error("{0}")]
     Failed(String),
+    /// The database is away, or refuses for the time being, with the reason: it may answer later.
+    #[error("{0}")]
+    Away(String),
 }
 
 /// The result of a store's function.

@@ -56,7 +56,7 @@ impl From<RedisError> for Failure {
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure.to_string())
+        Self::Away(failure.to_string())
     }
 }
 
