@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use support::redis::RedisServer;
-use support::{Person, Server, V1, request};
+use support::{Person, Server, V1, request, until};
 
 const ADA: &str = "ada-0123456789abcdef";
 
@@ -189,6 +189,80 @@ fn a_session_goes_on_at_another_server() {
         }
     }
     assert_eq!(first.get("/rooms/a/members").tells(200)["count"], 2);
+}
+
+/// Nothing is left of it on the first server, for servers that come later.
+#[test]
+fn a_session_that_has_moved_is_in_one_place() {
+    let redis = RedisServer::start();
+    let [first, second] = nodes(&redis);
+    let (mut bob, _) = V1::joins(&second, "a");
+    let (mut ada, before) = joins(&first, ADA, "");
+    hear_each_other(&mut ada, &mut bob);
+    let (moved, _) = joins(&second, ADA, "");
+    ada.client.is_told(4001);
+    moved.client.leaves();
+    bob.hears_of_somebody("left", |id| *id == before["you"]["id"]);
+    let [third] = nodes(&redis);
+    until("the third server to know bob", || {
+        let members = third.get("/rooms/a/members").tells(200);
+        assert_ne!(members["count"], 2, "{members}");
+        members["count"] == 1
+    });
+}
+
+/// The servers hear of each other late, and of the newest connection first.
+#[test]
+fn a_session_that_moves_to_and_fro_keeps_its_newest_connection() {
+    let redis = RedisServer::start();
+    let [first, second] = nodes(&redis);
+    let (mut bob, _) = V1::joins(&first, "a");
+    let (mut ada, before) = joins(&second, ADA, "");
+    hear_each_other(&mut ada, &mut bob);
+    redis.answers::<String>("CLIENT PAUSE 60000 WRITE");
+    let (mut there, _) = joins(&first, ADA, "");
+    let (mut back, after) = joins(&second, ADA, "");
+    redis.answers::<String>("CLIENT UNPAUSE");
+    ada.client.is_told(4001);
+    there.client.is_told(4001);
+    assert_eq!(after["you"], before["you"]);
+    back.says("still here");
+    back.hears("still here");
+    bob.hears("still here");
+    assert_eq!(second.get("/rooms/a/members").tells(200)["count"], 2);
+}
+
+#[test]
+fn a_guest_who_takes_a_name_at_another_server_is_renamed() {
+    let redis = RedisServer::start();
+    let [first, second] = nodes(&redis);
+    let (mut bob, _) = V1::joins(&first, "a");
+    let (mut ada, guest) = joins(&first, ADA, "");
+    ada.says_with_ref("once", "1");
+    let once = ada.hears("once");
+    bob.hears("once");
+    let (mut eve, _) = V1::joins(&second, "a");
+    hear_each_other(&mut eve, &mut bob);
+    let person = first.enters("Ada");
+    let path = format!("/ws/a?session={ADA}");
+    let (mut moved, user) = V1::joins_with(&second, &path, &person.bearer());
+    ada.client.is_told(4001);
+    assert_eq!((&user["you"]["id"], &user["you"]["name"]), (&guest["you"]["id"], &json!("Ada")));
+    for other in [&mut bob, &mut eve] {
+        let renamed = loop {
+            let event = other.next();
+            assert_ne!(event["type"], "left", "{event}");
+            if event["type"] == "renamed" {
+                break event;
+            }
+        };
+        assert_eq!(renamed["members"], json!([user["you"]]));
+    }
+    moved.says_with_ref("once", "1");
+    assert_eq!(moved.hears_of("kept")["id"], once["id"]);
+    for server in [&first, &second] {
+        assert_eq!(server.get("/rooms/a/members").tells(200)["count"], 3);
+    }
 }
 
 #[test]

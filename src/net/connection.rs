@@ -205,6 +205,15 @@ impl Connection {
         }
     }
 
+    /// Whether the peer has ended the connection, and all that it has sent was read. Over TLS its last
+    /// word is something to be read too, so this may be `false` for a moment longer.
+    pub fn has_ended(&self) -> bool {
+        match NoWait(&self.socket).peek() {
+            Ok(count) => count == 0,
+            Err(error) => !timed_out(&error),
+        }
+    }
+
     /// Reads, and calls `prepare` before each read of the socket. One read of plaintext may take
     /// many of these.
     fn read_after(
@@ -410,6 +419,20 @@ impl Write for NoWait<'_> {
 impl Read for NoWait<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::net::recv(self.0, buffer, rustix::net::RecvFlags::DONTWAIT)?.1)
+    }
+}
+
+impl NoWait<'_> {
+    /// How many bytes could be read, 0 or 1; 0 is the end of the stream.
+    #[cfg(unix)]
+    fn peek(&self) -> io::Result<usize> {
+        use rustix::net::RecvFlags;
+        Ok(rustix::net::recv(self.0, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK)?.1)
+    }
+
+    #[cfg(not(unix))]
+    fn peek(&self) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
     }
 }
 

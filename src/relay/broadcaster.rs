@@ -201,13 +201,13 @@ impl Broadcaster {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         match event {
             Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
-            Event::Joined(newcomer) => self.add(*newcomer),
+            Event::Joined(newcomer) => self.admit(*newcomer),
             Event::EchoJoined(id, goodbye) => self.add_echo(id, goodbye),
             Event::Left(id, last_frames, parting) => self.remove(id, last_frames, parting),
             Event::CaughtUp(id) => {
@@ -315,7 +315,7 @@ impl Broadcaster {
         }
     }
 
-    fn tell_news_of(&mut self, room: &RoomName) {
+    pub(super) fn tell_news_of(&mut self, room: &RoomName) {
         let Some(members) = self.rooms.get_mut(room) else { return };
         self.turn.begin(members, room);
         let clients = &self.clients;
@@ -326,6 +326,8 @@ impl Broadcaster {
     fn stop(&mut self) {
         self.end_turn();
         self.stopping = Some(Instant::now() + GOODBYE);
+        let early = self.nodes.as_mut().map(|nodes| std::mem::take(&mut nodes.early));
+        early.into_iter().flatten().for_each(|newcomer| self.admit(newcomer));
         let close = going_away();
         for member in self.rooms.drain().flat_map(|(_, members)| members.into_members()) {
             member.outbox.end(&close, &self.events);

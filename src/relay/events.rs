@@ -100,7 +100,7 @@ pub struct Joining {
     pub session: Option<Session>,
     /// What the server thinks of its key, if the key is not good.
     pub key: Option<Key>,
-    /// The newest message of the room during the handshake.
+    /// The newest message of the room during the handshake; 0 if nobody needs to know.
     pub last: MessageId,
 }
 

@@ -48,6 +48,11 @@ pub(super) enum Place {
 impl Broadcaster {
     pub(super) fn add(&mut self, newcomer: Newcomer) {
         let Newcomer { connection, room, joining } = newcomer;
+        // While this server, or its log, stood still, the client may have given up. Then its session is
+        // connected elsewhere by now, and that connection must not be ended for this one.
+        if joining.session.is_some() && connection.has_ended() {
+            return;
+        }
         let (id, dialect) = (connection.id(), joining.dialect);
         let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
         let outbox = Outbox::new(connection, slow);
@@ -77,11 +82,12 @@ impl Broadcaster {
             (None, Some(session)) => self.sessions.guest_number(&session, number),
             (None, None) => number,
         };
-        let mut seat = Seat { guest, user, session, ..Seat::new(room.clone(), number) };
+        let since = self.since(earlier.as_ref().map(|(seat, _)| &**seat));
+        let mut seat = Seat { guest, user, session, since, ..Seat::new(room.clone(), number) };
         match earlier {
-            Some((earlier, place)) if earlier.room == *room => {
+            Some((earlier, _)) if earlier.room == *room => {
                 seat.id = earlier.id;
-                self.sit_again(&seat, &earlier, place);
+                self.sit_again(&seat, &earlier);
             }
             elsewhere => {
                 if let Some((earlier, place)) = elsewhere {
@@ -101,20 +107,21 @@ impl Broadcaster {
         number
     }
 
-    /// Tells of a member that is back in its seat what is new of it: perhaps its name, or its node.
-    fn sit_again(&mut self, seat: &Seat, earlier: &Seat, place: Place) {
+    /// The time at which a connection begins: later than the one before.
+    fn since(&self, earlier: Option<&Seat>) -> i64 {
+        let after = earlier.map_or(0, |seat| seat.since + 1);
+        self.nodes.as_ref().map_or(0, |nodes| nodes.now().max(after))
+    }
+
+    /// Tells of a member that is back in its seat: its room of a new name, and the other nodes of its new
+    /// connection. They are told even if it was here before: it may have been on another node meanwhile,
+    /// of which this one will hear later.
+    fn sit_again(&mut self, seat: &Seat, earlier: &Seat) {
         let info = member_info(seat);
-        let is_renamed = info != member_info(earlier);
-        if is_renamed {
+        if info != member_info(earlier) {
             self.note_news(&seat.room, |presence| presence.renamed(info));
         }
-        match place {
-            Place::Elsewhere => self.tell_nodes(|nodes| Entry::Joined(nodes.present(seat))),
-            Place::Here if is_renamed => {
-                self.tell_nodes(|nodes| Entry::Renamed(nodes.present(seat)));
-            }
-            Place::Here => {}
-        }
+        self.tell_nodes(|nodes| Entry::Joined(nodes.present(seat)));
     }
 
     /// Tells everyone that a member has left its room. A member on another node is told of by that
@@ -122,8 +129,7 @@ impl Broadcaster {
     pub(super) fn leave_room(&mut self, seat: &Seat, place: Place) {
         self.note_news(&seat.room, |presence| presence.went(seat.id));
         if place == Place::Here {
-            let (room, member) = (seat.room.clone(), seat.id);
-            self.tell_nodes(|_| Entry::Left { room, member });
+            self.tell_nodes(|_| left(seat));
         }
         self.remove_if_empty(&seat.room);
     }
@@ -168,9 +174,9 @@ impl Broadcaster {
 
     /// The first frames of a newcomer. If it wants the past, its own writer sends that behind them.
     fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
-        let Joining { response_101, dialect, past, session, key, .. } = joining;
-        let last = joining.last.max(self.rooms[&room].last());
+        let Joining { response_101, dialect, past, session, key, last, .. } = joining;
         let upto = self.here(&room);
+        let last = last.max(self.rooms[&room].last());
         let welcome = (dialect == Dialect::V1).then(|| {
             let welcome = self.welcome(id, &room);
             Box::new(Welcome { key, ..welcome })
@@ -241,6 +247,9 @@ impl Broadcaster {
     }
 
     pub(super) fn remove(&mut self, id: ClientId, last_frames: Frames, parting: Parting) {
+        if let Some(nodes) = &mut self.nodes {
+            nodes.early.retain(|newcomer| newcomer.connection.id() != id);
+        }
         let Some(Client::Member(seat)) = self.clients.remove(&id) else { return };
         // The rooms are gone if the server is stopping: the client was already sent a Close.
         let Some(members) = self.rooms.get_mut(&seat.room) else { return };
@@ -307,6 +316,11 @@ impl Broadcaster {
         self.changed.retain(|_, (changed, _)| changed.elapsed() < CHANGES_REMEMBERED);
         self.changed.insert(id, (Instant::now(), user));
     }
+}
+
+/// A member is no longer on this node.
+pub(super) fn left(seat: &Seat) -> Entry {
+    Entry::Left { room: seat.room.clone(), member: seat.id }
 }
 
 #[cfg(test)]

@@ -12,16 +12,16 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
 use super::encoding::Speaker;
-use super::events::Parting;
+use super::events::{Newcomer, Parting};
 use super::history::Kept;
-use super::joining::Place;
+use super::joining::{Place, left};
 use super::presence::member_info;
 use super::room::Outcome;
 use super::sessions::Seat;
 use super::turn::{Waiting, unheard};
 use crate::identity::session::Session;
 use crate::net::byte_budget::Share;
-use crate::protocol::address::RoomName;
+use crate::protocol::address::{Past, RoomName};
 use crate::protocol::message::{Draft, Message, MessageId, SessionId, UserId};
 use crate::protocol::v1::{MemberId, MemberInfo};
 use crate::store::User;
@@ -40,6 +40,8 @@ pub struct Nodes {
     sessions: HashMap<SessionId, MemberId>,
     /// The last message of each shard that this node was told.
     told: HashMap<Shard, MessageId>,
+    /// Newcomers who have heard on another node what this one was not told yet, or could have.
+    pub(super) early: Vec<Newcomer>,
     /// Why nothing can be kept now.
     trouble: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Nodes {
             members: HashMap::new(),
             sessions: HashMap::new(),
             told: HashMap::new(),
+            early: Vec::new(),
             trouble: None,
         }
     }
@@ -95,6 +98,21 @@ impl Nodes {
         self.told.get(&shard).copied().unwrap_or_else(|| self.log.began_behind(shard))
     }
 
+    /// Whether this node is behind the place in the log at which a newcomer begins.
+    fn is_early(&self, Newcomer { room, joining, .. }: &Newcomer) -> bool {
+        let begin = match joining.past {
+            // It may name a message that never was.
+            Some(Past::Since(id)) => id.min(joining.last),
+            _ => joining.last,
+        };
+        begin > self.told(room)
+    }
+
+    /// The time, as all nodes have it.
+    pub fn now(&self) -> i64 {
+        self.log.now()
+    }
+
     /// The number for the member of this node that has this number here.
     pub fn member(&self, number: u64) -> MemberId {
         (u64::from(self.log.node()) << 32) + number
@@ -106,6 +124,7 @@ impl Nodes {
             room: seat.room.clone(),
             member: seat.id,
             node: self.log.node(),
+            since: seat.since,
             guest: seat.guest,
             user: seat.user.as_deref().cloned(),
             session: seat.session.map(|session| session.id),
@@ -116,6 +135,11 @@ impl Nodes {
     pub fn take(&mut self, session: &Session) -> Option<Box<Seat>> {
         let member = session.ids().find_map(|id| self.sessions.get(&id).copied())?;
         self.remove(member).map(|present| Box::new(seat_of(present)))
+    }
+
+    /// Whether a member is known to have connected later than this.
+    fn knows_better(&self, present: &Present) -> bool {
+        self.members.get(&present.member).is_some_and(|known| known.since > present.since)
     }
 
     fn add(&mut self, present: Present) {
@@ -163,9 +187,9 @@ impl Nodes {
 
 /// The seat of a member on another node.
 fn seat_of(present: Present) -> Seat {
-    let Present { room, member, guest, user, session, .. } = present;
+    let Present { room, member, since, guest, user, session, .. } = present;
     let session = session.map(|id| Session { id, as_guest: None });
-    Seat { guest, user: user.map(Box::new), session, ..Seat::new(room, member) }
+    Seat { guest, user: user.map(Box::new), session, since, ..Seat::new(room, member) }
 }
 
 impl Broadcaster {
@@ -184,9 +208,27 @@ impl Broadcaster {
                 Told::Everyone { shard, members } => self.know_everyone(shard, members),
                 Told::UserRenamed(user) => self.rename(user.id, Some(user)),
                 Told::UserRemoved(user) => self.rename(user, None),
-                Told::Gap { shard } => self.send_back(shard),
+                Told::Gap { shard, upto } => {
+                    // Whoever comes back is told the past up to there.
+                    self.others().told.insert(shard, upto);
+                    self.send_back(shard);
+                }
                 Told::State(state) => self.others().trouble = state.err(),
             }
+        }
+        for newcomer in std::mem::take(&mut self.others().early) {
+            self.admit(newcomer);
+        }
+    }
+
+    /// Adds a newcomer. If this node is behind the place in the log at which it begins, it waits: else
+    /// what it has heard on another node would be live for it once more.
+    pub(super) fn admit(&mut self, newcomer: Newcomer) {
+        match &mut self.nodes {
+            Some(nodes) if nodes.is_early(&newcomer) && self.stopping.is_none() => {
+                nodes.early.push(newcomer);
+            }
+            _ => self.add(newcomer),
         }
     }
 
@@ -219,16 +261,19 @@ impl Broadcaster {
         }
     }
 
-    /// A member joined on another node, or moved there. If it was here, its connection here ends.
+    /// A member joined on another node, or moved there. If it was here, its connection here ends; unless
+    /// that is the later one: then the other node ends its own, when it is told.
     fn joined_elsewhere(&mut self, present: Present) {
-        if present.node == self.others().log.node() {
+        let nodes = self.others();
+        if present.node == nodes.log.node() || nodes.knows_better(&present) {
             return;
         }
-        let mut before = self.seat_that_moved(&present);
-        if let Some(seat) = before.take_if(|seat| seat.id != present.member) {
-            self.leave_room(&seat, Place::Here);
+        let seat = self.seat_here_of(&present);
+        if seat.is_some_and(|seat| seat.since > present.since) {
+            return;
         }
-        let before = before.map(|seat| member_info(&seat));
+        let session = seat.and_then(|seat| seat.session);
+        let before = session.and_then(|session| self.gives_up_seat(&session, &present));
         let before = self.forget_elsewhere(present.member).or(before);
         let info = member_info(&seat_of(present.clone()));
         let room = present.room.clone();
@@ -243,17 +288,30 @@ impl Broadcaster {
         self.others().add(present);
     }
 
-    /// The seat here that a member on another node has now, or that its session had. Its connection is
-    /// ended.
-    fn seat_that_moved(&mut self, present: &Present) -> Option<Box<Seat>> {
-        let its_session = Session { id: present.session?, as_guest: None };
-        let has_its_number = |client: &Client| match client {
-            Client::Member(seat) if seat.id == present.member => seat.session,
-            _ => None,
-        };
-        // A guest who has taken a name there has the same number, but another session.
-        let session = self.clients.values().find_map(has_its_number).unwrap_or(its_session);
-        self.earlier_seat_here(&session)
+    /// The seat here that a member on another node had, or that its session had. A guest who has taken a
+    /// name there has the same number, but another session.
+    fn seat_here_of(&self, present: &Present) -> Option<&Seat> {
+        let session = present.session?;
+        let by_number = || self.rooms.get(&present.room)?.client_of(present.member);
+        let client = self.sessions.connection_of(session).or_else(by_number);
+        match client.and_then(|client| self.clients.get(&client)) {
+            Some(Client::Member(seat)) => Some(seat),
+            _ => self.sessions.away().find(|seat| {
+                seat.id == present.member || seat.session.is_some_and(|its| its.id == session)
+            }),
+        }
+    }
+
+    /// Ends the connection that a session has here, which has moved to another node. Returns how the
+    /// member was known, if it is the same one.
+    fn gives_up_seat(&mut self, session: &Session, moved: &Present) -> Option<MemberInfo> {
+        let seat = self.earlier_seat_here(session)?;
+        if seat.id != moved.member {
+            self.leave_room(&seat, Place::Here);
+            return None;
+        }
+        self.tell_nodes(|_| left(&seat));
+        Some(member_info(&seat))
     }
 
     /// Forgets a member of another node, and tells nobody. Returns how it was known.
@@ -275,7 +333,8 @@ impl Broadcaster {
     }
 
     fn renamed_elsewhere(&mut self, present: Present) {
-        if self.others().members.get(&present.member).is_none_or(|known| *known == present) {
+        let known = self.others().members.get(&present.member);
+        if known.is_none_or(|known| known.since > present.since || *known == present) {
             return;
         }
         let info = member_info(&seat_of(present.clone()));
@@ -297,10 +356,16 @@ impl Broadcaster {
 
     /// Replaces what is known of the members on other nodes, in the rooms of a shard.
     fn know_everyone(&mut self, shard: Shard, present: Vec<Present>) {
-        let now: HashMap<_, _> = present.iter().map(|one| (one.member, one.node)).collect();
+        let mut now: HashMap<MemberId, (i64, Node)> = HashMap::new();
+        for one in &present {
+            // A member that has moved just now may be on two nodes.
+            let known = now.entry(one.member).or_default();
+            *known = (one.since, one.node).max(*known);
+        }
         let log = Arc::clone(&self.others().log);
         let is_gone = |one: &&Present| {
-            log.shard_of(&one.room) == shard && now.get(&one.member) != Some(&one.node)
+            log.shard_of(&one.room) == shard
+                && now.get(&one.member).is_none_or(|(_, node)| *node != one.node)
         };
         let gone: Vec<_> = self.others().members.values().filter(is_gone).cloned().collect();
         for one in gone {
@@ -329,5 +394,192 @@ impl Broadcaster {
                 self.depart(seat, id, Parting::Lost);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use bytes::Bytes;
+    use clap::Parser;
+
+    use super::*;
+    use crate::net::connection::{ClientId, Connection};
+    use crate::options::Options;
+    use crate::protocol::dialect::Dialect;
+    use crate::protocol::message::{Author, Content};
+    use crate::relay::broadcaster::Keeper;
+    use crate::relay::events::{self, Event, Joining, Submission};
+    use crate::store::Bounds;
+    use crate::store::memory::Memory;
+
+    /// A log that keeps silent: what it tells is told by the test.
+    struct Silent;
+
+    impl SharedLog for Silent {
+        fn node(&self) -> Node {
+            7
+        }
+        fn began_behind(&self, _: Shard) -> MessageId {
+            50
+        }
+        fn now(&self) -> i64 {
+            100
+        }
+        fn shard_of(&self, _: &RoomName) -> Shard {
+            0
+        }
+        fn append(&self, _: u64, _: Entry) -> Result<(), String> {
+            Ok(())
+        }
+        fn leave(&self) {}
+    }
+
+    fn broadcaster() -> Broadcaster {
+        let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
+        let keeper = Keeper::Shared(Arc::new(Silent), log);
+        Broadcaster::new(events::open().0, &Options::parse_from(["wsroom"]), keeper)
+    }
+
+    /// A client of `wsroom.v1` that goes on behind this message, and the other end of its line.
+    fn newcomer(number: u64, last: MessageId) -> (Event, TcpStream) {
+        newcomer_of(&format!("session-{number:010}"), number, last)
+    }
+
+    fn newcomer_of(session: &str, number: u64, last: MessageId) -> (Event, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let line = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(number), socket, peer, ()).unwrap();
+        let joining = Joining {
+            response_101: b"101 ".to_vec(),
+            dialect: Dialect::V1,
+            past: None,
+            slow: None,
+            user: None,
+            session: Some(Session::new(session, None)),
+            key: None,
+            last,
+        };
+        let newcomer = Newcomer { connection, room: RoomName::lobby(), joining };
+        (Event::Joined(Box::new(newcomer)), line)
+    }
+
+    fn told(id: MessageId, text: &'static str, own: Option<u64>) -> Event {
+        let author = Author { user: None, name: "guest".to_owned() };
+        let content = Content::Text(Bytes::from_static(text.as_bytes()));
+        let message = Message { id, room: RoomName::lobby(), author, content, origin: None };
+        let told = Told::Message { message: Arc::new(message), member: None, own };
+        Event::Told(vec![told], None)
+    }
+
+    /// All that came over a line.
+    fn read(broadcaster: Broadcaster, mut line: TcpStream) -> String {
+        drop(broadcaster);
+        let mut bytes = Vec::new();
+        line.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its stream has ended when the log tells of what it has said.
+    #[test]
+    fn a_client_may_leave_before_its_message_is_told() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer(1, 0);
+        broadcaster.handle(joined);
+        broadcaster.end_turn();
+        let content = Content::Text(Bytes::from_static(b"goodbye"));
+        let submission = Submission { content, reference: Some("1".to_owned()), share: None };
+        let id = ClientId::new(1);
+        broadcaster.handle(Event::Said(id, Box::new(submission)));
+        broadcaster.handle(Event::Left(id, Vec::new().into(), Parting::Closed));
+        broadcaster.handle(told(60, "goodbye", Some(2)));
+        broadcaster.end_turn();
+        assert!(!read(broadcaster, ada).contains("goodbye"));
+    }
+
+    #[test]
+    fn a_lost_guest_who_takes_a_name_on_another_node_is_there_once() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer(1, 0);
+        broadcaster.handle(joined);
+        let lost = Event::Left(ClientId::new(1), Vec::new().into(), Parting::Lost);
+        broadcaster.handle(lost);
+        let (room, member, session) = (RoomName::lobby(), (7 << 32) + 1, Some(SessionId([9; 16])));
+        let user = Some(User { id: 1, name: "Ada".to_owned(), created_at: 1 });
+        let moved = Present { room, member, node: 2, since: 200, guest: member, user, session };
+        broadcaster.hear(vec![Told::Joined(moved)], None);
+        assert_eq!(broadcaster.rooms[&RoomName::lobby()].count(), 1);
+        assert_eq!(broadcaster.sessions.away().count(), 0, "it is given up here");
+        drop(ada);
+    }
+
+    /// It may be long until the next message.
+    #[test]
+    fn behind_a_gap_nobody_waits_for_what_is_missing() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer(1, 70);
+        broadcaster.handle(joined);
+        broadcaster.hear(vec![Told::Gap { shard: 0, upto: 75 }], None);
+        broadcaster.end_turn();
+        let heard = read(broadcaster, ada);
+        assert!(heard.contains(r#"{"type":"live","last":70,"#), "{heard}");
+    }
+
+    #[test]
+    fn a_client_that_has_given_up_ends_no_other_connection() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer_of("ada-0123456789abcdef", 1, 0);
+        let (late, given_up) = newcomer_of("ada-0123456789abcdef", 2, 0);
+        drop(given_up);
+        for event in [joined, late, told(60, "hello", None)] {
+            broadcaster.handle(event);
+        }
+        broadcaster.end_turn();
+        assert!(read(broadcaster, ada).contains("hello"));
+    }
+
+    /// News that nobody was there to hear are not told to who comes later.
+    #[test]
+    fn who_went_and_came_before_a_newcomer_is_there_for_it() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer(1, 0);
+        broadcaster.handle(joined);
+        let (room, user, session) = (RoomName::lobby(), None, None);
+        let (member, node, since, guest) = (1 << 33, 2, 1, 1);
+        let bob = Present { room: room.clone(), member, node, since, guest, user, session };
+        broadcaster.hear(vec![Told::Joined(bob.clone())], None);
+        broadcaster.tell_news_of(&room);
+        broadcaster.end_turn();
+        broadcaster.hear(vec![Told::Left { room: room.clone(), member, node }], None);
+        let left = Event::Left(ClientId::new(1), Vec::new().into(), Parting::Closed);
+        broadcaster.hear(vec![Told::Joined(Present { member: 2 << 33, ..bob.clone() })], None);
+        broadcaster.handle(left);
+        broadcaster.end_turn();
+        broadcaster.hear(vec![Told::Joined(bob)], None);
+        let (joined, eve) = newcomer(3, 0);
+        broadcaster.handle(joined);
+        broadcaster.tell_news_of(&room);
+        broadcaster.end_turn();
+        let heard = read(broadcaster, eve);
+        assert!(!heard.contains(r#""left""#), "{heard}");
+        drop(ada);
+    }
+
+    /// Somebody who has heard a message on another node would hear it once more.
+    #[test]
+    fn a_newcomer_waits_until_its_node_has_come_so_far() {
+        let mut broadcaster = broadcaster();
+        let (joined, ada) = newcomer(1, 70);
+        broadcaster.handle(joined);
+        for id in [60, 70, 80] {
+            broadcaster.handle(told(id, "hello", None));
+            broadcaster.end_turn();
+        }
+        let heard = read(broadcaster, ada);
+        assert!(heard.contains(r#"{"type":"live","last":70,"#), "{heard}");
+        assert!(heard.contains(r#""id":80"#) && !heard.contains(r#""id":70"#), "{heard}");
     }
 }

@@ -38,12 +38,14 @@ pub struct Seat {
     pub user: Option<Box<User>>,
     /// The member's session, if it has brought one.
     pub session: Option<Session>,
+    /// When the member connected last, in the time of the log that several nodes share; else 0.
+    pub since: i64,
 }
 
 impl Seat {
     /// The seat of a new guest without a session.
     pub fn new(room: RoomName, number: u64) -> Self {
-        Self { room, id: number, guest: number, user: None, session: None }
+        Self { room, id: number, guest: number, user: None, session: None, since: 0 }
     }
 }
 
@@ -77,6 +79,11 @@ impl Sessions {
             let connected = self.connected.remove(&id).map(Earlier::Connected);
             connected.or_else(|| self.away.remove(&id).map(Earlier::Away))
         })
+    }
+
+    /// The seats that are kept.
+    pub fn away(&self) -> impl Iterator<Item = &Seat> {
+        self.away.values().map(|seat| &**seat)
     }
 
     /// Notes that the session has this connection.

@@ -30,6 +30,8 @@ pub struct Present {
     pub member: MemberId,
     /// The node that the member is connected to.
     pub node: Node,
+    /// When it connected, in the time of the log: a member, and a session, is where it was last.
+    pub since: i64,
     /// The number in the name that the member has as a guest.
     pub guest: u64,
     /// The member's user; `None`: a guest.
@@ -43,9 +45,9 @@ pub struct Present {
 pub enum Entry {
     /// A message, and the member that says it, if a member does.
     Message(Draft, Option<MemberId>),
-    /// A member has come.
+    /// A member has come, or has a new connection.
     Joined(Present),
-    /// A member of this node has gone.
+    /// A member of this node has gone, perhaps to another node.
     Left {
         /// The room that it was in.
         room: RoomName,
@@ -92,9 +94,10 @@ pub enum Told {
         /// The reason, in words for the sender.
         why: String,
     },
-    /// A member has come. It may be known already: then this replaces what was known.
+    /// A member has come. It may be known already: then the one with the later
+    /// [`since`](Present::since) replaces the other.
     Joined(Present),
-    /// A member has gone. It may be unknown. If a node was silent for so long that the others took it
+    /// A member has gone from a node. It may be unknown, or known to be on another node by now. If a node was silent for so long that the others took it
     /// for dead, it is told this of its own members, and then [`Joined`](Self::Joined) again.
     Left {
         /// The room that it was in.
@@ -130,6 +133,8 @@ pub enum Told {
     Gap {
         /// The shard: see [`SharedLog::shard_of`].
         shard: Shard,
+        /// None is missing behind this id.
+        upto: MessageId,
     },
     /// Whether anything can be kept now; an error is the reason, in words for the operator.
     State(Result<(), String>),
@@ -145,6 +150,8 @@ pub trait SharedLog: Send + Sync {
     fn node(&self) -> Node;
     /// The newest message of a shard when this node began: it is told all that come behind it.
     fn began_behind(&self, shard: Shard) -> MessageId;
+    /// The time, in microseconds since 1970: about the same on all nodes.
+    fn now(&self) -> i64;
     /// The shard that a room belongs to.
     fn shard_of(&self, room: &RoomName) -> Shard;
     /// Hands over an entry. `own` is its number: 1 for the first entry of this node, then always more.

@@ -207,6 +207,7 @@ impl Node {
             room: room(place),
             member: (u64::from(node) << 32) + number,
             node,
+            since: self.store.now(),
             guest: number,
             user: None,
             session: Some(SessionId([7; 16])),

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, TryRecvError, after, never, select};
 use redis::pipe;
 
 use super::batch::Waiting;
+use super::clock::Clock;
 use super::connect::{Failure, Link, Server, pause};
 use super::health::{Health, Part};
 use super::node::remove;
@@ -53,6 +54,8 @@ pub struct Context {
     pub settings: Settings,
     /// This node.
     pub node: Node,
+    /// Redis's time.
+    pub clock: Arc<Clock>,
     /// Receives what is told.
     pub tell: Arc<Tell>,
     /// Receives what does not work.
@@ -69,7 +72,6 @@ pub struct Appender {
     /// What the thread that reads this shard has seen.
     seen: Arc<Seen>,
     link: Option<Link>,
-    clock: Clock,
     outgoing: Outgoing,
     /// The members of this node, as Redis should know them when nothing waits any more.
     members: HashMap<MemberId, Present>,
@@ -77,26 +79,6 @@ pub struct Appender {
     is_presence_stale: bool,
     /// Attempts that have failed in a row.
     failures: u32,
-}
-
-/// Redis's time, from what it said last.
-struct Clock {
-    said: i64,
-    at: Instant,
-}
-
-impl Clock {
-    fn new(said: i64) -> Self {
-        Self { said, at: Instant::now() }
-    }
-
-    /// That time in Redis, in microseconds since 1970.
-    fn at(&self, time: Instant) -> i64 {
-        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        let later = time.saturating_duration_since(self.at);
-        let earlier = self.at.saturating_duration_since(time);
-        self.said.saturating_add(micros(later)).saturating_sub(micros(earlier))
-    }
 }
 
 impl Appender {
@@ -109,7 +91,6 @@ impl Appender {
             inbox,
             seen,
             link: None,
-            clock: Clock::new(0),
             members: HashMap::new(),
             is_presence_stale: false,
             // So the node makes itself known at once.
@@ -202,8 +183,9 @@ impl Appender {
             self.is_presence_stale = false;
         }
         let mut answer = self.append(&mut link)?.into_iter();
-        let now = answer.next().and_then(|now| now.parse().ok()).unwrap_or(self.clock.said);
-        self.clock = Clock::new(now);
+        if let Some(now) = answer.next().and_then(|now| now.parse().ok()) {
+            self.context.clock.hear(now);
+        }
         let forgotten = || Failure::Refused("Redis has forgotten this node".to_owned());
         let told = self.outgoing.settle(&answer.next().ok_or_else(forgotten)?);
         self.tell(told);
@@ -213,7 +195,7 @@ impl Appender {
 
     fn append(&mut self, link: &mut Link) -> Result<Vec<String>, Failure> {
         let Settings { patience, bounds, .. } = self.context.settings;
-        let (batch, clock) = (self.outgoing.next_batch(), &self.clock);
+        let (batch, clock) = (self.outgoing.next_batch(), &self.context.clock);
         link.run(Script::Append, self.shard, |command| {
             command.arg(self.context.node).arg(batch.number);
             command.arg(bounds.messages).arg(ROOM_BYTES);
@@ -228,7 +210,7 @@ impl Appender {
         let mut ask = pipe();
         ask.cmd("TIME").cmd("HGET").arg(server.keys.of(self.shard, "runs")).arg(node);
         let ((seconds, micros), run): ((i64, i64), Option<String>) = link.ask_all(&ask)?;
-        self.clock = Clock::new(seconds * 1_000_000 + micros);
+        self.context.clock.set(seconds * 1_000_000 + micros);
         let is_all_known = run.is_some_and(|run| {
             let (done, answers) = run.split_once(' ').unwrap_or((&run, ""));
             let (told, is_all) = self.outgoing.compare(done.parse().unwrap_or(0), answers);

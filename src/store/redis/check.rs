@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, cmd};
 
+use super::clock::Clock;
 use super::connect::{Failure, Link, Server, pause};
 use super::scripts::Script;
 use crate::options::RedisUrl;
@@ -37,6 +38,8 @@ pub struct Start {
     pub node: Node,
     /// The newest id of each shard.
     pub lasts: Vec<MessageId>,
+    /// Redis's time.
+    pub clock: Clock,
 }
 
 /// Connects for the first time, however long that takes, and takes a number for the node.
@@ -75,7 +78,9 @@ fn check_and_start(server: &Server, link: &mut Link) -> Result<Result<Start, Str
             link.ask(cmd("HGET").arg(server.keys.of(shard, "head")).arg("last"))?;
         lasts.push(last.unwrap_or_default());
     }
-    Ok(Ok(Start { node, lasts }))
+    let (seconds, micros): (i64, i64) = link.ask(&cmd("TIME"))?;
+    let clock = Clock::new(seconds * 1_000_000 + micros);
+    Ok(Ok(Start { node, lasts, clock }))
 }
 
 /// Whether what Redis says passes with time.

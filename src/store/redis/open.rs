@@ -96,11 +96,11 @@ pub fn open(url: &RedisUrl, settings: Settings, told: Tell) -> Result<Redis, Str
     let client = client(url).map_err(named)?;
     let keys = Keys::new(&settings.prefix, settings.shards);
     let server = Arc::new(Server { client, url: url.clone(), keys });
-    let Start { node, lasts } = find_start(&server).map_err(named)?;
-    let tell = Arc::new(told);
+    let Start { node, lasts, clock } = find_start(&server).map_err(named)?;
+    let (tell, clock) = (Arc::new(told), Arc::new(clock));
     let health = Arc::new(Health::new(Arc::clone(&tell)));
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    let context = Context { server, settings, node, tell, health, waiting_bytes };
+    let context = Context { server, settings, node, clock, tell, health, waiting_bytes };
     Redis::start(context, &lasts).map_err(|error| named(format!("no thread: {error}; free memory")))
 }
 
@@ -172,6 +172,10 @@ impl SharedLog for Redis {
 
     fn began_behind(&self, shard: Shard) -> MessageId {
         self.began_behind[usize::from(shard)]
+    }
+
+    fn now(&self) -> i64 {
+        self.context.clock.at(Instant::now())
     }
 
     fn shard_of(&self, room: &RoomName) -> Shard {

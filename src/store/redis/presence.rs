@@ -45,8 +45,7 @@ pub fn differences(
     for present in members.values() {
         match known.get(&present.member.to_string()) {
             Some(Some(other)) if other == present => {}
-            Some(_) => news.push(Entry::Renamed(present.clone())),
-            None => news.push(Entry::Joined(present.clone())),
+            _ => news.push(Entry::Joined(present.clone())),
         }
     }
     let gone = known.into_values().flatten().filter(|known| !members.contains_key(&known.member));

@@ -181,7 +181,7 @@ impl Reader {
         for LogEntry { id, previous, from, says } in entries {
             let last = self.seen.last();
             if previous > last {
-                told.push(Told::Gap { shard: self.shard });
+                told.push(Told::Gap { shard: self.shard, upto: previous });
             }
             match says {
                 Says::Told(_) if from.is_some_and(|from| self.is_known(from)) => {}
@@ -190,7 +190,7 @@ impl Reader {
                 // whether this node was told all of it.
                 Says::Began if last > 0 => {
                     self.rebuild = Some(Instant::now() + self.context.settings.until_known_again());
-                    told.push(Told::Gap { shard: self.shard });
+                    told.push(Told::Gap { shard: self.shard, upto: id });
                 }
                 Says::Began | Says::Nothing => {}
             }

@@ -47,6 +47,7 @@ struct PresentRecord {
     room: String,
     member: MemberId,
     node: Node,
+    since: i64,
     guest: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserRecord>,
@@ -143,6 +144,7 @@ pub fn present_to_json(present: &Present) -> String {
         room: present.room.as_str().to_owned(),
         member: present.member,
         node: present.node,
+        since: present.since,
         guest: present.guest,
         user: present.user.as_ref().map(|user| UserRecord {
             id: user.id,
@@ -160,6 +162,7 @@ pub fn present(json: &[u8]) -> Option<Present> {
         room: RoomName::parse(&record.room)?,
         member: record.member,
         node: record.node,
+        since: record.since,
         guest: record.guest,
         user: record.user.map(UserRecord::user),
         session: record.session.as_deref().and_then(session_id),
@@ -230,7 +233,8 @@ mod tests {
         let user = User { id: 3, name: "Ada".to_owned(), created_at: 9 };
         for (user, session) in [(None, None), (Some(user), Some(SessionId([1; 16])))] {
             let room = RoomName::lobby();
-            let known = Present { room, member: 1 << 50, node: 7, guest: 5, user, session };
+            let known =
+                Present { room, member: 1 << 50, node: 7, since: 1, guest: 5, user, session };
             assert_eq!(present(present_to_json(&known).as_bytes()), Some(known));
         }
     }
