@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::redis::{Node, RedisServer, room, said, settings, signal, text};
-use support::{Program, Way, until};
+use support::redis::{Node, PLENTY, RedisServer, room, said, settings, signal, text};
+use support::{Direction, Program, Proxy, Way, until};
 use wsroom::options::RedisUrl;
 use wsroom::protocol::message::MessageId;
 use wsroom::store::redis::Settings;
 use wsroom::store::shared::{Entry, SharedLog, Told};
-use wsroom::store::{Directory, KeptMessages, Range};
+use wsroom::store::{Bounds, Directory, KeptMessages, Range};
 
 /// Settings of a node that soon gives up.
 fn impatient() -> Settings {
@@ -275,6 +275,51 @@ fn a_full_redis_refuses_and_recovers() {
     redis.answers::<String>("CONFIG SET maxmemory 0");
     node.is_told("all is well", well);
     node.keeps(text("a", "after"));
+}
+
+#[test]
+fn a_full_redis_forgets_silent_rooms() {
+    let redis = RedisServer::with(&["--maxmemory-policy", "noeviction"]);
+    let bounds = Bounds { idle: Some(Duration::from_secs(5)), ..PLENTY };
+    let node = Node::with(&redis.url(), Settings { bounds, ..settings() });
+    let large = "x".repeat(1 << 20);
+    for _ in 0..6 {
+        node.keeps(text("old", &large));
+    }
+    // The log has the large messages too, but it is no history.
+    redis.answers::<usize>("XTRIM wsroom:{0}:log MAXLEN 0");
+    let memory: String = redis.answers("INFO memory");
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let limit = used.trim().parse::<usize>().unwrap() - (3 << 20);
+    redis.answers::<String>(&format!("CONFIG SET maxmemory {limit}"));
+    node.says("it waits for room");
+    let why = node.is_told("trouble", trouble);
+    assert!(why.starts_with("OOM"), "{why}");
+    node.hears_until("it waits for room");
+    assert_eq!(node.store.last_in(&room("old")).unwrap(), 0, "it is forgotten");
+}
+
+/// Wherever the answer is lost, whoever has removed a user is not told that there was none.
+#[test]
+fn a_removal_whose_answer_is_lost_is_a_removal() {
+    let port = Program::free_address().port().to_string();
+    let redis = RedisServer::with(&["--port", &port]);
+    let proxy = Proxy::to(format!("127.0.0.1:{port}").parse().unwrap());
+    let node = Node::with(&RedisUrl::new(&format!("redis://{}", proxy.address())), settings());
+    node.keeps(text("a", "it has all its own connections"));
+    // Calls take turns on four connections: the last one of these is the newest.
+    (0..4).for_each(|_| drop(node.store.user(1).unwrap()));
+    for lost_after in 0..12 {
+        let name = format!("User {lost_after}");
+        let user = node.store.add_user(&name, &name, &[lost_after; 32]).unwrap();
+        (0..2).for_each(|_| drop(node.store.user(user.id).unwrap()));
+        proxy.breaks_after(lost_after.into(), Direction::ToClient);
+        assert!(node.store.remove_user(user.id).unwrap(), "{lost_after}");
+        proxy.is_mended();
+        assert!(!node.store.remove_user(user.id).unwrap(), "there is none any more");
+        (0..3).for_each(|_| drop(node.store.user(1).unwrap()));
+    }
+    drop(redis);
 }
 
 #[test]

@@ -114,6 +114,55 @@ fn a_message_that_is_repeated_is_told_its_id() {
     assert_eq!(redis.answers::<usize>("HLEN wsroom:{0}:refs:a"), 3, "a ref goes with its message");
 }
 
+/// What the guest has said may come late, from the node that it was on before.
+#[test]
+fn a_guest_who_takes_a_name_on_another_node_says_nothing_twice() {
+    let redis = RedisServer::start();
+    let few = Settings { bounds: Bounds { messages: 2, ..PLENTY }, ..settings() };
+    let nodes = [Node::with(&redis.url(), few.clone()), Node::with(&redis.url(), few)];
+    let as_user = Draft { as_guest: Some(SessionId([1; 16])), ..text_of(2, "a b", "a", "hello") };
+    let own = nodes[0].appends(Entry::Message(as_user, Some(5)));
+    let kept = |told: &Told| match told {
+        Told::Message { message, own: Some(own), .. } => Some((*own, message.id)),
+        _ => None,
+    };
+    let (told, id) = nodes[0].is_told("her message", kept);
+    assert_eq!(told, own);
+    let late = nodes[1].appends(Entry::Message(text_of(1, "a b", "a", "hello"), Some(5)));
+    let before = nodes[1].is_told("it was kept before", |told| match told {
+        Told::Before { own, id } => Some((*own, *id)),
+        _ => None,
+    });
+    assert_eq!(before, (late, id));
+    // Another guest with the same session is somebody else.
+    let other = nodes[1].appends(Entry::Message(text_of(1, "a b", "a", "hello"), Some(6)));
+    assert_eq!(nodes[1].is_told("the other's message", kept).0, other);
+    nodes[1].keeps(text("a", "the first one goes"));
+    assert_eq!(redis.answers::<usize>("HLEN wsroom:{0}:refs:a"), 1, "a ref goes with its message");
+}
+
+#[test]
+fn a_smaller_history_is_reached_within_a_few_messages() {
+    const BEFORE: usize = 3000;
+    let redis = RedisServer::with(&["--appendfsync", "no"]);
+    let of = |messages| Settings { bounds: Bounds { messages, ..PLENTY }, ..settings() };
+    let node = Node::with(&redis.url(), of(BEFORE));
+    for number in 0..BEFORE {
+        node.appends(Entry::Message(text_of(1, &number.to_string(), "a", "x"), None));
+    }
+    node.keeps(text("b", "all is kept"));
+    assert_eq!(redis.answers::<usize>("HLEN wsroom:{0}:refs:a"), BEFORE);
+    drop(node);
+    let node = Node::with(&redis.url(), of(10));
+    for _ in 0..3 {
+        node.keeps(text_of(2, &now().to_string(), "a", "x"));
+    }
+    let page = node.store.page(&room("a"), Range::behind(0)).unwrap();
+    assert_eq!((page.messages.len(), page.complete), (10, false));
+    assert_eq!(redis.answers::<usize>("HLEN wsroom:{0}:refs:a"), 10);
+    assert_eq!(redis.answers::<usize>("LLEN wsroom:{0}:order:a"), 10);
+}
+
 #[test]
 fn without_history_nothing_stays() {
     let redis = RedisServer::start();

@@ -17,6 +17,7 @@ const PIECE: usize = 16 << 10;
 
 pub struct Proxy {
     address: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     lines: Arc<Mutex<Lines>>,
 }
 
@@ -42,10 +43,11 @@ impl Proxy {
     pub fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let proxy = Self { address, lines: Arc::default() };
-        let lines = Arc::clone(&proxy.lines);
+        let proxy = Self { address, server: Arc::new(Mutex::new(server)), lines: Arc::default() };
+        let (lines, server) = (Arc::clone(&proxy.lines), Arc::clone(&proxy.server));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                let server = *server.lock().unwrap();
                 // To a server that has gone there is no line.
                 let Ok(server) = TcpStream::connect(server) else { continue };
                 lines.lock().unwrap().begin(client, server);
@@ -57,6 +59,17 @@ impl Proxy {
     /// Where clients find the server now.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// New connections lead to this server.
+    pub fn leads_to(&self, server: SocketAddr) {
+        *self.server.lock().unwrap() = server;
+    }
+
+    /// The next connection breaks when so many bytes have passed on it in this direction.
+    pub fn will_break_after(&self, after: usize, direction: Direction) {
+        let plan = Plan { direction, after, seen_by: SeenBy::Both };
+        self.lines.lock().unwrap().plan = Some(plan);
     }
 
     /// Lets so many more bytes of the newest connection pass in this direction. In place of the next
@@ -77,8 +90,7 @@ impl Proxy {
 
     /// Breaks the newest connection now, and the next one when so many bytes have passed on it.
     pub fn breaks_now_and_after(&self, after: usize, direction: Direction) {
-        let plan = Plan { direction, after, seen_by: SeenBy::Both };
-        self.lines.lock().unwrap().plan = Some(plan);
+        self.will_break_after(after, direction);
         self.newest().breaks(SeenBy::Both);
     }
 

@@ -2,6 +2,8 @@
 //! and writes as a whole. Renaming and removal go through the log, so every node hears of them. Called
 //! by threads that answer requests.
 
+use std::cell::Cell;
+
 use redis::{Value, cmd, from_redis_value};
 
 use super::connect::{Failure, Link};
@@ -85,10 +87,15 @@ impl Directory for Redis {
     }
 
     fn remove_user(&self, id: UserId) -> Result<bool> {
+        // If the answer is lost, the call is made again, and then there is no such user any more.
+        let was_there = Cell::new(false);
         Ok(self.pool().call(|link| {
-            link.run(Script::RemoveUser, 0, |command| {
+            let users = self.keys().of(0, "users");
+            was_there.set(was_there.get() || link.ask(cmd("HEXISTS").arg(users).arg(id))?);
+            link.run::<bool>(Script::RemoveUser, 0, |command| {
                 command.arg(id);
-            })
+            })?;
+            Ok(was_there.get())
         })?)
     }
 }

@@ -177,7 +177,10 @@ impl KeptMessages for Redis {
     fn known(&self, room: &RoomName, origin: &Origin) -> Result<Option<MessageId>> {
         let refs = self.room_key("refs", room);
         let origin = origin_text(origin);
-        Ok(self.pool().call(|link| link.ask(cmd("HGET").arg(&refs).arg(&origin)))?)
+        let known: Option<String> =
+            self.pool().call(|link| link.ask(cmd("HGET").arg(&refs).arg(&origin)))?;
+        // What somebody has said as a user is not the guest's.
+        Ok(known.and_then(|id| id.parse().ok()))
     }
 
     fn page(&self, room: &RoomName, range: Range) -> Result<HistoryPage> {

@@ -111,8 +111,9 @@ impl NodeKeeper {
         };
         self.watch.begin(self.context.settings.heartbeat);
         for shard in 0..self.context.server.keys.shards() {
-            self.beat(&mut link, shard)?;
+            // First, because a Redis that is full takes nothing, but lets rooms be forgotten.
             self.forget_rooms(&mut link, shard)?;
+            self.beat(&mut link, shard)?;
         }
         self.link = Some(link);
         Ok(())

@@ -38,41 +38,57 @@ local function find_room(name)
   return room
 end
 
--- The message that was kept with this origin.
-local function find(name, origin)
-  return origin ~= '' and redis.call('HGET', key('refs:' .. name), origin)
+-- The message that was kept with this origin. If a user has said it whose session was a guest's before,
+-- it is known to that guest only on the same seat: a message of the guest may come here late, from
+-- another node.
+local function find(name, origin, member)
+  local known = origin ~= '' and redis.call('HGET', key('refs:' .. name), origin)
+  if not known then
+    return nil
+  end
+  local id, seat = string.match(known, '^(%d+) ?(.*)$')
+  return (seat == '' or seat == member) and id or nil
 end
 
--- Drops the oldest message of a room. Its payload goes later: see `write_room`.
-local function drop_oldest(name, room)
-  local oldest = redis.call('LPOP', key('order:' .. name))
-  if not oldest then
+-- Drops the oldest messages of a room. Their payloads go later: see `write_room`.
+local function drop_oldest(name, room, count)
+  local all, origins = redis.call('LPOP', key('order:' .. name), count) or {}, {}
+  for _, oldest in ipairs(all) do
+    local id, size, guest, origin = string.match(oldest, '^(%d+) (%d+) (%S+) (.*)$')
+    if origin ~= '' then
+      origins[#origins + 1] = origin
+    end
+    local as_guest = guest .. string.sub(origin, #guest + 1)
+    if guest ~= '-' and string.match(redis.call('HGET', key('refs:' .. name), as_guest) or '', '^%d+') == id then
+      origins[#origins + 1] = as_guest
+    end
+    room.bytes, room.gone, room.has_dropped = room.bytes - size, id, true
+  end
+  if #origins > 0 then
+    redis.call('HDEL', key('refs:' .. name), unpack(origins))
+  end
+  room.count = room.count - count
+  if #all < count then
     room.count, room.bytes = 0, 0
-    return
   end
-  local id, size, origin = string.match(oldest, '^(%d+) (%d+) (.*)$')
-  if origin ~= '' then
-    redis.call('HDEL', key('refs:' .. name), origin)
-  end
-  room.count, room.bytes, room.gone, room.has_dropped = room.count - 1, room.bytes - size, id, true
 end
 
 -- Keeps a message in its room's history, and drops the oldest ones beyond the bounds. If the bounds
--- are smaller than before, they are reached little by little.
-local function keep(name, id, size, origin, header, field, payload)
+-- are smaller than before, they are reached within a few messages, so that no call takes long.
+local function keep(name, id, size, origin, guest, header, field, payload)
   local room = find_room(name)
   redis.call('XADD', key('kept:' .. name), id .. '-0', 'h', header, field, payload)
-  redis.call('RPUSH', key('order:' .. name), id .. ' ' .. size .. ' ' .. origin)
+  redis.call('RPUSH', key('order:' .. name), id .. ' ' .. size .. ' ' .. guest .. ' ' .. origin)
   if origin ~= '' then
     redis.call('HSET', key('refs:' .. name), origin, id)
   end
   room.count, room.bytes, room.last = room.count + 1, room.bytes + size, id
   room.first = room.first or id
-  for _ = 1, 64 do
-    if room.count <= 1 or (room.count <= max_messages and room.bytes <= max_bytes) then
-      break
-    end
-    drop_oldest(name, room)
+  local limit = 1024
+  while limit > 0 and room.count > 1 and (room.count > max_messages or room.bytes > max_bytes) do
+    local count = math.min(limit, math.max(room.count - math.max(max_messages, 1), 1))
+    drop_oldest(name, room, count)
+    limit = limit - count
   end
 end
 
@@ -83,14 +99,18 @@ local function message()
   if now > tonumber(deadline) then
     return '-'
   end
-  local before = max_messages > 0 and (find(name, origin) or find(name, as_guest))
+  local before = max_messages > 0 and (find(name, origin, member) or find(name, as_guest, member))
   if before then
     return '=' .. before
   end
   local id = next_id()
   tell(id, #header + #payload, 'message', 'n', node, 'o', own, 'r', name, 'm', member, 'h', header, field, payload)
   if max_messages > 0 then
-    keep(name, whole(id), size, origin, header, field, payload)
+    local is_seated = as_guest ~= '' and member ~= ''
+    keep(name, whole(id), size, origin, is_seated and string.sub(as_guest, 1, 32) or '-', header, field, payload)
+    if is_seated then
+      redis.call('HSET', key('refs:' .. name), as_guest, whole(id) .. ' ' .. member)
+    end
   end
   return '+' .. whole(id)
 end
