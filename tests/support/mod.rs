@@ -17,6 +17,7 @@ mod program;
 mod proxy;
 mod python;
 pub mod redis;
+pub mod roamer;
 mod schema;
 mod slow_line;
 mod stream;
