@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::{ContextKind, ErrorKind};
+use wsroom::ending;
 use wsroom::logging;
 use wsroom::options::Options;
 use wsroom::server::Server;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     logging::start(options)?;
+    ending::when_a_needed_thread_panics();
     // The handlers come before the greeting: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
     let server = Server::start(options).map_err(|error| error.to_string())?;
