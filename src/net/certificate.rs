@@ -7,10 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +17,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::net::self_signed;
+use crate::net::watcher::Watcher;
 use crate::options::Options;
 
 /// The certificate in use, and the TLS configuration of every handshake.
@@ -26,7 +25,7 @@ pub struct Certificate {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
     /// `None` for a self-signed certificate, which the program never replaces while it runs.
-    renewal: Option<Renewal>,
+    watcher: Option<Watcher>,
 }
 
 /// The files of a certificate.
@@ -93,8 +92,10 @@ impl Certificate {
         let contents = files.read()?;
         let shown = Shown::new(files.load(&contents)?);
         let config = config(Arc::clone(&shown))?;
-        let renewal = Renewal::start(files, contents, Arc::clone(&shown), interval)?;
-        Ok(Self { config, shown, renewal: Some(renewal) })
+        let (mut seen, own) = (contents, Arc::clone(&shown));
+        let look = move || renew(&files, &mut seen, &own);
+        let watcher = Some(Watcher::start("certificate", interval, look)?);
+        Ok(Self { config, shown, watcher })
     }
 
     fn own(options: &Options) -> Result<Self, String> {
@@ -104,7 +105,7 @@ impl Certificate {
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(&error))?;
         let key = CertifiedKey::from_der(chain, key, &provider());
         let shown = Shown::new(key.map_err(|error| failed(&error))?);
-        Ok(Self { config: config(Arc::clone(&shown))?, shown, renewal: None })
+        Ok(Self { config: config(Arc::clone(&shown))?, shown, watcher: None })
     }
 
     /// The configuration of a new [`crate::net::tls::Session`].
@@ -121,56 +122,15 @@ impl Certificate {
 
     /// Whether this program made the certificate, so that no browser trusts it.
     pub fn is_self_signed(&self) -> bool {
-        self.renewal.is_none()
+        self.watcher.is_none()
     }
 
     /// Makes the thread `certificate` look for new files now.
     pub fn renew(&self) {
-        if let Some(renewal) = &self.renewal {
-            // If a call waits already, it is enough.
-            let _ = renewal.calls.try_send(());
+        if let Some(watcher) = &self.watcher {
+            watcher.look_now();
         }
     }
-}
-
-/// The handle of the thread `certificate`; the thread ends when the handle is dropped.
-struct Renewal {
-    calls: Sender<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Renewal {
-    fn start(
-        files: Files,
-        mut seen: Contents,
-        shown: Arc<Shown>,
-        interval: Duration,
-    ) -> Result<Self, String> {
-        let (calls, called) = bounded(1);
-        let watch = move || {
-            while wait(&called, interval) {
-                renew(&files, &mut seen, &shown);
-            }
-        };
-        let thread = thread::Builder::new().name("certificate".to_owned()).spawn(watch);
-        let thread = thread.map_err(|error| format!("no thread for the certificate: {error}"))?;
-        Ok(Self { calls, thread: Some(thread) })
-    }
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        // Drops the sender, which ends the thread's wait.
-        self.calls = bounded(0).0;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Waits until it is time to read the files; `false` if the server stops.
-fn wait(called: &Receiver<()>, interval: Duration) -> bool {
-    !matches!(called.recv_timeout(interval), Err(RecvTimeoutError::Disconnected))
 }
 
 /// Uses the certificate in the files if it is new and good. Whole contents are compared, because a

@@ -5,8 +5,8 @@
 //! waits for it.
 //!
 //! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]. If the server
-//! has a [`certificate`], the connection speaks [`tls`]. The thread `certificate` looks for new
-//! files. With `--tls-self-signed` the program makes a [`self_signed`] certificate, and keeps its
+//! has a [`certificate`], the connection speaks [`tls`]. A [`watcher`] looks for new files.
+//! With `--tls-self-signed` the program makes a [`self_signed`] certificate, and keeps its
 //! key in a [`private_file`]. A [`byte_budget`] limits the bytes that several connections have
 //! under way.
 //!
@@ -19,3 +19,4 @@ pub(crate) mod private_file;
 pub(crate) mod self_signed;
 pub(crate) mod slots;
 pub(crate) mod tls;
+pub(crate) mod watcher;
