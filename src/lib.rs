@@ -19,6 +19,7 @@
 //!   share, and back; none without `--data redis://…`.
 //! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
+//! - `tokens` looks for new tokens; none without `--token-file`.
 //!
 //! # Invariants
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.

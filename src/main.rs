@@ -53,7 +53,10 @@ fn refuse(error: &clap::Error) -> String {
     let option = named(ContextKind::InvalidArg);
     let option = option.split(' ').next().unwrap_or_default();
     let remedy = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    format!("{option} {:?}: {remedy}", named(ContextKind::InvalidValue))
+    let value = named(ContextKind::InvalidValue);
+    // A token that is refused may be a good one with a slip in it.
+    let shown = if option.ends_with("token") { "***" } else { &value };
+    format!("{option} {shown:?}: {remedy}")
 }
 
 /// Prints the addresses of the page. The server runs even if standard output is closed.
@@ -72,11 +75,14 @@ fn greet(server: &Server, options: &Options) {
     if out.is_terminal() && !options.no_qr {
         lines.extend(base.code().map(|code| format!("{code}\n")));
     }
+    if server.has_tokens() {
+        lines += "The page asks for the token. A link brings it along: /?token=TOKEN#ROOM\n";
+    }
     lines += "Everyone on the page hears everyone else. Ctrl-C stops it.\n";
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }
 
-/// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews the certificate.
+/// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews certificate and tokens.
 #[cfg(unix)]
 struct Signals {
     arriving: signal_hook::iterator::Signals,
@@ -93,9 +99,9 @@ impl Signals {
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-        // Without a certificate SIGHUP keeps its meaning: when its terminal closes, the program
-        // ends, unless `nohup` started it.
-        if options.tls_cert.is_some() {
+        // Without files to read again SIGHUP keeps its meaning: when its terminal closes, the
+        // program ends, unless `nohup` started it.
+        if options.tls_cert.is_some() || options.token_file.is_some() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
         }
         let at_once = Arc::new(AtomicBool::new(true));
@@ -113,8 +119,8 @@ impl Signals {
     /// Waits until a signal ends the program.
     fn wait(mut self, server: &Server) {
         for signal in self.arriving.forever() {
-            match server.certificate() {
-                Some(certificate) if signal == signal_hook::consts::SIGHUP => certificate.renew(),
+            match signal {
+                signal_hook::consts::SIGHUP => server.renew(),
                 _ => break,
             }
         }

@@ -98,6 +98,18 @@ pub struct Options {
     #[arg(default_value = "30d")]
     pub forget_after: Duration,
 
+    /// Only who has this token may come in: by `Authorization: Bearer TOKEN`, `?token=TOKEN`, or the
+    /// page's question. 16 to 128 of A-Z a-z 0-9 . _ ~ -. Other users of this host can see it on the
+    /// command line, but not in the variable.
+    #[arg(long, value_name = "TOKEN", env = "WSROOM_TOKEN", value_parser = door_token)]
+    #[arg(hide_env_values = true, conflicts_with = "token_file")]
+    pub token: Option<String>,
+
+    /// Only who has one of the tokens in this file may come in: one in each line, `#` begins a
+    /// comment. It is read again when it changes, and on SIGHUP.
+    #[arg(long, value_name = "FILE", env = "WSROOM_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// A request with `Authorization: Bearer TOKEN` may change and remove every user; at least 16
     /// characters.
     #[arg(long, value_name = "TOKEN", env = "WSROOM_ADMIN_TOKEN", value_parser = token)]
@@ -256,6 +268,20 @@ fn forget(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
     duration.ok_or_else(|| "give a time such as 30d or 12h, or 0 for never".to_owned())
+}
+
+/// Whether a text is a token for the door: too long to be guessed, and of characters that need no
+/// escape in a query (RFC 3986 §2.3) nor in a cookie.
+pub fn is_token(text: &str) -> bool {
+    let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+    (16..=128).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+/// A token for the door.
+fn door_token(text: &str) -> Result<String, String> {
+    is_token(text).then(|| text.to_owned()).ok_or_else(|| {
+        "give 16 to 128 of A-Z a-z 0-9 . _ ~ -, such as `openssl rand -hex 16` makes".to_owned()
+    })
 }
 
 /// A token that is too long to be guessed, made of characters that a header field may contain.

@@ -21,10 +21,12 @@ use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::Acceptor;
+use crate::http::admission::Admission;
 use crate::http::door::Door;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
+use crate::identity::tokens::Tokens;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
@@ -48,8 +50,8 @@ const HISTORY_IN_MEMORY: usize = 64 << 20;
 /// Bytes of history that all rooms together keep in the file of `--data`.
 const HISTORY_IN_FILE: usize = 4 << 30;
 
-/// The time between two looks at the certificate's files.
-const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
+/// The time between two looks at the files of the certificate and of the tokens.
+const FILES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("{0}")]
     Certificate(String),
+    /// The file of tokens cannot be used.
+    #[error("{0}")]
+    Tokens(String),
     /// The system gave no socket, thread or temporary directory.
     #[error("the server could not be set up: {0}; free memory or descriptors, or set TMPDIR")]
     Setup(#[from] io::Error),
@@ -89,6 +94,7 @@ fn remedy(error: &io::Error) -> &'static str {
 pub struct Server {
     base: BaseUrl,
     certificate: Option<Arc<Certificate>>,
+    tokens: Option<Arc<Tokens>>,
     stopping: Arc<AtomicBool>,
     slots: Arc<Slots>,
     events: Events,
@@ -130,8 +136,10 @@ impl Server {
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
         let certificate =
-            Certificate::open(options, CERTIFICATE_INTERVAL).map_err(StartError::Certificate)?;
+            Certificate::open(options, FILES_INTERVAL).map_err(StartError::Certificate)?;
         let certificate = certificate.map(Arc::new);
+        let tokens = Tokens::open(options, FILES_INTERVAL).map_err(StartError::Tokens)?;
+        let tokens = tokens.map(Arc::new);
         let (events, inbox) = events::open();
         let store = open_store(options, &events).map_err(StartError::Store)?;
         let Store { directory, past, keeper, shared } = store;
@@ -144,7 +152,7 @@ impl Server {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
-        let credentials = Arc::new(Credentials::new(auth, base));
+        let credentials = Arc::new(Credentials::new(auth, tokens.clone(), base));
         let routes = Routes {
             users: Users::new(
                 directory,
@@ -160,6 +168,7 @@ impl Server {
             ),
             health: Health::new(events.clone()),
             base,
+            credentials: Arc::clone(&credentials),
         };
         let api = Api::start(tiny_http, routes)?;
         proxy.prove()?;
@@ -174,6 +183,7 @@ impl Server {
             },
             past,
             proxy,
+            admission: Admission::new(Arc::clone(&credentials)),
             credentials,
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
@@ -190,7 +200,18 @@ impl Server {
             log::info!("users and history end with the program: --data FILE keeps them");
         }
         let accept = spawn("accept", move || acceptor.run())?;
-        Ok(Self { base, certificate, stopping, slots, events, accept, broadcaster, shared, api })
+        Ok(Self {
+            base,
+            certificate,
+            tokens,
+            stopping,
+            slots,
+            events,
+            accept,
+            broadcaster,
+            shared,
+            api,
+        })
     }
 
     /// The address on which it listens, with the port that the system gave it.
@@ -206,6 +227,21 @@ impl Server {
     /// The certificate that it shows to clients; `None` if it does not speak TLS.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
+    }
+
+    /// Whether it asks for a token.
+    pub fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Makes it look for a new certificate and new tokens now.
+    pub fn renew(&self) {
+        if let Some(certificate) = &self.certificate {
+            certificate.renew();
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.renew();
+        }
     }
 
     /// Stops in this order, within [`GOODBYE`] and about a second:

@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 17] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 19] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
     ("--max-message-size", "WSROOM_MAX_MESSAGE_SIZE", Some("1M"), "bytes"),
@@ -23,6 +23,8 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 17] = [
     ("--redis-shards", "WSROOM_REDIS_SHARDS", Some("1"), "1 to 64"),
     ("--history", "WSROOM_HISTORY", Some("100"), "room"),
     ("--forget-after", "WSROOM_FORGET_AFTER", Some("30d"), "seconds"),
+    ("--token", "WSROOM_TOKEN", None, "16 to 128"),
+    ("--token-file", "WSROOM_TOKEN_FILE", None, "each line"),
     ("--admin-token", "WSROOM_ADMIN_TOKEN", None, "16 characters"),
     ("--max-new-users", "WSROOM_MAX_NEW_USERS", Some("60"), "minute"),
     ("--tls-cert", "WSROOM_TLS_CERT", None, "PEM"),
@@ -31,7 +33,7 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 17] = [
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 25] = [
+const BAD_VALUES: [(&str, &str, &str); 26] = [
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),
@@ -54,6 +56,7 @@ const BAD_VALUES: [(&str, &str, &str); 25] = [
     ("--redis-shards", "65", "from 1 to 64"),
     ("--history", "many", "such as 100"),
     ("--forget-after", "never", "30d"),
+    ("--token", "short", "16 to 128"),
     ("--admin-token", "short", "16 visible"),
     ("--max-new-users", "few", "such as"),
     ("--log-file", "/", "can be written"),
@@ -149,10 +152,15 @@ fn version_is_that_of_the_package() {
     assert_eq!(text(&output.stdout), format!("wsroom {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// A value as it is shown to whoever gave it. A token is not: others may be looking on.
+fn shown(option: &str, value: &str) -> String {
+    if option.ends_with("token") { "***".to_owned() } else { value.escape_debug().to_string() }
+}
+
 #[test]
 fn a_bad_value_is_refused_with_a_remedy() {
     for (option, value, remedy) in BAD_VALUES {
-        let shown = value.escape_debug().to_string();
+        let shown = shown(option, value);
         refuses_in_one_line(&wsroom(&[option, value]), &[option, &shown, remedy]);
     }
 }
@@ -163,7 +171,7 @@ fn a_bad_value_in_a_variable_is_refused_just_so() {
         let (_, variable, ..) = OPTIONS.into_iter().find(|(name, ..)| *name == option).unwrap();
         let mut command = Program::command();
         command.env(variable, value);
-        let shown = value.escape_debug().to_string();
+        let shown = shown(option, value);
         refuses_in_one_line(&Program::runs_to_the_end(command), &[option, &shown, remedy]);
     }
 }

@@ -1,8 +1,13 @@
-//! The key that a request carries, and the cookie that gives a key to a browser.
+//! The key and the token that a request carries, and the cookies that give them to a browser.
 //!
-//! The key is in `Authorization: Bearer KEY`, or in a cookie with this server's own name. Not here:
-//! whose key it is (`identity`). Runs on the page's threads, and for a handshake on the
-//! connection's own thread.
+//! The key says who sends the request, the token that they may come in. Either may be in
+//! `Authorization: Bearer …`, or in a cookie with this server's own name; a token may also be in the
+//! query. A token in the Authorization field is no key. So whoever has both sends the key there, and
+//! the token otherwise. Not here: whose key it is, which tokens are good (`identity`), and what is
+//! refused without one (`http`). Runs on the page's threads, and for the door on the connection's own
+//! thread.
+
+use std::sync::Arc;
 
 use tiny_http::Request;
 
@@ -11,44 +16,64 @@ use super::invitation::BaseUrl;
 use super::reply::{Reply, field, problem};
 use super::users::failed;
 use crate::identity::auth::Auth;
+use crate::identity::tokens::{Standing, Tokens};
 use crate::store::User;
 
 /// How long a browser keeps a key, in seconds: a year.
 const COOKIE_AGE: u32 = 31_536_000;
 
-/// Finds the keys in requests, and makes the cookies for them.
+/// Finds the keys and tokens in requests, and makes the cookies for them.
 pub struct Credentials {
     /// Finds the user of a key.
     pub auth: Auth,
-    /// The name of the cookie that carries a key. It contains the port, because a browser sends the
-    /// cookies of a host to all its ports (RFC 6265 §8.5), and a host may have two servers.
-    cookie_name: String,
-    /// The last attribute of the cookie: under TLS, `Secure` keeps it away from plain requests.
+    /// The tokens that are good; `None`: everyone may come in.
+    pub tokens: Option<Arc<Tokens>>,
+    /// The port, which is part of the cookies' names: a browser sends the cookies of a host to all
+    /// its ports (RFC 6265 §8.5), and a host may have two servers.
+    port: u16,
+    /// The last attribute of a cookie: under TLS, `Secure` keeps it away from plain requests.
     cookie_end: &'static str,
 }
 
 impl Credentials {
     /// The credentials of a server at `base`.
-    pub fn new(auth: Auth, base: BaseUrl) -> Self {
-        let cookie_name = format!("wsroom_key_{}", base.address.port());
+    pub fn new(auth: Auth, tokens: Option<Arc<Tokens>>, base: BaseUrl) -> Self {
         let cookie_end = if base.scheme == "https" { "; Secure" } else { "" };
-        Self { auth, cookie_name, cookie_end }
+        Self { auth, tokens, port: base.address.port(), cookie_end }
     }
 
     /// The key in `Authorization: Bearer KEY` (RFC 6750), or else in a cookie.
     pub fn key<'a>(
         &self,
         authorization: Option<&'a str>,
-        mut cookies: impl Iterator<Item = &'a str>,
+        cookies: impl Iterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        let bearer = authorization.and_then(|value| {
-            let (scheme, key) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("Bearer").then_some(key.trim())
-        });
-        bearer.or_else(|| {
-            let own = |(name, key)| (name == self.cookie_name).then_some(key);
-            cookies.find_map(|cookie| cookie.split_once('=').and_then(own))
-        })
+        let is_token = |text| {
+            let tokens = self.tokens.as_ref();
+            tokens.is_some_and(|tokens| tokens.standing(text) == Standing::Good)
+        };
+        let bearer = authorization.and_then(bearer).filter(|text| !is_token(text));
+        bearer.or_else(|| value_of(&self.key_name(), cookies))
+    }
+
+    /// The token in a cookie.
+    pub fn token_cookie<'a>(&self, cookies: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        value_of(&self.token_name(), cookies)
+    }
+
+    /// `POST /token`: gives a browser the token of `Authorization: Bearer TOKEN` as a cookie, so that
+    /// its WebSockets carry it too: a page cannot set their header fields. The door has checked it.
+    pub fn keep_token(&self, request: &Request) -> Reply {
+        let reply = Reply::from_data(Vec::new()).with_status_code(204);
+        let token = header(request, "Authorization").and_then(bearer);
+        let token = token.filter(|_| self.tokens.is_some());
+        match token {
+            Some(token) => {
+                let cookie = self.cookie_for(&self.token_name(), token, "");
+                reply.with_header(field("Set-Cookie", &cookie))
+            }
+            None => reply,
+        }
     }
 
     /// The key in a request. The proxy has joined all cookies in one field.
@@ -79,20 +104,45 @@ impl Credentials {
 
     /// The value of a Set-Cookie field that gives a browser this key.
     pub fn cookie(&self, key: &str) -> String {
-        self.cookie_for(key, COOKIE_AGE)
+        self.cookie_for(&self.key_name(), key, &format!("; Max-Age={COOKIE_AGE}"))
     }
 
     /// The value of a Set-Cookie field that removes the key from a browser.
     pub fn no_cookie(&self) -> String {
-        self.cookie_for("", 0)
+        self.cookie_for(&self.key_name(), "", "; Max-Age=0")
+    }
+
+    /// The value of a Set-Cookie field that removes the token from a browser.
+    pub fn no_token_cookie(&self) -> String {
+        self.cookie_for(&self.token_name(), "", "; Max-Age=0")
+    }
+
+    fn key_name(&self) -> String {
+        format!("wsroom_key_{}", self.port)
+    }
+
+    fn token_name(&self) -> String {
+        format!("wsroom_token_{}", self.port)
     }
 
     /// A cookie that scripts cannot read, and that requests from other sites do not carry (RFC
-    /// 6265, and its draft successor for `SameSite`).
-    fn cookie_for(&self, key: &str, age: u32) -> String {
-        let (name, end) = (&self.cookie_name, self.cookie_end);
-        format!("{name}={key}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{end}")
+    /// 6265, and its draft successor for `SameSite`). Without an `age` it ends with the browser.
+    fn cookie_for(&self, name: &str, value: &str, age: &str) -> String {
+        let end = self.cookie_end;
+        format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/{age}{end}")
     }
+}
+
+/// The text in `Bearer TEXT`.
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, text) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(text.trim())
+}
+
+/// The value of the first cookie with this name.
+fn value_of<'a>(name: &str, mut cookies: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let own = |(other, value)| (other == name).then_some(value);
+    cookies.find_map(|cookie| cookie.split_once('=').and_then(own))
 }
 
 /// A 401 for a request without a key, or with a key that no user has.
@@ -103,8 +153,6 @@ pub fn unknown_key() -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::identity::name::Name;
     use crate::store::Bounds;
@@ -114,7 +162,8 @@ mod tests {
         let bounds = Bounds { messages: 0, bytes: 0, idle: None };
         let directory = Sqlite::open(None, bounds, Name::folded).expect("a database in memory");
         let address = "127.0.0.1:8080".parse().unwrap();
-        Credentials::new(Auth::new(Arc::new(directory), None), BaseUrl { scheme, address })
+        let auth = Auth::new(Arc::new(directory), None);
+        Credentials::new(auth, None, BaseUrl { scheme, address })
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use tiny_http::{Method, Request, Server};
 
+use super::credentials::Credentials;
 use super::files;
 use super::health::Health;
 use super::invitation::BaseUrl;
@@ -78,6 +79,8 @@ pub struct Routes {
     pub health: Health,
     /// `/invitation`.
     pub base: BaseUrl,
+    /// `/token`.
+    pub credentials: Arc<Credentials>,
 }
 
 impl Routes {
@@ -98,6 +101,7 @@ impl Routes {
             (Method::Get, _, Some(file)) => Ok(file.answer(request)),
             (Method::Get, ["healthz"], _) => Ok(self.health.answer()),
             (Method::Get, ["invitation"], _) => self.base.invite(request.url()),
+            (Method::Post, ["token"], _) => Ok(self.credentials.keep_token(request)),
             (Method::Get, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
             (Method::Get, ["users", "me"], _) => self.users.me(request),
@@ -121,10 +125,16 @@ pub fn largest_body(path: &str, message_size: usize) -> usize {
     if path.starts_with("/rooms/") { message_size } else { MAX_BODY_BYTES }
 }
 
+/// Whether a path is open to those who have no token: the page's files, which ask for one, and what a
+/// monitor looks at. Everything else is not, so that no new address is open by mistake.
+pub fn is_open(path: &str) -> bool {
+    path == "/healthz" || files::find(path).is_some()
+}
+
 /// Whether a path belongs to the API. There, refusals are problems for programs (RFC 9457); at any other
 /// path they are one sentence for people.
 pub fn has_problems(path: &str) -> bool {
-    matches!(path.split('/').nth(1), Some("users" | "rooms" | "healthz" | "invitation"))
+    matches!(path.split('/').nth(1), Some("users" | "rooms" | "healthz" | "invitation" | "token"))
 }
 
 fn path_of(request: &Request) -> &str {
@@ -140,7 +150,7 @@ fn no_route(path: &str, steps: &[&str], is_file: bool) -> Reply {
     let methods = match steps {
         ["users"] => "GET, HEAD, POST",
         ["users", _] => "GET, HEAD, PUT, DELETE",
-        ["rooms", _] => "POST",
+        ["rooms", _] | ["token"] => "POST",
         ["healthz" | "invitation" | "rooms"]
         | ["rooms", _, "members" | "messages"]
         | ["rooms", _, "messages", _] => "GET, HEAD",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use http::uri::Authority;
 
+use super::admission::Admission;
 use super::handshake;
 use super::proxy::{self, Proxy};
 use super::request::Request;
@@ -52,6 +53,8 @@ pub struct Door {
     pub past: Arc<dyn KeptMessages>,
     /// The way to tiny_http.
     pub proxy: Proxy,
+    /// Decides who may come in at all.
+    pub admission: Admission,
     /// Finds the user whose key comes with a handshake.
     pub credentials: Arc<Credentials>,
     /// The certificate; `None` if the server does not speak TLS.
@@ -96,7 +99,7 @@ impl Door {
             .greet(connection, deadline)
             .and_then(|()| self.read_request(connection, deadline))
         {
-            Ok((request, tail)) => self.serve(connection, &request, tail, deadline),
+            Ok((mut request, tail)) => self.serve(connection, &mut request, tail, deadline),
             Err(NoRequest::Refused(response)) => self.refuse(connection, response, b""),
             Err(NoRequest::Gone) => {
                 log::debug!("{} {} asked nothing", connection.id(), connection.peer());
@@ -133,12 +136,15 @@ impl Door {
     fn serve(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
-        request: &Request,
+        request: &mut Request,
         tail: Vec<u8>,
         deadline: Instant,
     ) {
         if self.certificate.is_some() && !connection.is_secure() {
             return self.refuse_request(connection, request, same_address_under_https(request));
+        }
+        if let Err(response) = self.admission.admit(request, connection.peer().ip()) {
+            return self.refuse_request(connection, request, response);
         }
         match Target::of(&request.path) {
             Some(Ok(target)) => match self.agree(request, &target) {

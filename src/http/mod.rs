@@ -10,8 +10,8 @@
 //!             client ◀─ door: Response ◀─ proxy ◀─ tiny_http ◀─ api: Reply
 //! ```
 //!
-//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]. An upgrade
-//! needs a good [`handshake`]; any other request goes through the [`proxy`]. Each HTTP response is
+//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]. [`admission`] asks
+//! for this server's token. An upgrade needs a good [`handshake`]; any other request goes through the [`proxy`]. Each HTTP response is
 //! a [`response`].
 //!
 //! There are two types of requests and two types of responses, because tiny_http has its own. A
@@ -20,6 +20,7 @@
 //! It imports `api` and `client`, and the folders that these import.
 
 pub(crate) mod accept;
+pub(crate) mod admission;
 pub(crate) mod door;
 pub(crate) mod handshake;
 pub mod proxy;

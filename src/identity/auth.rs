@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
+use subtle::ConstantTimeEq;
 
 use crate::store::{Directory, KeyHash, Result, User};
 
@@ -40,7 +41,7 @@ impl Auth {
     /// Whether this is `--admin-token`. Hashes are compared, so that the time that this takes says
     /// nothing about the token.
     pub fn is_admin(&self, key: &str) -> bool {
-        self.admin.is_some_and(|admin| admin == hash(key))
+        self.admin.is_some_and(|admin| is_same(&admin, &hash(key)))
     }
 }
 
@@ -57,4 +58,9 @@ pub fn new_key() -> std::result::Result<String, Unspecified> {
 /// The hash of a key, which is what the store keeps.
 pub fn hash(key: &str) -> KeyHash {
     digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// Whether two hashes are equal. It takes the same time wherever they differ.
+pub fn is_same(one: &KeyHash, other: &KeyHash) -> bool {
+    one.ct_eq(other).into()
 }
