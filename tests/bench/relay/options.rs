@@ -14,7 +14,8 @@ use super::plan::scenario::Scenario;
 #[derive(Parser)]
 pub struct Options {
     /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, pings,
-    /// rejoin, many-rooms, nodes (which need redis-server), or one row of them such as fanout-1000.
+    /// flood, rejoin, many-rooms, nodes (which need redis-server), or one row of them such as
+    /// fanout-1000.
     scenarios: Vec<String>,
 
     /// Few and short rounds: under a minute in all, for a first look.

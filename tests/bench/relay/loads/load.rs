@@ -1,6 +1,6 @@
 //! What every load can do, whoever it drives.
 //!
-//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `pings`, `rejoin`).
+//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `crowded`, `rejoin`).
 //! All run on one thread, the main one; the last two have a second one for those whose latency is
 //! not measured.
 
@@ -8,11 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use super::churn::Churn;
+use super::crowded::Crowded;
 use super::echo::Echo;
 use super::idle::Idle;
 use super::mud::Mud;
 use super::paced::Paced;
-use super::pings::Pings;
 use super::rejoin::Rejoin;
 use super::storm::Storm;
 use crate::relay::contenders::destination::Destination;
@@ -63,7 +63,10 @@ pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Box<dyn 
     Ok(match scenario.traffic {
         Traffic::Paced(_) => Box::new(Paced::connect(scenario, server)?),
         Traffic::Mud(_) => Box::new(Mud::connect(scenario, server)?),
-        Traffic::Pings { pingers, .. } => Box::new(Pings::connect(scenario, pingers, server)?),
+        Traffic::Pings { pingers, .. } => Box::new(Crowded::pings(scenario, pingers, server)?),
+        Traffic::Flood { flooders, bytes, .. } => {
+            Box::new(Crowded::flood(scenario, flooders, bytes, server)?)
+        }
         Traffic::Rejoin(_) => Box::new(Rejoin::connect(scenario, server)?),
         Traffic::Storm => Box::new(Storm::connect(scenario, server)?),
         Traffic::Echo { window } => Box::new(Echo::connect(scenario, window, server)?),

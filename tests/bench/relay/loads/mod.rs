@@ -1,5 +1,5 @@
 //! What clients do: a [`load`] is one of eight. In [`paced`] they talk at a fixed pace, and so they
-//! do in three others beside something else: [`mud`], [`pings`], and [`rejoin`] with its [`pages`].
+//! do in three others beside something else: [`mud`], [`crowded`], and [`rejoin`] with its [`pages`].
 //! In [`storm`], [`echo`], [`churn`] and [`idle`] nothing has a pace.
 //!
 //! Not a load, but done beforehand: a file with [`many_rooms`].
@@ -7,7 +7,7 @@
 pub mod load;
 pub mod paced;
 pub mod mud;
-pub mod pings;
+pub mod crowded;
 pub mod rejoin;
 pub mod pages;
 pub mod storm;

@@ -1,5 +1,6 @@
 //! Messages at a fixed pace: `fanout`, `fanout-tls`, `table`, `pictures`, `rooms`,
-//! `many-rooms`, and those whose latency is measured in `mud`, `pings` and `rejoin`.
+//! `many-rooms`, and those whose latency is measured in `mud`, `pings`, `flood` and
+//! `rejoin`.
 //!
 //! The pace does not wait for the server: one that falls behind is late for every message that
 //! follows, as for people who talk. Each message leaves with a send of its own. Every receiver

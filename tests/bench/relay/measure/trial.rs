@@ -105,6 +105,9 @@ fn seen_by(contender: Contender, scenario: &Scenario) -> Scenario {
         (Contender::Unhindered, Traffic::Pings { pace, .. }) => {
             Scenario { traffic: Traffic::Pings { pace, pingers: 0 }, ..scenario.clone() }
         }
+        (Contender::Unhindered, Traffic::Flood { pace, bytes, .. }) => {
+            Scenario { traffic: Traffic::Flood { pace, flooders: 0, bytes }, ..scenario.clone() }
+        }
         (Contender::Unhindered, Traffic::Rejoin(_)) => {
             Scenario { clients: scenario.senders, ..scenario.clone() }
         }

@@ -9,7 +9,8 @@ pub struct Effort {
     pub rounds: usize,
     warm_up: Duration,
     drive: Duration,
-    /// A storm's turns are long, and so are those that pings end: they are driven for longer.
+    /// A storm's turns are long, and so are those that pings and floods end: they are driven for
+    /// longer.
     storm: Duration,
     /// How long idle clients are held.
     hold: Duration,
@@ -99,7 +100,7 @@ impl Effort {
         match (scenario.traffic, scenario.keeps) {
             (_, Keeps::ManyRooms(_)) | (Traffic::Paced(_), Keeps::InRedis { .. }) => self.watch,
             (Traffic::Idle, _) => self.hold,
-            (Traffic::Storm | Traffic::Pings { .. }, _) => self.storm,
+            (Traffic::Storm | Traffic::Pings { .. } | Traffic::Flood { .. }, _) => self.storm,
             _ => self.drive,
         }
     }

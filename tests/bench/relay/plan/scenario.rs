@@ -37,6 +37,8 @@ pub enum Traffic {
     /// The first client alone in its room, as `Paced`; the others in one large room, in which so
     /// many ping and talk as fast as they are taken.
     Pings { pace: Pace, pingers: usize },
+    /// Likewise, but those in the large room say texts of so many bytes, and nothing else.
+    Flood { pace: Pace, flooders: usize, bytes: usize },
     /// The senders as `Paced`, in a room with a long history; the others come all at once and read
     /// that.
     Rejoin(Pace),
@@ -54,9 +56,11 @@ impl Traffic {
     /// At which pace those talk whose latency is measured.
     pub fn pace(self) -> Option<Pace> {
         match self {
-            Self::Paced(pace) | Self::Mud(pace) | Self::Pings { pace, .. } | Self::Rejoin(pace) => {
-                Some(pace)
-            }
+            Self::Paced(pace)
+            | Self::Mud(pace)
+            | Self::Pings { pace, .. }
+            | Self::Flood { pace, .. }
+            | Self::Rejoin(pace) => Some(pace),
             Self::Storm | Self::Echo { .. } | Self::Churn | Self::Idle => None,
         }
     }

@@ -48,7 +48,7 @@ fn special(row: &Row) -> Option<String> {
         Traffic::Storm => {
             Some(format!("{} server CPU", percent(row.server(figures::server_percent))))
         }
-        Traffic::Pings { .. } => Some(format!(
+        Traffic::Pings { .. } | Traffic::Flood { .. } => Some(format!(
             "{}; {} server CPU",
             latencies(row),
             percent(row.server(figures::server_percent)),

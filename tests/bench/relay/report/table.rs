@@ -28,9 +28,10 @@ by the floor's, at heard/s by that of the joining floor. load CPU: of one core. 
 rounds. fanout-tls: at its end stand the same load without TLS, the encryption of each message for
 each receiver and nothing else, both in µs, and how often their sum goes into what TLS costs. kept:
 with a file; at its end stands the same load without a history, and how often it goes into that.
-pings, rejoin, many-rooms: at the end stand latencies in ms, beside those of the same clients where
-nothing hinders them. nodes: all servers together, on one Redis; at the end they stand beside one
-server without it. CPU µs and heard/s: pings counts all who hear, rejoin only the ten who talk.
+pings, flood, rejoin, many-rooms: at the end stand latencies in ms, beside those of the same clients
+where nothing hinders them. nodes: all servers together, on one Redis; at the end they stand beside
+one server without it. CPU µs and heard/s: pings and flood count all who hear, rejoin only the ten
+who talk.
 ";
 
 /// Everything that is printed, but for the machine.
