@@ -8,7 +8,7 @@
 //
 // It is not: what frames mean (room.js), nor what the user sees of it (log.js, wire.js).
 
-import { storage } from "./dom.js";
+import { ask, storage } from "./dom.js";
 
 /** @import { Frame, Owner, Seen } from "./types.js" */
 
@@ -30,14 +30,13 @@ const LOOK = 1_000;
 /** After such a silence the server is asked for an answer. */
 const QUIET = 20_000;
 
-/** The Close code for a session that is connected elsewhere. */
 const ELSEWHERE = 4001;
 
 /**
  * After these the page stays away until its button is pressed: codes of a Close (RFC 6455 §7.4.1; from 4000 on, the
  * server's own), and statuses of a refused handshake. After others it comes back: soon, or as Retry-After says.
  */
-const FINAL = new Set([ELSEWHERE, 1002, 1007, 1008, 1009, 400, 401, 403, 404, 405, 426]);
+const FINAL = new Set([ELSEWHERE, 1002, 1007, 1008, 1009, 400, 403, 404, 405, 426]);
 
 /** Close codes in plain words. @type {Record<number, string>} */
 const WORDS = {
@@ -94,7 +93,6 @@ function newSession() {
 export class Connection {
   #owner;
 
-  /** Takes the listeners away at the end. */
   #ending = new AbortController();
 
   /** Connecting or connected; null while waiting or stopped. @type {object | null} */
@@ -253,6 +251,11 @@ export class Connection {
     this.#lost(UNREACHABLE);
     if (document.hidden) return;
     const { status, why, pause } = await refusal(this.#owner.address(), this.#unopened);
+    if (status === 401) {
+      clearTimeout(this.#timer);
+      this.#owner.report("waiting", why);
+      await ask("token").catch(() => 0); // the user, too
+    }
     this.#unopened = why === UNOPENED ? this.#unopened + 1 : 0;
     if (this.#attempt || this.#ending.signal.aborted) return;
     witness.why = why;

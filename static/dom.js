@@ -54,7 +54,7 @@ export function people(count) {
 }
 
 /**
- * What the REST API answers.
+ * What the REST API answers; where it asks for the server's token, so does the page.
  * @template T
  * @param {string} path  relative to the page, so that it is right below any prefix
  * @param {RequestInit} [how]
@@ -66,6 +66,10 @@ export async function ask(path, how) {
   });
   const isJson = answer.headers.get("Content-Type")?.includes("json");
   const body = await (isJson ? answer.json() : answer.text());
+  if (answer.headers.get("WWW-Authenticate")?.includes("realm")) {
+    await (await import("./token.js")).settle(body.detail);
+    return ask(path, how);
+  }
   if (!answer.ok) throw new Error(body.detail ?? body, { cause: answer.status });
   return body;
 }

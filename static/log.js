@@ -27,7 +27,6 @@ let held = 0; // bytes, the sum of their sizes
 /** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
 let last = null;
 
-/** The day of the last message. */
 let lastDay = "";
 
 /** The last line that tells of comings and goings. */
@@ -263,14 +262,16 @@ function attachment(bytes, name, entry) {
   return type ? [thumbnail(url, name), link] : [link];
 }
 
+/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
+export const fetched = (use) => import("./panels.js").then(use).catch((error) => showNotice(error.message));
+
 /** @param {string} url @param {string} name */
 function thumbnail(url, name) {
   const image = make("img");
   image.alt = name;
   image.decoding = "async";
   image.src = url;
-  const enlarge = button("", () =>
-    import("./panels.js").then((panels) => panels.enlarge(url, name)).catch((error) => showNotice(error.message)));
+  const enlarge = button("", () => fetched((panels) => panels.enlarge(url, name)));
   enlarge.className = "thumbnail";
   enlarge.title = "Enlarge";
   enlarge.append(image);

@@ -36,6 +36,9 @@ export async function places() {
   return import("./places.js");
 }
 
+/** The question for the server's token. */
+export const token = () => bring();
+
 /**
  * A picture by itself.
  * @param {string} url

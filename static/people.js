@@ -43,7 +43,8 @@ export function start(become) {
 
 /** Before a room is entered: a newcomer is asked for a name, so that nobody hears of a guest. It may reject. */
 export async function settle() {
-  if (remembered() === null) return asked("", "");
+  if (location.search.includes("token=")) await (await import("./token.js")).take();
+  if (remembered() === null) return ask("token").then(() => asked("", ""));
   if (!lost) return;
   const why = await take(lost).catch(unless(400, 409));
   // Another window of ours may have been quicker, or somebody else.
@@ -65,7 +66,6 @@ export function isStranger(me) {
   return true;
 }
 
-/** Whether the server knows our key. */
 async function isKnown() {
   const user = await /** @type {Promise<User>} */ (ask("users/me")).catch(unless(401));
   if (typeof user === "object") become(user);

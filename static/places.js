@@ -4,6 +4,7 @@
 
 import { ask, button, element, make, people } from "./dom.js";
 import { NO_ROOM, roomNamed } from "./room.js";
+import { inLink } from "./token.js";
 
 const rooms = element("rooms-dialog", HTMLDialogElement);
 const roomList = element("rooms", HTMLUListElement);
@@ -14,6 +15,7 @@ const projectedRoom = element("projected-room", HTMLHeadingElement);
 const code = element("code", HTMLImageElement);
 const address = element("address", HTMLParagraphElement);
 const others = element("addresses", HTMLUListElement);
+const tokenNote = element("token-note", HTMLParagraphElement);
 
 /** How often the list of rooms is fetched anew while it is open, in milliseconds. */
 const LOOK = 2_000;
@@ -53,8 +55,16 @@ async function list() {
 
 /** @param {string} room */
 export async function project(room) {
+  /** @type {{ needed: boolean }} */
+  const { needed } = await ask("token");
+  const query = needed ? inLink() : "";
+  const page = `${location.origin}${location.pathname}${query}`;
   /** @type {{ url: string, also: string[], svg: string }} */
-  const { url, also, svg } = await ask(`invitation?page=${location.origin}${location.pathname}&room=${room}`);
+  const { url, also, svg } = await ask(`invitation?page=${page}&room=${room}`);
+  const note = query
+    ? "The server's token is in this link: whoever sees it can come in."
+    : "Whoever opens this link is asked for the server's token.";
+  tokenNote.textContent = needed ? note : "";
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
   address.textContent = url;

@@ -13,7 +13,6 @@ import * as people from "./people.js";
 
 /** @import { Binary, Frame, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
-/** What may wait while there is no connection. */
 const MOST_WAITING = 100;
 
 /** Milliseconds between two notes that the user is writing. */
@@ -97,7 +96,6 @@ export class Room {
     return ours || Number(this.#isAsked);
   }
 
-  /** What of ours nobody has heard. */
   get unheard() {
     return this.#waiting.map(({ label }) => label);
   }
@@ -116,7 +114,6 @@ export class Room {
     return this.#add(event, `${name}, ${size(bytes.byteLength)}`, bytes.byteLength, bytes);
   }
 
-  /** The user is writing. */
   type() {
     if (!this.#isLive || Date.now() - this.#typedAt < TYPING) return;
     this.#typedAt = Date.now();

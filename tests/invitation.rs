@@ -135,3 +135,17 @@ fn a_phone_can_read_the_projector() {
     let (width, dark): (usize, Vec<bool>) = serde_json::from_value(seen).unwrap();
     assert_eq!(read(width, &dark), format!("{}/#physics", program.url("http")));
 }
+
+#[test]
+fn the_token_of_a_link_is_in_the_invitation_too() {
+    let server = Server::start();
+    let found = invited(&server, "page=https://talk.example/wsroom/?token=abc&room=physics");
+    assert_eq!(found["url"], "https://talk.example/wsroom/?token=abc#physics");
+    let program = Program::start_at("0.0.0.0:0");
+    let path = "/invitation?page=http://localhost/?token=abc&room=a";
+    let found = program.is_visited().asks(request("GET", path, &[], "")).tells(200);
+    assert!(found["url"].as_str().unwrap().ends_with("/?token=abc#a"), "{found}");
+    for also in found["also"].as_array().unwrap() {
+        assert!(also.as_str().unwrap().ends_with("/?token=abc"), "{also}");
+    }
+}

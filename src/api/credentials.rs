@@ -9,11 +9,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tiny_http::Request;
 
 use super::asked::header;
 use super::invitation::BaseUrl;
-use super::reply::{Reply, field, problem};
+use super::reply::{Reply, field, json, problem};
 use super::users::failed;
 use crate::identity::auth::Auth;
 use crate::identity::tokens::{Standing, Tokens};
@@ -59,6 +60,11 @@ impl Credentials {
     /// The token in a cookie.
     pub fn token_cookie<'a>(&self, cookies: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         value_of(&self.token_name(), cookies)
+    }
+
+    /// `GET /token`: whether this server asks for a token. The answer is for those who have one.
+    pub fn token_state(&self) -> Reply {
+        json(200, &json!({"needed": self.tokens.is_some()}))
     }
 
     /// `POST /token`: gives a browser the token of `Authorization: Bearer TOKEN` as a cookie, so that

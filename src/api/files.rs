@@ -43,6 +43,7 @@ const FILES: &[File] = &[
     file!("/protocol.css", "protocol.css", "text/css; charset=utf-8"),
     file!("/protocol.html", "protocol.html", "text/html; charset=utf-8"),
     file!("/room.js", "room.js", "text/javascript; charset=utf-8"),
+    file!("/token.js", "token.js", "text/javascript; charset=utf-8"),
     file!("/wire.js", "wire.js", "text/javascript; charset=utf-8"),
     file!("/style.css", "style.css", "text/css; charset=utf-8"),
     file!("/favicon.svg", "favicon.svg", "image/svg+xml"),

@@ -62,13 +62,15 @@ impl BaseUrl {
                 "page is the address of this page, and room the name of a room.",
             ));
         };
+        // The query, if there is one, is this server's token; it belongs to each address.
+        let (page, query) = page.split_at(page.find('?').unwrap_or(page.len()));
         let page = match self.page_for_others() {
             Some(other) if is_local(page) => other,
             _ => page.to_owned(),
         };
-        let url = format!("{page}#{room}");
-        let also: Vec<_> =
-            self.pages().into_iter().filter(|other| *other != page && !is_local(other)).collect();
+        let url = format!("{page}{query}#{room}");
+        let others = self.pages().into_iter().filter(|other| *other != page && !is_local(other));
+        let also: Vec<_> = others.map(|other| other + query).collect();
         match svg(&url) {
             Ok(svg) => Ok(json(200, &json!({"url": url, "also": also, "svg": svg}))),
             Err(error) => {

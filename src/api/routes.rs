@@ -101,6 +101,7 @@ impl Routes {
             (Method::Get, _, Some(file)) => Ok(file.answer(request)),
             (Method::Get, ["healthz"], _) => Ok(self.health.answer()),
             (Method::Get, ["invitation"], _) => self.base.invite(request.url()),
+            (Method::Get, ["token"], _) => Ok(self.credentials.token_state()),
             (Method::Post, ["token"], _) => Ok(self.credentials.keep_token(request)),
             (Method::Get, ["users"], _) => self.users.list(request.url()),
             (Method::Post, ["users"], _) => self.users.create(request),
@@ -148,9 +149,9 @@ fn refusal(path: &str, status: u16, text: &str) -> Reply {
 /// The refusal of a request without a route: a 405 if its address has other methods, else a 404.
 fn no_route(path: &str, steps: &[&str], is_file: bool) -> Reply {
     let methods = match steps {
-        ["users"] => "GET, HEAD, POST",
+        ["users"] | ["token"] => "GET, HEAD, POST",
         ["users", _] => "GET, HEAD, PUT, DELETE",
-        ["rooms", _] | ["token"] => "POST",
+        ["rooms", _] => "POST",
         ["healthz" | "invitation" | "rooms"]
         | ["rooms", _, "members" | "messages"]
         | ["rooms", _, "messages", _] => "GET, HEAD",
