@@ -28,6 +28,12 @@ pub struct Options {
     #[arg(default_value = "4096")]
     pub max_clients: usize,
 
+    /// Connections of every kind at once from one address, for IPv6 from one /64 network; one more
+    /// gets a 429. A class behind one router is one address. 0 = no limit.
+    #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS_PER_IP", value_parser = most)]
+    #[arg(default_value = "0")]
+    pub max_clients_per_ip: usize,
+
     /// Largest message in bytes (suffixes K, M, G); a larger one closes its client with 1009.
     #[arg(long, value_name = "SIZE", env = "WSROOM_MAX_MESSAGE_SIZE", value_parser = size)]
     #[arg(default_value = "1M")]
@@ -43,6 +49,12 @@ pub struct Options {
     #[arg(long, value_name = "N", env = "WSROOM_MAX_RATE", value_parser = rate)]
     #[arg(default_value = "0")]
     pub max_rate: u32,
+
+    /// Bytes (suffixes K, M, G) a second taken from one client, from 1K; a faster client is read more
+    /// slowly. The same limit holds for POST from one address. 0 = no limit.
+    #[arg(long, value_name = "SIZE", env = "WSROOM_MAX_BYTES_RATE", value_parser = bytes_rate)]
+    #[arg(default_value = "0")]
+    pub max_bytes_rate: u32,
 
     /// A client that sends no byte for this time is cut off (seconds, or 90s, 5m). It gets a Ping
     /// after 5/12 of the time.
@@ -240,6 +252,19 @@ fn count(text: &str) -> Result<usize, String> {
 /// A whole number from 0.
 fn rate(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "give a whole number such as 20, or 0 for no limit".to_owned())
+}
+
+/// As [`rate`], for what is counted in memory.
+fn most(text: &str) -> Result<usize, String> {
+    rate(text).map(|most| most as usize)
+}
+
+/// A number of bytes a second, from 1K: a lower rate would take longer than the idle timeout for one
+/// message. 0 is no limit.
+fn bytes_rate(text: &str) -> Result<u32, String> {
+    let bytes = if text == "0" { Some(0) } else { size(text).ok().filter(|&n| n >= 1024) };
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "give 1K to 1G bytes a second, such as 64K, or 0 for no limit".to_owned())
 }
 
 /// A whole number from 0 to a million.

@@ -30,6 +30,7 @@ use crate::identity::tokens::Tokens;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
+use crate::net::networks::Networks;
 use crate::net::slots::Slots;
 use crate::options::{Data, Options, RedisUrl};
 use crate::relay::broadcaster::{Broadcaster, GOODBYE, Keeper};
@@ -165,6 +166,7 @@ impl Server {
                 Arc::clone(&past),
                 Arc::clone(&credentials),
                 options.max_rate,
+                options.max_bytes_rate,
             ),
             health: Health::new(events.clone()),
             base,
@@ -194,6 +196,7 @@ impl Server {
             listener,
             stopping: Arc::clone(&stopping),
             slots: Arc::clone(&slots),
+            networks: Networks::new(options.max_clients_per_ip),
             door: Arc::new(door),
         };
         if options.data.is_none() && options.history > 0 {
@@ -334,6 +337,7 @@ fn limits(options: &Options) -> Limits {
     Limits {
         message_size: options.max_message_size,
         rate: options.max_rate,
+        bytes_rate: options.max_bytes_rate,
         idle: options.idle_timeout,
     }
 }

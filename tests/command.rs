@@ -10,12 +10,14 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 19] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 21] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
+    ("--max-clients-per-ip", "WSROOM_MAX_CLIENTS_PER_IP", Some("0"), "one address"),
     ("--max-message-size", "WSROOM_MAX_MESSAGE_SIZE", Some("1M"), "bytes"),
     ("--max-backlog", "WSROOM_MAX_BACKLOG", Some("4M"), "Bytes"),
     ("--max-rate", "WSROOM_MAX_RATE", Some("0"), "a second"),
+    ("--max-bytes-rate", "WSROOM_MAX_BYTES_RATE", Some("0"), "a second"),
     ("--idle-timeout", "WSROOM_IDLE_TIMEOUT", Some("60s"), "seconds"),
     ("--allow-origin", "WSROOM_ALLOW_ORIGIN", None, "https://"),
     ("--data", "WSROOM_DATA", None, "SQLite"),
@@ -33,7 +35,7 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 19] = [
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 26] = [
+const BAD_VALUES: [(&str, &str, &str); 29] = [
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),
@@ -43,6 +45,9 @@ const BAD_VALUES: [(&str, &str, &str); 26] = [
     ("--max-message-size", "1.5M", "64K"),
     ("--max-message-size", "0", "64K"),
     ("--max-backlog", "2G", "64K"),
+    ("--max-clients-per-ip", "many", "such as"),
+    ("--max-bytes-rate", "1000", "1K to 1G"),
+    ("--max-bytes-rate", "2G", "1K to 1G"),
     ("--max-rate", "fast", "such as"),
     ("--max-rate", "4294967296", "such as"),
     ("--idle-timeout", "soon", "5m"),

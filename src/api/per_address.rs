@@ -6,9 +6,11 @@
 //! and on connections' own threads.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::net::networks::network;
 
 /// The most networks that are counted at a time; they take about half a megabyte.
 const MAX_NETWORKS: usize = 10_000;
@@ -33,6 +35,15 @@ impl PerAddress {
     /// # Errors
     /// It is over the limit. The error is the number of seconds until the next window.
     pub fn count(&self, address: IpAddr) -> Result<(), u64> {
+        self.add(address, 1)
+    }
+
+    /// Counts something of this size, such as bytes. The last one in a window may go beyond the limit:
+    /// else what is larger than the limit could never be done.
+    ///
+    /// # Errors
+    /// As [`PerAddress::count`].
+    pub fn add(&self, address: IpAddr, size: u32) -> Result<(), u64> {
         if self.most == 0 {
             return Ok(());
         }
@@ -48,7 +59,7 @@ impl PerAddress {
             (*since, *count) = (Instant::now(), 0);
         }
         if *count < self.most {
-            *count += 1;
+            *count = count.saturating_add(size);
             return Ok(());
         }
         Err(self.wait(*since))
@@ -76,17 +87,6 @@ impl PerAddress {
 
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, (Instant, u32)>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The part of an address that is counted. For IPv6 it is the /64 network: a household has a whole
-/// one, and can use a new address of it for each request.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
     }
 }
 
@@ -123,6 +123,13 @@ mod tests {
         assert_eq!(counts.count(address("192.0.2.1")), Ok(()));
         assert!(counts.check(address("192.0.2.1")).is_err());
         assert_eq!(counts.check(address("192.0.2.2")), Ok(()));
+    }
+
+    #[test]
+    fn the_last_one_may_be_large() {
+        let counts = PerAddress::new(10, HOUR);
+        assert_eq!([9, 1000].map(|size| counts.add(address("::1"), size)), [Ok(()); 2]);
+        assert!(counts.add(address("::1"), 1).is_err());
     }
 
     #[test]

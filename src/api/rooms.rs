@@ -47,18 +47,23 @@ pub struct Rooms {
     credentials: Arc<Credentials>,
     /// Limits the posted messages of one address to `--max-rate` a second.
     posts: PerAddress,
+    /// Limits their bytes to `--max-bytes-rate` a second.
+    bytes: PerAddress,
 }
 
 impl Rooms {
-    /// The routes for these parts of the server; `rate` is `--max-rate`.
+    /// The routes for these parts of the server; `rate` is `--max-rate`, and `bytes_rate` is
+    /// `--max-bytes-rate`.
     pub fn new(
         events: Events,
         log: Arc<dyn KeptMessages>,
         credentials: Arc<Credentials>,
         rate: u32,
+        bytes_rate: u32,
     ) -> Self {
-        let posts = PerAddress::new(rate, Duration::from_secs(1));
-        Self { events, log, credentials, posts }
+        let a_second = |most| PerAddress::new(most, Duration::from_secs(1));
+        let (posts, bytes) = (a_second(rate), a_second(bytes_rate));
+        Self { events, log, credentials, posts, bytes }
     }
 
     /// `GET /rooms?limit=&after=`: rooms that have members or a history, ordered by name.
@@ -168,9 +173,14 @@ impl Rooms {
     /// it.
     pub fn post(&self, room: &str, request: &mut Request) -> Result<Reply, Reply> {
         let room = parse_room(room)?;
-        self.posts.count(asked::peer(request)).map_err(|wait| {
+        let peer = asked::peer(request);
+        self.posts.count(peer).map_err(|wait| {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
+        let size = request.body_length().unwrap_or_default().try_into().unwrap_or(u32::MAX);
+        self.bytes
+            .add(peer, size)
+            .map_err(|wait| too_many("Too many bytes from your address: wait a second.", wait))?;
         let user = self.credentials.speaker(request)?;
         let origin = origin(request, user.as_ref())?;
         let body = asked::body(request)?;

@@ -1,33 +1,41 @@
-//! `--max-rate`: how many messages a second a client may send.
+//! `--max-rate` and `--max-bytes-rate`: how many messages and bytes a second a client may send.
 //!
 //! [`Pace`] only computes the pause. Not here: the pause itself, in which the client is not read
-//! (`reading`). Used by the client's own thread.
+//! (`reading` for messages, `stream` for bytes). Used by the client's own thread.
 
 use std::time::{Duration, Instant};
 
-/// A client that was silent may send this much time's worth of messages at once.
+/// A client that was silent may send this much time's worth of messages or bytes at once.
 const BURST: Duration = Duration::from_secs(1);
 
-/// The pace of one client: the time between two messages, apart from a [`BURST`].
+/// The pace of one client: the time that each message or byte takes, apart from a [`BURST`].
 pub struct Pace {
-    /// `None`: no limit.
-    interval: Option<Duration>,
-    /// The time at which the next message is due at the allowed rate.
+    /// In messages or bytes a second; 0 is no limit.
+    rate: u32,
+    /// The time at which the next one is due at the allowed rate.
     due: Instant,
 }
 
 impl Pace {
-    /// A pace of `rate` messages a second for a client that joins at `now`; 0 is no limit.
+    /// A pace for a client that joins at `now`; a `rate` of 0 is no limit.
     pub fn new(rate: u32, now: Instant) -> Self {
-        let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
-        Self { interval, due: earliest(now) }
+        Self { rate, due: earliest(now) }
     }
 
-    /// Counts a message that was read at `now`. `Some`: the client is too fast, and its next message
-    /// must not be read before this time has passed. Then TCP holds the client back.
-    pub fn pause(&mut self, now: Instant) -> Option<Duration> {
-        self.due = self.due.max(earliest(now)) + self.interval?;
+    /// Counts what was read at `now`. `Some`: the client is too fast, and no more may be read before
+    /// this time has passed. Then TCP holds the client back.
+    pub fn pause(&mut self, amount: u64, now: Instant) -> Option<Duration> {
+        if self.rate == 0 {
+            return None;
+        }
+        self.due = self.due.max(earliest(now)) + Duration::from_secs(amount) / self.rate;
         Some(self.due.saturating_duration_since(now)).filter(|pause| !pause.is_zero())
+    }
+
+    /// The most that may be read at once out of `most`, so that no pause is much longer than a second:
+    /// nothing wakes the thread in it.
+    pub fn most_at_once(&self, most: usize) -> usize {
+        if self.rate == 0 { most } else { most.min(self.rate as usize) }
     }
 }
 
@@ -48,7 +56,7 @@ mod tests {
 
     /// Messages that pass at `now` without a pause; the next one has a pause.
     fn passes_at_once(pace: &mut Pace, now: Instant) -> usize {
-        (0..1000).take_while(|_| pace.pause(now).is_none()).count()
+        (0..1000).take_while(|_| pace.pause(1, now).is_none()).count()
     }
 
     #[test]
@@ -64,9 +72,9 @@ mod tests {
     fn behind_a_burst_each_message_waits_one_interval_longer() {
         let now = start();
         let mut pace = Pace::new(4, now);
-        assert_eq!([(); 4].map(|()| pace.pause(now)), [None; 4]);
+        assert_eq!([(); 4].map(|()| pace.pause(1, now)), [None; 4]);
         for quarters in 1..=8 {
-            assert_eq!(pace.pause(now), Some(quarters * BURST / 4));
+            assert_eq!(pace.pause(1, now), Some(quarters * BURST / 4));
         }
     }
 
@@ -76,10 +84,10 @@ mod tests {
         let mut pace = Pace::new(10, start);
         passes_at_once(&mut pace, start);
         for tenths in 2..100 {
-            assert_eq!(pace.pause(start + tenths * BURST / 10), None, "after {tenths} tenths");
+            assert_eq!(pace.pause(1, start + tenths * BURST / 10), None, "after {tenths} tenths");
         }
         let too_soon = start + 100 * BURST / 10 - BURST / 20;
-        assert_eq!(pace.pause(too_soon), Some(BURST / 20));
+        assert_eq!(pace.pause(1, too_soon), Some(BURST / 20));
     }
 
     #[test]
@@ -91,6 +99,16 @@ mod tests {
             let later = start + Duration::from_secs(seconds);
             assert_eq!(passes_at_once(&mut pace, later), messages, "after {seconds} s");
         }
+    }
+
+    #[test]
+    fn many_bytes_take_as_long_as_they_must() {
+        let now = start();
+        let mut pace = Pace::new(1 << 20, now);
+        assert_eq!(pace.pause(1 << 20, now), None);
+        assert_eq!(pace.pause(1 << 19, now), Some(BURST / 2));
+        assert_eq!((pace.most_at_once(32 << 10), Pace::new(0, now).most_at_once(9)), (32 << 10, 9));
+        assert_eq!(Pace::new(1024, now).most_at_once(32 << 10), 1024);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Limits {
     pub message_size: usize,
     /// `--max-rate`, in messages a second; 0 is no limit.
     pub rate: u32,
+    /// `--max-bytes-rate`, in bytes a second; 0 is no limit.
+    pub bytes_rate: u32,
     /// `--idle-timeout`: a client that is silent for this long is gone.
     pub idle: Duration,
 }
@@ -66,13 +68,8 @@ pub fn run(
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let parting = Parting::Closed;
     let mut membership = Membership { connection, events, last_frames: Vec::new(), parting };
-    let stream = ClientStream::new(
-        Arc::clone(connection),
-        output,
-        limits.idle,
-        limits.message_size,
-        Arc::clone(&clients.escaped),
-    );
+    let stream =
+        ClientStream::new(Arc::clone(connection), output, *limits, Arc::clone(&clients.escaped));
     (membership.last_frames, membership.parting) =
         read_all(stream, tail, connection, target, clients);
     drop(membership);
@@ -156,7 +153,7 @@ fn read_all(
                 if let Err(error) = dispatcher.dispatch(message, stream) {
                     break Error::Io(error);
                 }
-                if is_counted && let Some(pause) = pace.pause(Instant::now()) {
+                if is_counted && let Some(pause) = pace.pause(1, Instant::now()) {
                     // Frames for the client leave before the pause.
                     if let Err(error) = stream.deliver() {
                         break Error::Io(error);

@@ -12,9 +12,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::dispatch::Output;
+use super::pace::Pace;
+use super::reading::Limits;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{Connection, timed_out};
 use crate::protocol::frame;
@@ -26,6 +29,10 @@ const IDLE_BUFFER: usize = 1 << 10;
 /// The larger buffer for a client that has filled the first one, in bytes. It is read without
 /// waiting, and freed before the next wait: an idle client holds no buffer, however much it has sent.
 const BUSY_BUFFER: usize = 32 << 10;
+
+/// After so many bytes of messages the client waits until they are sent, before more is read from it.
+/// So a client that sends all it can has little in front of what others say, and slows only itself.
+const UNHANDLED_BYTES: usize = 16 << 10;
 
 /// The most fragments of one message. Without this limit a client could send empty ones for ever.
 const MAX_FRAGMENTS: usize = 65_536;
@@ -61,6 +68,12 @@ pub struct ClientStream {
     max_message_bytes: usize,
     /// Bytes read since the last message ended.
     message_bytes: usize,
+    /// Bytes that the broadcaster was sent since this client last waited for it.
+    unhandled: usize,
+    /// `--max-bytes-rate`.
+    pace: Pace,
+    /// The time for which nothing may be read, because of the pace.
+    pause: Option<Duration>,
     /// The bytes that one message may have without another share of `escaped`.
     granted: usize,
     /// The budget of [`ESCAPED_BYTES`], which all clients have together.
@@ -70,15 +83,14 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// `idle` and `message_size` (in bytes) are the client's limits; `escaped` is the budget for the
-    /// messages that JSON makes longer.
+    /// `escaped` is the budget for the messages that JSON makes longer.
     pub fn new(
         connection: Arc<Connection>,
         output: Output,
-        idle: Duration,
-        message_size: usize,
+        limits: Limits,
         escaped: Arc<ByteBudget>,
     ) -> Self {
+        let Limits { idle, message_size, bytes_rate, .. } = limits;
         let largest_frame = output.dialect().largest_frame(message_size);
         Self {
             connection,
@@ -91,6 +103,9 @@ impl ClientStream {
             timeout: None,
             max_message_bytes: largest_frame.saturating_add(MAX_FRAGMENTS * MIN_FRAME_HEADER),
             message_bytes: 0,
+            unhandled: 0,
+            pace: Pace::new(bytes_rate, Instant::now()),
+            pause: None,
             granted: message_size + MAX_ENVELOPE_BYTES,
             escaped,
             shares: Vec::new(),
@@ -109,19 +124,23 @@ impl ClientStream {
 
     /// Call this when a message is complete: its bytes are no longer counted.
     pub fn message_ended(&mut self) {
+        self.unhandled += self.message_bytes;
         self.message_bytes = 0;
     }
 
     /// Call this after a control frame with a payload of so many bytes. It may come between the
     /// fragments of a message, so its bytes are taken off the count, but no others are.
     pub fn discount_control_frame(&mut self, payload: usize) {
-        self.message_bytes = self.message_bytes.saturating_sub(payload + MIN_FRAME_HEADER);
+        let bytes = payload + MIN_FRAME_HEADER;
+        self.unhandled += bytes;
+        self.message_bytes = self.message_bytes.saturating_sub(bytes);
     }
 
     /// Reads the bytes that the socket has. tungstenite alone would hold a large buffer for each idle
     /// client, or make a system call for every few messages of a busy one.
     fn read_ahead(&mut self) -> io::Result<()> {
         self.deliver()?;
+        self.wait_for_others();
         if self.message_bytes > self.max_message_bytes {
             return Err(ErrorKind::InvalidData.into());
         }
@@ -139,7 +158,23 @@ impl ClientStream {
         }
         self.ahead =
             if count < IDLE_BUFFER { piece[..count].to_vec() } else { self.read_more(&piece)? };
+        self.pause = self.pace.pause(self.ahead.len() as u64, Instant::now());
         Ok(())
+    }
+
+    /// Waits before more is read, if this client says much: its own line is what fills then, and TCP
+    /// tells it.
+    #[inline(never)] // Else the waiting thread would keep the stack for it.
+    fn wait_for_others(&mut self) {
+        if let Some(pause) = self.pause.take() {
+            thread::sleep(pause);
+        }
+        if self.unhandled >= UNHANDLED_BYTES {
+            self.unhandled = 0;
+            if let Output::Room(events, _) = &self.output {
+                events.wait_for_turn();
+            }
+        }
     }
 
     /// Takes a share of the budget for messages that JSON makes longer.
@@ -157,9 +192,10 @@ impl ClientStream {
     /// Reads on without waiting: a client that has filled a `piece` has probably sent more.
     #[inline(never)] // Else the waiting thread would keep the stack for it.
     fn read_more(&self, piece: &[u8]) -> io::Result<Vec<u8>> {
-        let mut ahead = Vec::with_capacity(BUSY_BUFFER);
+        let size = self.pace.most_at_once(BUSY_BUFFER).max(piece.len());
+        let mut ahead = Vec::with_capacity(size);
         ahead.extend_from_slice(piece);
-        ahead.resize(BUSY_BUFFER, 0);
+        ahead.resize(size, 0);
         // The next blocking read meets the same error, and reports it.
         let more = self.connection.read_now(&mut ahead[piece.len()..]).unwrap_or_default();
         ahead.truncate(piece.len() + more);

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::door::Door;
+use super::door::{Crowded, Door};
 use crate::logging::Limited;
 use crate::net::connection::Connection;
+use crate::net::networks::{Networks, Place};
 use crate::net::slots::{Slot, Slots};
 
 /// Stack of a connection's first thread, in bytes. Only touched pages are real memory. It is over
@@ -37,6 +38,8 @@ pub struct Acceptor {
     pub stopping: Arc<AtomicBool>,
     /// The connections that there are, and their limit.
     pub slots: Arc<Slots>,
+    /// How many of them each network has.
+    pub networks: Arc<Networks>,
     /// The door that serves each new connection.
     pub door: Arc<Door>,
 }
@@ -45,6 +48,7 @@ pub struct Acceptor {
 #[derive(Default)]
 struct Troubles {
     full: Limited,
+    network: Limited,
     accept: Limited,
     thread: Limited,
 }
@@ -60,9 +64,9 @@ impl Acceptor {
                 return;
             }
             match accepted {
-                Ok((socket, peer)) => match self.slots.admit() {
-                    Some(slot) => self.receive(socket, peer, slot, &troubles),
-                    None => turn_away(socket, peer, &turned_away, &self.door, &troubles),
+                Ok((socket, peer)) => match self.admit(peer, &troubles) {
+                    Ok(place) => self.receive(socket, peer, place, &troubles),
+                    Err(crowded) => turn_away(socket, peer, crowded, &turned_away, &self.door),
                 },
                 // The peer reset it while it waited to be accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -76,15 +80,40 @@ impl Acceptor {
         }
     }
 
-    fn receive(&self, socket: TcpStream, peer: SocketAddr, slot: Slot, troubles: &Troubles) {
-        let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
+    /// A slot for one more connection, and a place in its network.
+    fn admit(&self, peer: SocketAddr, troubles: &Troubles) -> Result<(Slot, Place), Crowded> {
+        let Some(slot) = self.slots.admit() else {
+            troubles.full.line(|more| {
+                log::warn!("{peer} turned away: --max-clients is reached{more}");
+            });
+            return Err(Crowded::Server);
+        };
+        let Some(place) = self.networks.admit(peer.ip()) else {
+            troubles.network.line(|more| {
+                log::info!("{peer} turned away: --max-clients-per-ip is reached{more}");
+            });
+            return Err(Crowded::Network);
+        };
+        Ok((slot, place))
+    }
+
+    fn receive(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        (slot, place): (Slot, Place),
+        troubles: &Troubles,
+    ) {
+        let Ok(connection) = Connection::new(slot.id(), socket, peer, (slot, place)) else {
+            return;
+        };
         self.slots.enter(&connection);
         let (door, guest) = (Arc::clone(&self.door), Arc::clone(&connection));
         if let Err(error) = start(&connection, move || door.receive(&guest)) {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
-            self.door.turn_away_without_waiting(&connection);
+            self.door.turn_away_without_waiting(&connection, Crowded::Server);
         }
     }
 }
@@ -94,24 +123,23 @@ fn start(connection: &Connection, work: impl FnOnce() + Send + 'static) -> io::R
     thread::Builder::new().name(name).stack_size(DOOR_STACK).spawn(work).map(drop)
 }
 
-/// Turns a connection away, because `--max-clients` is reached. A few at a time get their response
+/// Turns a connection away, because a limit on them is reached. A few at a time get their response
 /// on threads of their own. In a flood the others are turned away without waiting, so that it does
 /// not disturb the connected clients.
 fn turn_away(
     socket: TcpStream,
     peer: SocketAddr,
+    crowded: Crowded,
     turned_away: &Arc<Slots>,
     door: &Arc<Door>,
-    troubles: &Troubles,
 ) {
-    troubles.full.line(|more| log::warn!("{peer} turned away: --max-clients is reached{more}"));
     let (slot, has_thread) = match turned_away.admit() {
         Some(slot) => (slot, true),
         None => (Slots::new(1).admit().expect("new slots are free"), false),
     };
     let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
     let (own, guest) = (Arc::clone(door), Arc::clone(&connection));
-    if !has_thread || start(&connection, move || own.turn_away(&guest)).is_err() {
-        door.turn_away_without_waiting(&connection);
+    if !has_thread || start(&connection, move || own.turn_away(&guest, crowded)).is_err() {
+        door.turn_away_without_waiting(&connection, crowded);
     }
 }

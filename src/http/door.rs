@@ -75,6 +75,15 @@ pub enum NoRequest {
     Refused(Response),
 }
 
+/// Which limit on connections is reached.
+#[derive(Clone, Copy)]
+pub enum Crowded {
+    /// `--max-clients`, or that of the system.
+    Server,
+    /// `--max-clients-per-ip`.
+    Network,
+}
+
 /// Whose key a request carries.
 enum Whose {
     /// It carries none.
@@ -295,9 +304,9 @@ impl Door {
         respond(connection, &request.method, response);
     }
 
-    /// Sends a 503, because the server is full. Reads from the request first: a close with unread
+    /// Sends a 503 or a 429, because a limit on connections is reached. Reads from the request first: a close with unread
     /// bytes is a reset, and the response would be lost in it.
-    pub fn turn_away(&self, connection: &Connection) {
+    pub fn turn_away(&self, connection: &Connection, crowded: Crowded) {
         let deadline = Instant::now() + Duration::from_secs(1);
         if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
             return;
@@ -306,7 +315,7 @@ impl Door {
         let length = connection.read_before(deadline, &mut head).unwrap_or_default();
         let request = Request::parse(&head[..length]).ok().flatten();
         let path = request.map(|(request, _)| request.path).unwrap_or_default();
-        if connection.send_all(&full().for_path(&path).bytes()).is_ok() {
+        if connection.send_all(&crowded.response().for_path(&path).bytes()).is_ok() {
             connection.finish();
             connection.linger();
         }
@@ -314,10 +323,10 @@ impl Door {
 
     /// As [`Door::turn_away`], but waits for nothing. The response may be lost if the client has
     /// sent bytes already.
-    pub fn turn_away_without_waiting(&self, connection: &Connection) {
+    pub fn turn_away_without_waiting(&self, connection: &Connection, crowded: Crowded) {
         // Over TLS a response needs a handshake first, and a thread would have to wait for that.
         if self.certificate.is_none() {
-            let _ = connection.send_now(&full().bytes());
+            let _ = connection.send_now(&crowded.response().bytes());
         }
         connection.shutdown(Shutdown::Both);
     }
@@ -365,8 +374,14 @@ impl Door {
     }
 }
 
-fn full() -> Response {
-    Response::refusal(503, "This server is full: try again soon.").with("Retry-After", "5")
+impl Crowded {
+    fn response(self) -> Response {
+        let (status, sentence) = match self {
+            Self::Server => (503, "This server is full: try again soon."),
+            Self::Network => (429, "Too many connections come from your address: close some."),
+        };
+        Response::refusal(status, sentence).with("Retry-After", "5")
+    }
 }
 
 /// Redirects to the same address under https. Browsers may not cache that: the next server on this
