@@ -143,7 +143,9 @@ fn a_flood_arrives_whole_and_a_quiet_room_is_heard_in_it() {
     let mut listener = server.joins("flood");
     let frames: Vec<u8> = (0..MANY).flat_map(|n| masked(0x81, n.to_string().as_bytes())).collect();
     let mut writer = Visitor::over(flooder.stream.try_clone().unwrap());
-    let writing = thread::spawn(move || drop(writer.sends(frames)));
+    let writing = thread::spawn(move || {
+        writer.sends(frames);
+    });
     let reading = thread::spawn(move || {
         for n in 0..MANY {
             flooder.hears(&n.to_string());

@@ -28,11 +28,22 @@ const IDLE_BUFFER: usize = 1 << 10;
 
 /// The larger buffer for a client that has filled the first one, in bytes. It is read without
 /// waiting, and freed before the next wait: an idle client holds no buffer, however much it has sent.
-const BUSY_BUFFER: usize = 32 << 10;
+const BUSY_BUFFER: usize = 8 << 10;
 
 /// After so many bytes of messages the client waits until they are sent, before more is read from it.
 /// So a client that sends all it can has little in front of what others say, and slows only itself.
-const UNHANDLED_BYTES: usize = 16 << 10;
+const UNSENT_BYTES: usize = 4 << 10;
+
+/// The longest of these waits. While the log that several servers share is away, a client that says
+/// much must still be read from now and then: it may ask whether its line lives.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A client that has to wait again so soon is a flood.
+const FLOOD_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A flood pauses for this long each time. Meanwhile nothing is done for it, and a core is free for
+/// what others say. It may still say some megabytes a second.
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 
 /// The most fragments of one message. Without this limit a client could send empty ones for ever.
 const MAX_FRAGMENTS: usize = 65_536;
@@ -68,8 +79,10 @@ pub struct ClientStream {
     max_message_bytes: usize,
     /// Bytes read since the last message ended.
     message_bytes: usize,
-    /// Bytes that the broadcaster was sent since this client last waited for it.
-    unhandled: usize,
+    /// Bytes that it said since it last waited for them to be sent.
+    unsent: usize,
+    /// The end of that wait.
+    waited_at: Option<Instant>,
     /// `--max-bytes-rate`.
     pace: Pace,
     /// The time for which nothing may be read, because of the pace.
@@ -103,7 +116,8 @@ impl ClientStream {
             timeout: None,
             max_message_bytes: largest_frame.saturating_add(MAX_FRAGMENTS * MIN_FRAME_HEADER),
             message_bytes: 0,
-            unhandled: 0,
+            unsent: 0,
+            waited_at: None,
             pace: Pace::new(bytes_rate, Instant::now()),
             pause: None,
             granted: message_size + MAX_ENVELOPE_BYTES,
@@ -124,7 +138,7 @@ impl ClientStream {
 
     /// Call this when a message is complete: its bytes are no longer counted.
     pub fn message_ended(&mut self) {
-        self.unhandled += self.message_bytes;
+        self.unsent += self.message_bytes;
         self.message_bytes = 0;
     }
 
@@ -132,7 +146,7 @@ impl ClientStream {
     /// fragments of a message, so its bytes are taken off the count, but no others are.
     pub fn discount_control_frame(&mut self, payload: usize) {
         let bytes = payload + MIN_FRAME_HEADER;
-        self.unhandled += bytes;
+        self.unsent += bytes;
         self.message_bytes = self.message_bytes.saturating_sub(bytes);
     }
 
@@ -169,12 +183,16 @@ impl ClientStream {
         if let Some(pause) = self.pause.take() {
             thread::sleep(pause);
         }
-        if self.unhandled >= UNHANDLED_BYTES {
-            self.unhandled = 0;
-            if let Output::Room(events, _) = &self.output {
-                events.wait_for_turn();
-            }
+        let Output::Room(events, _) = &self.output else { return };
+        if self.unsent < UNSENT_BYTES {
+            return;
         }
+        self.unsent = 0;
+        events.wait_until_sent(LONGEST_WAIT);
+        if self.waited_at.is_some_and(|at| at.elapsed() < FLOOD_INTERVAL) {
+            thread::sleep(FLOOD_PAUSE);
+        }
+        self.waited_at = Some(Instant::now());
     }
 
     /// Takes a share of the budget for messages that JSON makes longer.

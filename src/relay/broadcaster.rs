@@ -210,6 +210,7 @@ impl Broadcaster {
             Event::Joined(newcomer) => self.admit(*newcomer),
             Event::EchoJoined(id, goodbye) => self.add_echo(id, goodbye),
             Event::Left(id, last_frames, parting) => self.remove(id, last_frames, parting),
+            Event::Marked(mark) => self.hold(mark),
             Event::CaughtUp(id) => {
                 if let Some(member) = self.find(id) {
                     member.outbox.caught_up();
@@ -243,7 +244,7 @@ impl Broadcaster {
             as_guest: seat.session.and_then(|session| session.as_guest),
         };
         let speaker = Some(Speaker { client: Some(sender), member: seat.id });
-        self.submit(draft, Waiting { speaker, reference, share, reply: None });
+        self.submit(draft, Waiting { speaker, reference, share, ..Waiting::default() });
     }
 
     fn post(&mut self, post: Post) {

@@ -53,6 +53,8 @@ pub enum Event {
     /// The client's thread has stopped reading. These last frames are sent behind all others: a Close,
     /// or nothing if the client is gone.
     Left(ClientId, Frames, Parting),
+    /// A client has said much, and waits until it is sent.
+    Marked(Mark),
     /// The writer of a client that was behind has sent everything.
     CaughtUp(ClientId),
     /// The log that several nodes share tells this.
@@ -70,6 +72,9 @@ pub enum Event {
     /// The server stops: every client gets Close 1001.
     Stopped,
 }
+
+/// A client waits for this to be dropped, which happens when all that it said before is sent.
+pub type Mark = Sender<()>;
 
 /// How a client left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -271,6 +276,15 @@ impl Events {
     /// Sends frames for the client alone; blocks while too much waits.
     pub fn answer(&self, client: ClientId, frames: Vec<u8>) {
         self.send(Event::Answered(client, self.counted(frames)));
+    }
+
+    /// Waits until all that a client has said so far is sent, at most `timeout`. A client that says much
+    /// waits now and then, so that little of it is ever in front of what others say.
+    pub fn wait_until_sent(&self, timeout: Duration) {
+        let (mark, sent) = bounded(0);
+        self.send(Event::Marked(mark));
+        // Nothing ever comes here: the broadcaster drops its end.
+        let _ = sent.recv_timeout(timeout);
     }
 
     /// Reports that the client leaves, with its last frames; blocks while too much waits.

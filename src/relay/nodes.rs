@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
 use super::encoding::Speaker;
-use super::events::{Newcomer, Parting};
+use super::events::{Mark, Newcomer, Parting};
 use super::history::Kept;
 use super::joining::{Place, left};
 use super::presence::member_info;
@@ -32,6 +32,8 @@ pub struct Nodes {
     log: Arc<dyn SharedLog>,
     /// The number under which this node has appended its last entry.
     appended: u64,
+    /// The number of the last message among them.
+    last_message: u64,
     /// The messages of this node that the log has not decided about.
     waiting: HashMap<u64, (RoomName, Waiting)>,
     /// The members on other nodes.
@@ -52,6 +54,7 @@ impl Nodes {
         Self {
             log,
             appended: 0,
+            last_message: 0,
             waiting: HashMap::new(),
             members: HashMap::new(),
             sessions: HashMap::new(),
@@ -73,10 +76,23 @@ impl Nodes {
         let (room, member) = (draft.room.clone(), waiting.speaker.map(|speaker| speaker.member));
         match self.append(Entry::Message(draft, member)) {
             Ok(own) => {
+                self.last_message = own;
                 self.waiting.insert(own, (room, waiting));
                 Ok(())
             }
             Err(why) => Err((room, unheard(&why), waiting)),
+        }
+    }
+
+    /// Lets a client wait until the log has decided about the last message of this node. The mark comes
+    /// back if it has already.
+    pub fn hold(&mut self, mark: Mark) -> Option<Mark> {
+        match self.waiting.get_mut(&self.last_message) {
+            Some((_, waiting)) => {
+                waiting.marks.push(mark);
+                None
+            }
+            None => Some(mark),
         }
     }
 

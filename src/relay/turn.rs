@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
 use super::encoding::Speaker;
-use super::events::{Parting, PostOutcome, Receipt};
+use super::events::{Mark, Parting, PostOutcome, Receipt};
 use super::history::{History, Kept};
 use super::room::{Item, Outcome, Room, Sending};
 use crate::net::byte_budget::Share;
@@ -35,6 +35,8 @@ pub struct Turn {
     posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
     /// The messages' shares of the inbox, which are freed when the messages are sent.
     pub shares: Vec<Share>,
+    /// Clients that wait for the end of this turn.
+    pub marks: Vec<Mark>,
 }
 
 /// Who waits for a message to be kept.
@@ -48,6 +50,8 @@ pub struct Waiting {
     pub share: Option<Share>,
     /// Receives the outcome of a post.
     pub reply: Option<Sender<PostOutcome>>,
+    /// Dropped when the message is sent.
+    pub marks: Vec<Mark>,
 }
 
 impl Turn {
@@ -82,6 +86,15 @@ impl Broadcaster {
         }
     }
 
+    /// Lets a client wait until all that it said is sent. With a shared log that may be after this turn.
+    pub(super) fn hold(&mut self, mark: Mark) {
+        let mark = match &mut self.nodes {
+            None => Some(mark),
+            Some(nodes) => nodes.hold(mark),
+        };
+        self.turn.marks.extend(mark);
+    }
+
     /// Adds a message about which the shared log has decided.
     pub(super) fn decide(&mut self, room: &RoomName, outcome: Outcome, waiting: Waiting) {
         self.add_message(room, waiting);
@@ -89,9 +102,10 @@ impl Broadcaster {
     }
 
     fn add_message(&mut self, room: &RoomName, waiting: Waiting) {
-        let Waiting { speaker, reference, share, reply } = waiting;
+        let Waiting { speaker, reference, share, reply, marks } = waiting;
         let index = self.turn.count();
         self.turn.shares.extend(share);
+        self.turn.marks.extend(marks);
         self.turn.posts.extend(reply.map(|reply| (index, room.clone(), reply)));
         // If nobody is in the room, nobody is sent the message.
         if let Some(members) = self.rooms.get_mut(room) {
@@ -107,7 +121,11 @@ impl Broadcaster {
         if outcomes.iter().any(Result::is_err) {
             self.end_unheard(&outcomes);
         }
-        let Turn { rooms, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
+        let turn = std::mem::take(&mut self.turn);
+        let Turn { mut rooms, posts, shares: _shares, marks: _marks, .. } = turn;
+        // Rooms with few members come first: the large ones hardly notice, and a quiet room does not
+        // wait while a flood goes out to hundreds.
+        rooms.sort_by_cached_key(|room| self.rooms.get(room).map_or(0, Room::connected));
         for room in &rooms {
             self.deliver(room, &outcomes, before);
         }

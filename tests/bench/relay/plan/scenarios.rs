@@ -38,8 +38,8 @@ impl Scenario {
             Self { name: "kept-storm", ..Self::storm().kept() },
             Self { name: "kept-table", ..Self::table().kept() },
             Self::pings(),
-            Self::flood("flood", 64),
-            Self::flood("flood-large", 16 << 10),
+            Self::flood("flood", 100, 64),
+            Self::flood("flood-large", 10, 16 << 10),
             Self::rejoin(),
             Self { name: "rejoin-kept", keeps: Keeps::InAFile, ..Self::rejoin() },
             Self { name: "rejoin-redis", keeps: Keeps::InRedis { servers: 1 }, ..Self::rejoin() },
@@ -164,11 +164,11 @@ impl Scenario {
         Self { traffic, contenders, ..Self::fanout("pings", 501, 64) }
     }
 
-    /// One alone, beside herself while nobody talks in the room of 100.
-    fn flood(name: &'static str, bytes: usize) -> Self {
+    /// One alone, beside herself while nobody talks in the other room.
+    fn flood(name: &'static str, members: usize, bytes: usize) -> Self {
         let pace = Pace { per_second: 200, turns: Turns::Together };
         let (traffic, contenders) = (Traffic::Flood { pace, flooders: 1, bytes }, UNHINDERED);
-        Self { traffic, contenders, ..Self::fanout(name, 101, 64) }
+        Self { traffic, contenders, ..Self::fanout(name, 1 + members, 64) }
     }
 
     /// Ten talk while 1,000 come back, beside themselves while nobody does.
