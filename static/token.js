@@ -9,8 +9,9 @@
 import { element, storage } from "./dom.js";
 import * as panels from "./panels.js";
 
-/** Where this tab keeps it. */
+/** Where this tab keeps it, and where the server takes it. */
 const TOKEN = "wsroom.token";
+const ADDRESS = "token";
 const store = storage("sessionStorage");
 
 /** As the server takes them. */
@@ -94,7 +95,7 @@ async function offer(wish) {
 
 /** @param {RequestInit} how */
 function asked(how) {
-  return fetch("token", { cache: "no-store", signal: AbortSignal.timeout(30_000), ...how }).catch(() => null);
+  return fetch(ADDRESS, { cache: "no-store", signal: AbortSignal.timeout(30_000), ...how }).catch(() => null);
 }
 
 /** @param {string} wish */

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use support::{Browser, Program, Tab};
+use support::{Browser, Program, Tab, axe, has_no_barrier};
 use tempfile::NamedTempFile;
 
 const TOKEN: &str = "the-token-of-the-physics-class";
@@ -72,6 +72,8 @@ fn without_a_token_the_page_asks_and_goes_on() {
     let (program, browser) = (program(), Browser::start());
     let mut ada = browser.opens(&program, "#physics");
     is_asked_for_the_token(&mut ada, "asks for its token");
+    ada.asks(&(axe() + "; 0"));
+    has_no_barrier(&mut ada, "the question");
     brings(&mut ada, "short");
     is_asked_for_the_token(&mut ada, "16 to 128");
     brings(&mut ada, NEW);

@@ -5,11 +5,11 @@
 //!
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
-//! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a request
-//! carries, and [`disposition`] the name of a file. [`per_address`] limits how often an address may
-//! create users and post messages.
+//! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key and the token
+//! that a request carries, and [`disposition`] the name of a file. [`per_address`] limits how often
+//! an address may create users, post messages and guess tokens.
 //!
-//! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
+//! It imports `relay` for the events that it sends, `identity`, `store`, `net` and `protocol`.
 
 pub(crate) mod asked;
 pub(crate) mod credentials;
