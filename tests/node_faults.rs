@@ -2,15 +2,13 @@
 
 mod support;
 
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use support::redis::{RedisServer, signal};
-use support::{Program, V1, Way, until};
-use tungstenite::Message;
+use support::{Program, Traveller, V1, Way, is_whole, until};
 
 /// The servers, each a process of its own.
 struct Nodes {
@@ -23,6 +21,11 @@ impl Nodes {
         let redis = RedisServer::start();
         let programs = (0..count).map(|_| start(&redis)).collect();
         Self { redis, programs }
+    }
+
+    /// Where the servers are now.
+    fn places(&self) -> Vec<SocketAddr> {
+        self.programs.iter().map(Program::address).collect()
     }
 
     /// A server dies without a word, and another one takes its place.
@@ -39,108 +42,14 @@ fn start(redis: &RedisServer) -> Program {
     Program::start_plainly(&["-q", "--history", "100000", "--data", &url])
 }
 
-/// A client that loses nothing: it keeps what it has said until that is answered, and comes back
-/// to any server with the last id that it has heard.
-struct Roamer {
-    session: String,
-    node: usize,
-    line: Option<V1>,
-    /// What it has heard: ids and texts.
-    heard: Vec<(i64, String)>,
-    unanswered: VecDeque<String>,
-}
-
-impl Roamer {
-    fn new(name: &str, node: usize) -> Self {
-        let session = format!("{name}-0123456789abcdef");
-        Self { session, node, line: None, heard: Vec::new(), unanswered: VecDeque::new() }
-    }
-
-    fn since(&self) -> i64 {
-        self.heard.last().map_or(0, |(id, _)| *id)
-    }
-
-    /// Connects to its server, or to the next one, and says again what was not answered.
-    fn comes_back(&mut self, nodes: &Nodes) {
-        self.node = (self.node + 1) % nodes.programs.len();
-        let address = nodes.programs[self.node].address();
-        let path = format!("/ws/a?session={}&since={}", self.session, self.since());
-        let (mut line, _) = V1::over(Way::Plain.connects(address), &path);
-        let (past, live) = line.hears_the_past();
-        assert_eq!(live["complete"], true);
-        self.line = Some(line);
-        past.iter().for_each(|event| self.takes(event));
-        for text in self.unanswered.clone() {
-            self.sends(&text);
-        }
-    }
-
-    fn says(&mut self, text: String) {
-        self.sends(&text);
-        self.unanswered.push_back(text);
-    }
-
-    fn sends(&mut self, text: &str) {
-        let event = json!({"type": "message", "text": text, "ref": text}).to_string();
-        let sent = self.line.as_mut().map(|line| line.client.socket.send(Message::text(event)));
-        if sent.is_some_and(|sent| sent.is_err()) {
-            self.line = None;
-        }
-    }
-
-    fn takes(&mut self, event: &Value) {
-        if event["type"] == "message" {
-            let id = event["id"].as_i64().unwrap();
-            assert!(id > self.since(), "{event} came behind {}", self.since());
-            self.heard.push((id, event["text"].as_str().unwrap().to_owned()));
-        }
-        if let Some(answered) = event["ref"].as_str() {
-            assert_ne!(event["type"], "error", "{event}");
-            self.unanswered.retain(|text| text != answered);
-        }
-    }
-
-    /// Hears on until this is so, whatever becomes of its servers.
-    fn hears_until(&mut self, nodes: &Nodes, is_so: impl Fn(&Self) -> bool) {
-        while !is_so(self) {
-            let Some(line) = &mut self.line else {
-                self.comes_back(nodes);
-                continue;
-            };
-            match line.client.socket.read() {
-                Ok(Message::Text(event)) => self.takes(&serde_json::from_str(&event).unwrap()),
-                Ok(Message::Close(_)) | Err(_) => self.line = None,
-                Ok(_) => {}
-            }
-        }
-    }
-
-    fn hears_the_end(&mut self, nodes: &Nodes, end: &str) {
-        self.hears_until(nodes, |roamer| roamer.heard.last().is_some_and(|(_, text)| text == end));
-    }
-}
-
-/// Everyone has heard the same, and each message of these speakers once, in order.
-fn is_whole(roamers: &[&Roamer], speakers: &[&str], count: usize) {
-    for other in roamers {
-        assert_eq!(other.heard, roamers[0].heard, "all have put together the same");
-    }
-    for name in speakers {
-        let own = roamers[0].heard.iter().filter_map(|(_, text)| text.strip_prefix(*name));
-        let own: Vec<_> = own.collect();
-        let expected: Vec<_> = (0..count).map(|number| format!(" {number}")).collect();
-        assert_eq!(own, expected, "what {name} said");
-    }
-}
-
 #[test]
 fn a_server_that_is_killed_costs_nobody_a_message() {
     const TIMES: usize = 10;
     const EACH: usize = 20;
     let mut nodes = Nodes::start(2);
-    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
-    ada.comes_back(&nodes);
-    bob.comes_back(&nodes);
+    let (mut ada, mut bob) = (Traveller::new("ada", 0), Traveller::new("bob", 1));
+    ada.comes_back(&nodes.places());
+    bob.comes_back(&nodes.places());
     for round in 0..TIMES {
         for number in round * EACH..(round + 1) * EACH {
             ada.says(format!("ada {number}"));
@@ -148,16 +57,18 @@ fn a_server_that_is_killed_costs_nobody_a_message() {
         }
         // Somewhere in the middle of all that.
         let enough = ada.heard.len() + round * 3;
-        ada.hears_until(&nodes, |ada| ada.heard.len() >= enough || ada.unanswered.is_empty());
+        ada.hears_until(&nodes.places(), |ada| {
+            ada.heard.len() >= enough || ada.unanswered.is_empty()
+        });
         nodes.one_dies(round % 2);
-        ada.hears_until(&nodes, |ada| ada.unanswered.is_empty());
-        bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
+        ada.hears_until(&nodes.places(), |ada| ada.unanswered.is_empty());
+        bob.hears_until(&nodes.places(), |bob| bob.unanswered.is_empty());
     }
     ada.says("the end".to_owned());
-    ada.hears_the_end(&nodes, "the end");
-    bob.hears_the_end(&nodes, "the end");
-    let mut eve = Roamer::new("eve", 0);
-    eve.hears_the_end(&nodes, "the end");
+    ada.hears_the_end(&nodes.places(), "the end");
+    bob.hears_the_end(&nodes.places(), "the end");
+    let mut eve = Traveller::new("eve", 0);
+    eve.hears_the_end(&nodes.places(), "the end");
     is_whole(&[&ada, &bob, &eve], &["ada", "bob"], TIMES * EACH);
 }
 
@@ -179,9 +90,9 @@ fn a_server_that_is_killed_takes_its_members_away() {
 fn redis_may_be_killed_and_come_back() {
     const EACH: usize = 50;
     let mut nodes = Nodes::start(2);
-    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
-    ada.comes_back(&nodes);
-    bob.comes_back(&nodes);
+    let (mut ada, mut bob) = (Traveller::new("ada", 0), Traveller::new("bob", 1));
+    ada.comes_back(&nodes.places());
+    bob.comes_back(&nodes.places());
     for round in 0..3 {
         for number in round * EACH..(round + 1) * EACH {
             ada.says(format!("ada {number}"));
@@ -191,12 +102,12 @@ fn redis_may_be_killed_and_come_back() {
                 nodes.redis.comes_back();
             }
         }
-        ada.hears_until(&nodes, |ada| ada.unanswered.is_empty());
-        bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
+        ada.hears_until(&nodes.places(), |ada| ada.unanswered.is_empty());
+        bob.hears_until(&nodes.places(), |bob| bob.unanswered.is_empty());
     }
     ada.says("the end".to_owned());
-    ada.hears_the_end(&nodes, "the end");
-    bob.hears_the_end(&nodes, "the end");
+    ada.hears_the_end(&nodes.places(), "the end");
+    bob.hears_the_end(&nodes.places(), "the end");
     is_whole(&[&ada, &bob], &["ada", "bob"], 3 * EACH);
 }
 
@@ -204,9 +115,9 @@ fn redis_may_be_killed_and_come_back() {
 fn connections_to_redis_may_be_cut_again_and_again() {
     const TIMES: usize = 30;
     let nodes = Nodes::start(2);
-    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
-    ada.comes_back(&nodes);
-    bob.comes_back(&nodes);
+    let (mut ada, mut bob) = (Traveller::new("ada", 0), Traveller::new("bob", 1));
+    ada.comes_back(&nodes.places());
+    bob.comes_back(&nodes.places());
     let mut said = 0;
     for _ in 0..TIMES {
         nodes.redis.answers::<usize>("CLIENT KILL TYPE normal SKIPME yes");
@@ -215,15 +126,15 @@ fn connections_to_redis_may_be_cut_again_and_again() {
             ada.says(format!("ada {said}"));
             bob.says(format!("bob {said}"));
             said += 1;
-            ada.hears_until(&nodes, |ada| ada.unanswered.len() < 5);
-            bob.hears_until(&nodes, |bob| bob.unanswered.len() < 5);
+            ada.hears_until(&nodes.places(), |ada| ada.unanswered.len() < 5);
+            bob.hears_until(&nodes.places(), |bob| bob.unanswered.len() < 5);
         }
     }
     ada.says("the end".to_owned());
-    ada.hears_the_end(&nodes, "the end");
-    bob.hears_until(&nodes, |bob| bob.unanswered.is_empty());
-    ada.hears_until(&nodes, |ada| ada.heard.len() == 2 * said + 1);
-    bob.hears_until(&nodes, |bob| bob.heard.len() == 2 * said + 1);
+    ada.hears_the_end(&nodes.places(), "the end");
+    bob.hears_until(&nodes.places(), |bob| bob.unanswered.is_empty());
+    ada.hears_until(&nodes.places(), |ada| ada.heard.len() == 2 * said + 1);
+    bob.hears_until(&nodes.places(), |bob| bob.heard.len() == 2 * said + 1);
     is_whole(&[&ada, &bob], &["ada", "bob"], said);
     assert!(ada.line.is_some() && bob.line.is_some(), "nobody was sent away");
 }
@@ -232,15 +143,15 @@ fn connections_to_redis_may_be_cut_again_and_again() {
 #[test]
 fn who_comes_back_while_redis_is_away_misses_nothing() {
     let mut nodes = Nodes::start(2);
-    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
-    ada.comes_back(&nodes);
-    bob.comes_back(&nodes);
+    let (mut ada, mut bob) = (Traveller::new("ada", 0), Traveller::new("bob", 1));
+    ada.comes_back(&nodes.places());
+    bob.comes_back(&nodes.places());
     ada.says("before".to_owned());
-    ada.hears_the_end(&nodes, "before");
-    bob.hears_the_end(&nodes, "before");
+    ada.hears_the_end(&nodes.places(), "before");
+    bob.hears_the_end(&nodes.places(), "before");
     bob.line = None;
     ada.says("missed".to_owned());
-    ada.hears_the_end(&nodes, "missed");
+    ada.hears_the_end(&nodes.places(), "missed");
     nodes.redis.dies();
     // Behind a message, the newest ones, or none: in each case it would not be known what is missing.
     for past in ["&since=1", "&last=5", ""] {
@@ -252,7 +163,7 @@ fn who_comes_back_while_redis_is_away_misses_nothing() {
         assert!(!String::from_utf8_lossy(&told).contains(r#""live""#), "{past}");
     }
     nodes.redis.comes_back();
-    bob.hears_the_end(&nodes, "missed");
+    bob.hears_the_end(&nodes.places(), "missed");
     is_whole(&[&ada, &bob], &[], 0);
 }
 
@@ -272,9 +183,9 @@ fn a_server_that_waits_for_redis_can_be_stopped() {
 #[test]
 fn while_redis_stands_still_everyone_waits() {
     let nodes = Nodes::start(2);
-    let (mut ada, mut bob) = (Roamer::new("ada", 0), Roamer::new("bob", 1));
-    ada.comes_back(&nodes);
-    bob.comes_back(&nodes);
+    let (mut ada, mut bob) = (Traveller::new("ada", 0), Traveller::new("bob", 1));
+    ada.comes_back(&nodes.places());
+    bob.comes_back(&nodes.places());
     nodes.redis.gets_signal("STOP");
     for number in 0..20 {
         ada.says(format!("ada {number}"));
@@ -290,8 +201,8 @@ fn while_redis_stands_still_everyone_waits() {
     });
     nodes.redis.gets_signal("CONT");
     ada.says("the end".to_owned());
-    ada.hears_the_end(&nodes, "the end");
-    bob.hears_the_end(&nodes, "the end");
+    ada.hears_the_end(&nodes.places(), "the end");
+    bob.hears_the_end(&nodes.places(), "the end");
     is_whole(&[&ada, &bob], &["ada"], 20);
     assert!(ada.line.is_some() && bob.line.is_some(), "nobody was sent away");
 }
