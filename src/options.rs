@@ -5,13 +5,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use ipnet::IpNet;
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
 /// everyone else.
@@ -67,6 +68,12 @@ pub struct Options {
     #[arg(long, value_name = "ORIGIN", env = "WSROOM_ALLOW_ORIGIN", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub allow_origin: Vec<String>,
+
+    /// A proxy in front of this server: an address, or a network such as `10.0.0.0/8`. What it says
+    /// in Forwarded or X-Forwarded-* about its clients is believed. May be repeated.
+    #[arg(long, value_name = "CIDR", env = "WSROOM_TRUSTED_PROXY", value_delimiter = ',')]
+    #[arg(value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Speak TLS (https, wss) with the certificate in this file: PEM, the whole chain. It is read
     /// again when it changes, and on SIGHUP.
@@ -354,9 +361,25 @@ fn origin(text: &str) -> Result<String, String> {
         .ok_or_else(|| "give * or an origin without a path, such as https://example.org".to_owned())
 }
 
+/// An address, or a network in CIDR notation.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "give an address or a network, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        assert_eq!(network("127.0.0.1"), network("127.0.0.1/32"));
+        assert_eq!(network("::1"), network("::1/128"));
+        assert!(network("10.0.0.0/8").unwrap().contains(&"10.1.2.3".parse::<IpAddr>().unwrap()));
+        for wrong in ["", "10.0.0.0/33", "localhost", "10.0.0.1:80", "10.0.0"] {
+            assert!(network(wrong).is_err(), "{wrong:?} passed");
+        }
+    }
 
     #[test]
     fn a_size_counts_in_powers_of_1024() {

@@ -23,6 +23,7 @@ use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::Acceptor;
 use crate::http::admission::Admission;
 use crate::http::door::Door;
+use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
@@ -153,7 +154,7 @@ impl Server {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
-        let credentials = Arc::new(Credentials::new(auth, tokens.clone(), base));
+        let credentials = Arc::new(Credentials { auth, tokens: tokens.clone() });
         let routes = Routes {
             users: Users::new(
                 directory,
@@ -187,6 +188,8 @@ impl Server {
             proxy,
             admission: Admission::new(Arc::clone(&credentials)),
             credentials,
+            base,
+            trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),

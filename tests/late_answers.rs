@@ -2,12 +2,14 @@
 //!
 //! The lines and tiny_http are real; what stalls behind them, such as a disk, is the test itself.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tiny_http::{Response, Server};
+use wsroom::api::asked::Caller;
+use wsroom::api::cookies::Cookies;
 use wsroom::api::routes::THREADS;
 use wsroom::http::proxy::{self, Proxy};
 use wsroom::http::request::Request;
@@ -36,6 +38,10 @@ fn answers(request: tiny_http::Request) {
     let _ = request.respond(told);
 }
 
+fn caller() -> Caller {
+    Caller { address: IpAddr::from([127, 0, 0, 1]), cookies: Cookies::new("http", 80, "") }
+}
+
 /// Asks on a thread of its own, as each client does.
 fn asks(
     proxy: &Arc<Proxy>,
@@ -44,9 +50,9 @@ fn asks(
 ) -> JoinHandle<wsroom::http::response::Response> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
-    let peer = SocketAddr::from(([127, 0, 0, 1], 7));
+    let caller = caller();
     let own = Arc::clone(proxy);
-    thread::spawn(move || own.ask(&request, peer, Vec::new(), Instant::now() + PATIENCE))
+    thread::spawn(move || own.ask(&request, &caller, Vec::new(), Instant::now() + PATIENCE))
 }
 
 fn is_told(answer: JoinHandle<wsroom::http::response::Response>, status: u16, text: &str) {
@@ -63,10 +69,10 @@ fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
     let waiting = methods.map(|method| asks(&proxy, method, "/late"));
     let late = [(); THREADS].map(|()| next(&server));
     // Nobody else can be answered, and is told so at the end of their time.
-    let peer = SocketAddr::from(([127, 0, 0, 1], 7));
+    let caller = caller();
     let (request, _) = Request::parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().unwrap();
     let soon = Instant::now() + Duration::from_millis(100);
-    let crowded = proxy.ask(&request, peer, Vec::new(), soon);
+    let crowded = proxy.ask(&request, &caller, Vec::new(), soon);
     let told = String::from_utf8(crowded.bytes()).unwrap();
     assert!(crowded.status == 503 && told.contains("Retry-After: "), "{told}");
     // Who waits is told in time what may have happened.
@@ -78,7 +84,7 @@ fn when_every_answer_is_late_the_page_comes_back_with_the_last_of_them() {
     // A script reads the same as a problem.
     let (request, _) = Request::parse(b"GET /rooms HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().unwrap();
     let soon = Instant::now() + Duration::from_millis(100);
-    let crowded = proxy.ask(&request, peer, Vec::new(), soon);
+    let crowded = proxy.ask(&request, &caller, Vec::new(), soon);
     let told = String::from_utf8(crowded.bytes()).unwrap();
     assert!(crowded.status == 503 && told.contains("Retry-After: "), "{told}");
     assert!(told.contains("application/problem+json") && told.contains("\"status\":503"), "{told}");

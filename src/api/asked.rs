@@ -8,11 +8,20 @@ use std::str::FromStr;
 
 use tiny_http::Request;
 
+use super::cookies::{COOKIES, Cookies};
 use super::reply::{Reply, problem};
 
 /// The header field in which the proxy names the client's IP address. A client's own field of that
 /// name does not reach tiny_http.
 pub const PEER: &str = "Peer";
+
+/// The client that sends a request, as the door knows it. The proxy writes it into two fields.
+pub struct Caller {
+    /// Its IP address, in the field [`PEER`].
+    pub address: IpAddr,
+    /// The cookies for it, in the field [`COOKIES`].
+    pub cookies: Cookies,
+}
 
 /// The value of a header field; of the first one if there are more.
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
@@ -42,6 +51,11 @@ pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
 pub fn peer(request: &Request) -> IpAddr {
     let address = header(request, PEER).and_then(|address| address.parse().ok());
     address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+}
+
+/// The cookies for the client, from the field [`COOKIES`].
+pub fn cookies(request: &Request) -> Cookies {
+    header(request, COOKIES).and_then(Cookies::read).expect("the proxy writes it")
 }
 
 /// The value of a parameter in a query, not decoded; of the first one if there are more.

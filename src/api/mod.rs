@@ -6,12 +6,13 @@
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
 //! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key and the token
-//! that a request carries, and [`disposition`] the name of a file. [`per_address`] limits how often
-//! an address may create users, post messages and guess tokens.
+//! that a request carries, often in its [`cookies`], and [`disposition`] the name of a file.
+//! [`per_address`] limits how often an address may create users, post messages and guess tokens.
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store`, `net` and `protocol`.
 
-pub(crate) mod asked;
+pub mod asked;
+pub mod cookies;
 pub(crate) mod credentials;
 pub(crate) mod disposition;
 pub(crate) mod files;

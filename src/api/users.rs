@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tiny_http::Request;
 
 use super::asked;
-use super::credentials::{Credentials, unknown_key};
+use super::credentials::{self, Credentials, unknown_key};
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many};
 use crate::identity::auth;
@@ -72,13 +72,14 @@ impl Users {
             .directory
             .add_user(&name.shown, &name.folded, &auth::hash(&key))
             .map_err(failed)?;
+        let cookies = asked::cookies(request);
         let mut created = shown(&user);
         created["key"] = json!(key);
         Ok(json(201, &created)
             // Relative to this address, so that it is right behind a proxy that adds a prefix
             // (RFC 9110 §10.2.2).
             .with_header(field("Location", &format!("users/{}", user.id)))
-            .with_header(field("Set-Cookie", &self.credentials.cookie(&key))))
+            .with_header(field("Set-Cookie", &credentials::cookie(&cookies, &key))))
     }
 
     /// `GET /users?limit=&after=`: users in the order of their ids.
@@ -145,7 +146,7 @@ impl Users {
         }
         self.events.removed(user.id);
         let reply = Reply::from_data(Vec::new()).with_status_code(204);
-        let forget = field("Set-Cookie", &self.credentials.no_cookie());
+        let forget = field("Set-Cookie", &credentials::no_cookie(&asked::cookies(request)));
         Ok(if by_themselves { reply.with_header(forget) } else { reply })
     }
 

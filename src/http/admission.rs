@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::response::Response;
-use crate::api::credentials::{Credentials, bearer};
+use crate::api::cookies::Cookies;
+use crate::api::credentials::{Credentials, bearer, no_token_cookie, token_cookie};
 use crate::api::per_address::PerAddress;
 use crate::api::routes::is_open;
 use crate::identity::tokens::Standing;
@@ -49,14 +50,19 @@ impl Admission {
     /// # Errors
     /// A 401 without a good token. A 429 after too many wrong ones: then no token of this address is
     /// looked at, or guessing would go on.
-    pub fn admit(&self, request: &mut Request, address: IpAddr) -> Result<(), Response> {
+    pub fn admit(
+        &self,
+        request: &mut Request,
+        cookies: &Cookies,
+        address: IpAddr,
+    ) -> Result<(), Response> {
         let in_query = take_token(&mut request.query);
         let Some(tokens) = &self.credentials.tokens else { return Ok(()) };
         if is_open(&request.path) {
             return Ok(());
         }
         let in_field = request.value("Authorization").and_then(bearer);
-        let in_cookie = self.credentials.token_cookie(request.cookies());
+        let in_cookie = token_cookie(cookies, request.cookies());
         let given: Vec<&str> =
             [in_query.as_deref(), in_field, in_cookie].into_iter().flatten().collect();
         if given.is_empty() {
@@ -79,7 +85,7 @@ impl Admission {
         let refusal = Response::refusal(401, WRONG).with("WWW-Authenticate", &challenge);
         // The browser would send a wrong cookie for ever.
         Err(match in_cookie {
-            Some(_) => refusal.with("Set-Cookie", &self.credentials.no_token_cookie()),
+            Some(_) => refusal.with("Set-Cookie", &no_token_cookie(cookies)),
             None => refusal,
         })
     }

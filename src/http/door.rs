@@ -15,10 +15,13 @@ use http::uri::Authority;
 
 use super::admission::Admission;
 use super::handshake;
+use super::outside::{self, TrustedProxies};
 use super::proxy::{self, Proxy};
 use super::request::Request;
 use super::response::Response;
-use crate::api::credentials::Credentials;
+use crate::api::asked::Caller;
+use crate::api::credentials::{self, Credentials};
+use crate::api::invitation::BaseUrl;
 use crate::api::routes::largest_body;
 use crate::client::reading::{self, Clients};
 use crate::identity::session::Session;
@@ -59,6 +62,10 @@ pub struct Door {
     pub credentials: Arc<Credentials>,
     /// The certificate; `None` if the server does not speak TLS.
     pub certificate: Option<Arc<Certificate>>,
+    /// The beginning of all URLs, if no proxy is in front.
+    pub base: BaseUrl,
+    /// `--trusted-proxy`: who may speak for others.
+    pub trusted_proxies: TrustedProxies,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
     /// Limits the log lines about refused requests.
@@ -108,7 +115,10 @@ impl Door {
             .greet(connection, deadline)
             .and_then(|()| self.read_request(connection, deadline))
         {
-            Ok((mut request, tail)) => self.serve(connection, &mut request, tail, deadline),
+            Ok((mut request, tail)) => match self.identify(connection, &mut request) {
+                Ok(()) => self.serve(connection, &mut request, tail, deadline),
+                Err(response) => self.refuse_request(connection, &request, response),
+            },
             Err(NoRequest::Refused(response)) => self.refuse(connection, response, b""),
             Err(NoRequest::Gone) => {
                 log::debug!("{} {} asked nothing", connection.id(), connection.peer());
@@ -142,6 +152,15 @@ impl Door {
         })
     }
 
+    /// Finds out whom the request comes from, through trusted proxies.
+    fn identify(&self, connection: &Connection, request: &mut Request) -> Result<(), Response> {
+        if let Some(outside) = self.trusted_proxies.outside_of(connection.peer().ip(), request)? {
+            connection.speaks_for(outside.client);
+            request.is_seen_from(outside);
+        }
+        Ok(())
+    }
+
     fn serve(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -152,7 +171,11 @@ impl Door {
         if self.certificate.is_some() && !connection.is_secure() {
             return self.refuse_request(connection, request, same_address_under_https(request));
         }
-        if let Err(response) = self.admission.admit(request, connection.peer().ip()) {
+        if let Err(response) = self.admission.admit(
+            request,
+            &outside::cookies(request, self.base),
+            connection.peer().ip(),
+        ) {
             return self.refuse_request(connection, request, response);
         }
         match Target::of(&request.path) {
@@ -183,7 +206,7 @@ impl Door {
         let key = matches!(user, Whose::Nobody).then_some(Key::Unknown);
         // The cookie is removed: the browser would send it for ever, and its page cannot change
         // that.
-        let no_cookie = key.map(|_| self.credentials.no_cookie());
+        let no_cookie = key.map(|_| credentials::no_cookie(&outside::cookies(request, self.base)));
         if key.is_some() && dialect != Dialect::V1 {
             let sentence = "This key is nobody's: leave it out, or get a new one.";
             return Err(Response::refusal(401, sentence)
@@ -205,7 +228,8 @@ impl Door {
             let sentence = "Authorization must be there once, in printable ASCII.";
             return Err(Response::refusal(400, sentence));
         }
-        let key = self.credentials.key(authorization, request.cookies());
+        let cookies = outside::cookies(request, self.base);
+        let key = self.credentials.key(authorization, &cookies, request.cookies());
         let Some(key) = key else { return Ok(Whose::Guest) };
         match self.credentials.auth.user_with(key) {
             Ok(user) => Ok(user.map_or(Whose::Nobody, Whose::User)),
@@ -298,7 +322,9 @@ impl Door {
             Err(NoRequest::Gone) => return connection.finish(),
         };
         let deadline = deadline.max(Instant::now() + REQUEST_TIMEOUT);
-        let response = self.proxy.ask(request, connection.peer(), body, deadline);
+        let cookies = outside::cookies(request, self.base);
+        let caller = Caller { address: connection.peer().ip(), cookies };
+        let response = self.proxy.ask(request, &caller, body, deadline);
         let path = escaped(request.path.as_bytes());
         log::debug!("{} {} {} {path}", connection.id(), response.status, request.method);
         respond(connection, &request.method, response);
@@ -395,9 +421,17 @@ fn same_address_under_https(request: &Request) -> Response {
             "This port speaks https, and the Host field is not a host and a port.",
         );
     };
+    let (scheme, prefix) = match &request.outside {
+        Some(outside) => (outside.scheme, outside.prefix.as_str()),
+        None => (None, ""),
+    };
+    if scheme == Some("https") {
+        // The client is there already: it is the proxy that must change.
+        return Response::refusal(400, "This port speaks https, and the proxy plain http with it.");
+    }
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     Response::refusal(308, "This port speaks https.")
-        .with("Location", &format!("https://{host}{}{query}", request.path))
+        .with("Location", &format!("https://{host}{prefix}{}{query}", request.path))
         .with("Cache-Control", "no-store")
 }
 

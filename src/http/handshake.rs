@@ -109,7 +109,7 @@ pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Respons
     }
     let origin = request.value("Origin").unwrap_or_default().to_ascii_lowercase();
     let listed = allowed.iter().any(|allowed| allowed == "*" || *allowed == origin);
-    if listed || is_same_host(&origin, &request.host) {
+    if listed || is_own(&origin, request) {
         return Ok(());
     }
     Err(Response::refusal(
@@ -119,7 +119,15 @@ pub fn check_origin(request: &Request, allowed: &[String]) -> Result<(), Respons
     ))
 }
 
-/// Whether host and port are equal. The scheme does not count, because a TLS proxy changes it.
+/// Whether an origin is the one that the client sees here. The scheme counts if a trusted proxy tells
+/// it. Another proxy may speak TLS, and nobody knows.
+fn is_own(origin: &str, request: &Request) -> bool {
+    let scheme = request.outside.as_ref().and_then(|outside| outside.scheme);
+    let is_same_scheme = |scheme| origin.split("://").next() == Some(scheme);
+    is_same_host(origin, &request.host) && scheme.is_none_or(is_same_scheme)
+}
+
+/// Whether host and port are equal.
 fn is_same_host(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = if scheme == "https" { ":443" } else { ":80" };

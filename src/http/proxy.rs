@@ -14,7 +14,6 @@
 //! Not here: what a request means (`api`).
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +23,8 @@ use httparse::{EMPTY_HEADER, Status};
 
 use super::request::Request;
 use super::response::Response;
-use crate::api::asked::PEER;
+use crate::api::asked::{Caller, PEER};
+use crate::api::cookies::COOKIES;
 use crate::api::routes::THREADS;
 use crate::logging::escaped;
 use crate::net::byte_budget::ByteBudget;
@@ -141,22 +141,22 @@ impl Proxy {
     pub fn ask(
         &self,
         request: &Request,
-        peer: SocketAddr,
+        caller: &Caller,
         body: Vec<u8>,
         deadline: Instant,
     ) -> Response {
-        self.carry(request, peer, body, deadline).for_path(&request.path)
+        self.carry(request, caller, body, deadline).for_path(&request.path)
     }
 
     fn carry(
         &self,
         request: &Request,
-        peer: SocketAddr,
+        caller: &Caller,
         body: Vec<u8>,
         deadline: Instant,
     ) -> Response {
         let (response, responses) = bounded(1);
-        let head = written_anew(request, peer, body.len());
+        let head = written_anew(request, caller, body.len());
         let is_head = request.method == "HEAD";
         let exchange = Exchange { head, body, is_head, response };
         if self.exchanges.send_deadline(exchange, deadline).is_err() {
@@ -295,13 +295,12 @@ pub fn lost_field(request: &Request) -> Option<&'static str> {
 
 /// The head of the request for tiny_http. Of the client's bytes it contains only the checked path
 /// and query, a method that is a token, and the values of known fields in printable ASCII.
-fn written_anew(request: &Request, peer: SocketAddr, body_length: usize) -> Vec<u8> {
+fn written_anew(request: &Request, caller: &Caller, body_length: usize) -> Vec<u8> {
     let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut head = format!(
-        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\n{PEER}: {}\r\nContent-Length: {body_length}\r\n",
-        request.method,
-        request.path,
-        peer.ip(),
+        "{} {}{query} HTTP/1.1\r\nHost: wsroom\r\n{PEER}: {}\r\n{COOKIES}: {}\r\n\
+         Content-Length: {body_length}\r\n",
+        request.method, request.path, caller.address, caller.cookies,
     );
     for name in REQUEST_FIELDS {
         if let Some(value) = request.value(name) {

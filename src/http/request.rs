@@ -7,6 +7,7 @@
 
 use httparse::{EMPTY_HEADER, Error, Status};
 
+use super::outside::Outside;
 use super::response::Response;
 
 /// The longest request head, in bytes.
@@ -26,11 +27,14 @@ pub struct Request {
     pub query: Option<String>,
     /// HTTP/1.1, not 1.0.
     pub is_http11: bool,
-    /// Host and port as the client wrote them; empty only in HTTP/1.0.
+    /// Host and port as the client wrote them, perhaps to a trusted proxy; empty only in HTTP/1.0.
     pub host: String,
     /// The length of the body in bytes, as the head declares it. The door decides how much it
     /// takes.
     pub body_length: usize,
+    /// How the client sees this server, if a trusted proxy passes its request on. Nothing in the
+    /// head alone says that: the door adds it.
+    pub outside: Option<Outside>,
     fields: Vec<(String, Vec<u8>)>,
 }
 
@@ -76,6 +80,7 @@ impl Request {
             is_http11: head.version.expect(complete) == 1,
             host: String::new(),
             body_length: 0,
+            outside: None,
             fields: fields.map(|f| (f.name.to_owned(), f.value.to_vec())).collect(),
         };
         let authority = request.split_target()?;
@@ -84,6 +89,14 @@ impl Request {
         let body_length = request.find_body_length().map_err(refused)?;
         (request.host, request.body_length) = (host, body_length);
         Ok(Some((request, length)))
+    }
+
+    /// Takes over how the client sees this server, through trusted proxies.
+    pub fn is_seen_from(&mut self, outside: Outside) {
+        if let Some(host) = &outside.host {
+            self.host.clone_from(host);
+        }
+        self.outside = Some(outside);
     }
 
     /// All values of a field, in order.
@@ -158,10 +171,7 @@ impl Request {
             return Err(Response::refusal(400, "There must be exactly one Host field."));
         }
         let host = if given == 0 { Some("") } else { self.value("Host") };
-        let sound = |host: &&str| {
-            host.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&c))
-        };
-        match host.filter(sound) {
+        match host.filter(|host| is_host(host)) {
             None => Err(Response::refusal(400, "The Host field is not a host and a port.")),
             // The authority of an absolute form replaces the Host field (RFC 9112 §3.2.2).
             Some(host) => Ok(authority.unwrap_or_else(|| host.to_owned())),
@@ -197,6 +207,11 @@ impl Request {
             _ => Err(Response::refusal(400, "There must be one Content-Length of digits only.")),
         }
     }
+}
+
+/// Whether a text has no character that a host and a port cannot have (RFC 3986 §3.2.2).
+pub fn is_host(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&c))
 }
 
 fn malformed(error: Error, bytes: &[u8]) -> Response {

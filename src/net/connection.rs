@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -54,11 +54,38 @@ impl fmt::Display for ClientId {
     }
 }
 
+/// Who is at the other end of a connection, as the log shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    socket: SocketAddr,
+    /// The client for whom a trusted proxy at `socket` speaks.
+    client: Option<IpAddr>,
+}
+
+impl Peer {
+    /// The address of the client: the one to which limits apply.
+    pub fn ip(self) -> IpAddr {
+        self.client.unwrap_or(self.socket.ip())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.client {
+            Some(client) => write!(f, "{client} (through {})", self.socket),
+            None => write!(f, "{}", self.socket),
+        }
+    }
+}
+
 /// A connection: its socket, its TLS session and its slot.
 pub struct Connection {
     id: ClientId,
     socket: TcpStream,
+    /// The other end of the socket.
     peer: SocketAddr,
+    /// The client for whom that one speaks, if it is a trusted proxy. Set once, by the door.
+    client_address: OnceLock<IpAddr>,
     /// The TLS session, set before the first byte is read; empty on a plain connection. Boxed, so
     /// that it takes little memory there.
     session: OnceLock<Box<Session>>,
@@ -92,6 +119,7 @@ impl Connection {
             id,
             socket,
             peer,
+            client_address: OnceLock::new(),
             session: OnceLock::new(),
             client: AtomicBool::new(false),
             finished: AtomicBool::new(false),
@@ -105,9 +133,15 @@ impl Connection {
         self.id
     }
 
-    /// The address of the peer.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        Peer { socket: self.peer, client: self.client_address.get().copied() }
+    }
+
+    /// From now on the other end is a proxy that speaks for the client with this address.
+    pub fn speaks_for(&self, client: IpAddr) {
+        // A connection carries one request, so nobody else can have set it.
+        let _ = self.client_address.set(client);
     }
 
     /// Marks the connection as a WebSocket.

@@ -329,6 +329,12 @@ impl Tab {
         answer["result"]["value"].take()
     }
 
+    /// The cookies that are sent from here.
+    pub fn cookies(&mut self) -> Vec<Value> {
+        let all = self.devtools.does("Network.getCookies", &json!({}));
+        all["cookies"].as_array().expect("cookies").clone()
+    }
+
     pub fn reloads(&mut self) {
         self.asks("left = true");
         self.devtools.does("Page.reload", &json!({}));

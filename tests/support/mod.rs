@@ -32,7 +32,7 @@ pub use browser::{Browser, Network, Tab};
 pub use client::Client;
 pub use http::{Answer, handshake, request, request_with_json};
 pub use line::{Line, Swallowed};
-pub use nginx::Nginx;
+pub use nginx::{Nginx, PROXY};
 pub use person::{Person, bearer, named};
 pub use program::Program;
 pub use proxy::{Direction, Proxy};

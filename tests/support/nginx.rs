@@ -11,7 +11,11 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Program, until};
+use super::{Papers, Program, Visitor, Way, until};
+
+/// From this address nginx connects to the server behind it. Clients have others, so a server can
+/// trust the one and not the others.
+pub const PROXY: &str = "127.0.0.2";
 
 /// Debian keeps it where only root looks for programs.
 const PROGRAM: &str = "/usr/sbin/nginx";
@@ -37,47 +41,69 @@ pub struct Nginx {
     _place: TempDir,
     process: Child,
     address: SocketAddr,
+    way: Way,
+    _papers: Papers,
 }
 
 impl Nginx {
     /// Shares clients out among these servers, as in *Several machines*.
     pub fn shares_out(servers: &[SocketAddr]) -> Self {
         let servers: String = servers.iter().map(|it| format!("    server {it};\n")).collect();
-        let mut upstream = from_readme("upstream wsroom {");
-        let own = upstream.lines().filter(|line| line.trim_start().starts_with("server "));
-        for line in own.map(str::to_owned).collect::<Vec<_>>() {
-            upstream = upstream.replace(&format!("{line}\n"), "");
-        }
-        let upstream = upstream.replace("}", &format!("{servers}}}"));
-        let location = from_readme("location / {");
-        let location = with(&location, "http://127.0.0.1:8080;", "http://wsroom;");
-        Self::start(|own| format!("{upstream}server {{\nlisten {own};\n{location}}}\n"))
+        let upstream = from_readme("upstream wsroom {");
+        let is_own = |line: &&str| !line.trim_start().starts_with("server ");
+        let upstream: String = upstream.lines().filter(is_own).collect();
+        let upstream = upstream.replace('}', &format!("{servers}}}"));
+        let location =
+            with(&from_readme("location / {"), "http://127.0.0.1:8080;", "http://wsroom;");
+        Self::start(Way::Plain, &upstream, &location)
     }
 
-    /// Starts it with what stands inside of `http { }`, for the address at which it will be.
-    fn start(http: impl Fn(SocketAddr) -> String) -> Self {
+    /// Stands in front of a server that trusts [`PROXY`], with a `location` of *Behind a proxy*.
+    pub fn stands_before(server: SocketAddr, location: &str, way: Way) -> Self {
+        let location = with(&from_readme(location), "127.0.0.1:8080", &server.to_string());
+        Self::start(way, "", &format!("proxy_bind {PROXY};\n{location}"))
+    }
+
+    /// Starts it with what stands inside of `http { }`, and inside of a `server { }` there.
+    fn start(way: Way, http: &str, server: &str) -> Self {
+        let papers = way.papers();
         // Another program may take the port before nginx does.
-        let mut tries = 0;
-        loop {
+        for _ in 0..3 {
             let (place, address) = (tempfile::tempdir().unwrap(), Program::free_address());
-            let config = format!("{FOR_A_CHILD}http {{\n{FILES_OF_A_CHILD}{}}}\n", http(address));
-            fs::write(place.path().join("nginx.conf"), &config).unwrap();
+            let listen = listen(way, address, &papers);
+            let server = server.replace("/etc/nginx/wsroom.conf", "wsroom.conf");
+            let config = format!(
+                "{FOR_A_CHILD}http {{\n{FILES_OF_A_CHILD}{http}\nserver {{\n{listen}{server}}}\n}}\n"
+            );
+            fs::write(place.path().join("nginx.conf"), config).unwrap();
+            fs::write(place.path().join("wsroom.conf"), from_readme("proxy_http_version 1.1;"))
+                .unwrap();
             let mut process = spawn(place.path());
             let pid = place.path().join("nginx.pid");
             // It writes this file when it listens.
             until("nginx to start", || pid.exists() || process.try_wait().unwrap().is_some());
             if pid.exists() {
-                return Self { _place: place, process, address };
+                return Self { _place: place, process, address, way, _papers: papers };
             }
-            tries += 1;
-            let log = fs::read_to_string(place.path().join("error.log")).unwrap_or_default();
-            assert!(tries < 3, "nginx does not start: {log}\nwith {config}");
+            eprintln!("{}", fs::read_to_string(place.path().join("error.log")).unwrap_or_default());
         }
+        panic!("nginx does not start");
     }
 
     /// Where clients find it.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What clients call it: `http://127.0.0.1:4711`, or with `https`.
+    pub fn url(&self) -> String {
+        let scheme = if self.way == Way::Tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// A new connection of a client that has this address.
+    pub fn is_visited_from(&self, client: &str) -> Visitor {
+        Visitor::over(self.way.connects_from(client, self.address))
     }
 }
 
@@ -85,6 +111,17 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+fn listen(way: Way, address: SocketAddr, papers: &Papers) -> String {
+    match way {
+        Way::Plain => format!("listen {address};\n"),
+        Way::Tls => {
+            let (chain, key) = papers.files().expect("papers for TLS");
+            let (chain, key) = (chain.display(), key.display());
+            format!("listen {address} ssl;\nssl_certificate {chain};\nssl_certificate_key {key};\n")
+        }
     }
 }
 

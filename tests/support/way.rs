@@ -6,7 +6,7 @@
 
 use std::env::{self, VarError};
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{
     ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
 };
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -48,7 +49,19 @@ impl Way {
     /// A new connection. Over TLS its handshake comes with the first byte that is sent or read:
     /// until then the server has heard nothing, as on a plain one.
     pub fn connects(self, address: SocketAddr) -> Stream {
-        let socket = TcpStream::connect(address).expect("the server accepts");
+        self.goes_on(TcpStream::connect(address).expect("the server accepts"), address)
+    }
+
+    /// The same, from another address of this host, such as 127.0.0.7.
+    pub fn connects_from(self, client: &str, address: SocketAddr) -> Stream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let client: IpAddr = client.parse().expect("an address");
+        socket.bind(&SocketAddr::new(client, 0).into()).expect("an address of this host");
+        socket.connect(&address.into()).expect("the server accepts");
+        self.goes_on(socket.into(), address)
+    }
+
+    fn goes_on(self, socket: TcpStream, address: SocketAddr) -> Stream {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         match self {
@@ -91,7 +104,13 @@ impl Papers {
 
     /// The file with the certificate.
     pub fn chain(&self) -> Option<PathBuf> {
-        Some(self.place.as_ref()?.path().join(CHAIN))
+        self.files().map(|(chain, _)| chain)
+    }
+
+    /// The files with the certificate and its key.
+    pub fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        let place = self.place.as_ref()?.path();
+        Some((place.join(CHAIN), place.join(KEY)))
     }
 }
 
