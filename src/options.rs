@@ -69,6 +69,13 @@ pub struct Options {
     #[arg(value_parser = origin)]
     pub allow_origin: Vec<String>,
 
+    /// A name of this server, as in the addresses that people open; a request for another name gets a
+    /// 421. IP addresses and localhost are always accepted. Without this option the names in
+    /// --tls-cert are meant, and without that any name. `*` for any. May be repeated.
+    #[arg(long, value_name = "NAME", env = "WSROOM_HOST", value_delimiter = ',')]
+    #[arg(value_parser = host)]
+    pub host: Vec<String>,
+
     /// A proxy in front of this server: an address, or a network such as `10.0.0.0/8`. What it says
     /// in Forwarded or X-Forwarded-* about its clients is believed. May be repeated.
     #[arg(long, value_name = "CIDR", env = "WSROOM_TRUSTED_PROXY", value_delimiter = ',')]
@@ -361,6 +368,18 @@ fn origin(text: &str) -> Result<String, String> {
         .ok_or_else(|| "give * or an origin without a path, such as https://example.org".to_owned())
 }
 
+/// `*`, or a host's name without a port, in lower case.
+fn host(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+    };
+    let sound = text == "*" || text.split('.').all(is_label);
+    sound
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "give a name without a port, such as talk.example, or *".to_owned())
+}
+
 /// An address, or a network in CIDR notation.
 fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
@@ -370,6 +389,15 @@ fn network(text: &str) -> Result<IpNet, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_without_a_port() {
+        assert_eq!(host("Talk.Example"), Ok("talk.example".to_owned()));
+        assert_eq!(host("*"), Ok("*".to_owned()));
+        for wrong in ["", "talk.example:80", "https://talk.example", "a..b", "*.example", "a b"] {
+            assert!(host(wrong).is_err(), "{wrong:?} passed");
+        }
+    }
 
     #[test]
     fn a_network_may_be_one_address() {

@@ -23,6 +23,7 @@ use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::Acceptor;
 use crate::http::admission::Admission;
 use crate::http::door::Door;
+use crate::http::host::Hosts;
 use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
@@ -190,6 +191,7 @@ impl Server {
             credentials,
             base,
             trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
+            hosts: Hosts::new(&options.host, certificate.as_ref()),
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),

@@ -36,7 +36,7 @@ const ELSEWHERE = 4001;
  * After these the page stays away until its button is pressed: codes of a Close (RFC 6455 §7.4.1; from 4000 on, the
  * server's own), and statuses of a refused handshake. After others it comes back: soon, or as Retry-After says.
  */
-const FINAL = new Set([ELSEWHERE, 1002, 1007, 1008, 1009, 400, 403, 404, 405, 426]);
+const FINAL = new Set([ELSEWHERE, 1002, 1007, 1008, 1009, 400, 403, 404, 405, 421, 426]);
 
 /** Close codes in plain words. @type {Record<number, string>} */
 const WORDS = {

@@ -124,7 +124,7 @@ fn clients_are_limited_and_logged_by_their_own_addresses() {
 
 #[test]
 fn nobody_else_is_believed() {
-    let program = starts(&["--max-new-users", "1"]);
+    let program = starts(&["--max-new-users", "1", "--host", "talk.example"]);
     let forged = [
         "X-Forwarded-For: 127.0.0.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /evil",
         "Forwarded: for=127.0.0.9;proto=https;host=talk.example",
@@ -147,10 +147,12 @@ fn nobody_else_is_believed() {
         asks_from(&client, program.address(), get).refuses_with(426);
         program.logs(&format!(" {client}:"));
     }
-    // Nor about where the page came from.
+    // Nor about the name of this server, or of the page.
     let evil = "X-Forwarded-Host: talk.example\r\nOrigin: http://talk.example\r\n";
-    let shakes = handshake_with("/ws", "localhost", evil);
-    asks_from("127.0.0.1", program.address(), shakes).refuses_with(403);
+    for (host, status) in [("evil.example", 421), ("localhost", 403)] {
+        let shakes = handshake_with("/ws", host, evil);
+        asks_from("127.0.0.1", program.address(), shakes).refuses_with(status);
+    }
     assert!(!program.has_logged("127.0.0.9"));
 }
 

@@ -15,6 +15,7 @@ use http::uri::Authority;
 
 use super::admission::Admission;
 use super::handshake;
+use super::host::Hosts;
 use super::outside::{self, TrustedProxies};
 use super::proxy::{self, Proxy};
 use super::request::Request;
@@ -66,6 +67,8 @@ pub struct Door {
     pub base: BaseUrl,
     /// `--trusted-proxy`: who may speak for others.
     pub trusted_proxies: TrustedProxies,
+    /// `--host`: the names of this server.
+    pub hosts: Hosts,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
     /// Limits the log lines about refused requests.
@@ -152,13 +155,14 @@ impl Door {
         })
     }
 
-    /// Finds out whom the request comes from, through trusted proxies.
+    /// Finds out whom the request comes from, through trusted proxies, and whether it means this
+    /// server.
     fn identify(&self, connection: &Connection, request: &mut Request) -> Result<(), Response> {
         if let Some(outside) = self.trusted_proxies.outside_of(connection.peer().ip(), request)? {
             connection.speaks_for(outside.client);
             request.is_seen_from(outside);
         }
-        Ok(())
+        self.hosts.check(&request.host)
     }
 
     fn serve(

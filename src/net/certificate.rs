@@ -10,10 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::net::self_signed;
@@ -118,6 +119,15 @@ impl Certificate {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.shown.now().cert[0]);
         let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(":")
+    }
+
+    /// Whether the certificate in use is for this name, also by a wildcard. It is read anew each
+    /// time, so a renewed one counts at once; next to a handshake that is nothing.
+    pub fn is_for(&self, name: &str) -> bool {
+        let shown = self.shown.now();
+        let Ok(certificate) = ParsedCertificate::try_from(&shown.cert[0]) else { return false };
+        let name = ServerName::try_from(name);
+        name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok())
     }
 
     /// Whether this program made the certificate, so that no browser trusts it.

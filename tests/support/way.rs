@@ -128,7 +128,9 @@ struct Identity {
 
 impl Identity {
     fn new() -> Self {
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        // A server accepts the names of its certificate alone, so those that tests use are here.
+        let names = ["localhost", "127.0.0.1", "::1", "talk.example", "other", "x"];
+        let names = names.map(str::to_owned);
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
         let trusted = Arc::new(trusting(certificate.der().clone(), ALL_VERSIONS));
