@@ -178,6 +178,7 @@ impl Server {
         proxy.prove()?;
         let slots = Slots::new(limit);
         let stopping = Arc::new(AtomicBool::new(false));
+        let networks = Networks::new(options.max_clients_per_ip);
         let door = Door {
             clients: Clients {
                 limits: limits(options),
@@ -191,6 +192,7 @@ impl Server {
             credentials,
             base,
             trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
+            networks: Arc::clone(&networks),
             hosts: Hosts::new(&options.host, certificate.as_ref()),
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
@@ -201,7 +203,7 @@ impl Server {
             listener,
             stopping: Arc::clone(&stopping),
             slots: Arc::clone(&slots),
-            networks: Networks::new(options.max_clients_per_ip),
+            networks,
             door: Arc::new(door),
         };
         if options.data.is_none() && options.history > 0 {

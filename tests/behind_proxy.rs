@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use support::{
     Answer, Browser, Nginx, PROXY, Program, V1, Visitor, Way, handshake, masked, named,
-    request_with_json,
+    request_with_json, until,
 };
 
 /// A server that trusts the proxy.
@@ -120,6 +120,30 @@ fn clients_are_limited_and_logged_by_their_own_addresses() {
     visitor.sends(masked(0x88, &1000_u16.to_be_bytes()));
     let line = program.logs(" left room a");
     assert!(line.contains("127.0.0.9 (through 127.0.0.2:"), "{line}");
+}
+
+#[test]
+fn connections_count_for_the_clients_and_not_for_their_proxy() {
+    let program = starts(&["--max-clients-per-ip", "2"]);
+    let nginx = Nginx::stands_before(program.address(), "location / {", Way::Plain);
+    let shakes = |client: &str| {
+        let mut visitor = nginx.is_visited_from(client);
+        visitor.sends(handshake("/ws/a"));
+        let head = String::from_utf8(visitor.reads_a_head()).unwrap();
+        (visitor, head)
+    };
+    let mut all = Vec::new();
+    for client in ["127.0.0.7", "127.0.0.8", "127.0.0.7", "127.0.0.8"] {
+        let (visitor, head) = shakes(client);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        all.push(visitor);
+    }
+    assert!(shakes("127.0.0.7").1.starts_with("HTTP/1.1 429 "));
+    program.logs(" 127.0.0.7 (through 127.0.0.2:");
+    assert!(program.logs(" refused: 429 ").contains(" 127.0.0.7 (through "));
+    drop(all.remove(0));
+    until("a free place", || shakes("127.0.0.7").1.starts_with("HTTP/1.1 101 "));
+    assert!(shakes("127.0.0.8").1.starts_with("HTTP/1.1 429 "));
 }
 
 #[test]

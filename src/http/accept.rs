@@ -88,7 +88,11 @@ impl Acceptor {
             });
             return Err(Crowded::Server);
         };
-        let Some(place) = self.networks.admit(peer.ip()) else {
+        // The door counts the clients behind a trusted proxy, when it knows them.
+        let is_proxy = self.door.trusted_proxies.contain(peer.ip());
+        let place =
+            if is_proxy { Some(Place::uncounted()) } else { self.networks.admit(peer.ip()) };
+        let Some(place) = place else {
             troubles.network.line(|more| {
                 log::info!("{peer} turned away: --max-clients-per-ip is reached{more}");
             });

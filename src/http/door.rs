@@ -29,6 +29,7 @@ use crate::identity::session::Session;
 use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
+use crate::net::networks::Networks;
 use crate::net::tls;
 use crate::protocol::address::{JoinOptions, Past, Target};
 use crate::protocol::dialect::Dialect;
@@ -67,6 +68,8 @@ pub struct Door {
     pub base: BaseUrl,
     /// `--trusted-proxy`: who may speak for others.
     pub trusted_proxies: TrustedProxies,
+    /// How many connections each network has, also through proxies.
+    pub networks: Arc<Networks>,
     /// `--host`: the names of this server.
     pub hosts: Hosts,
     /// `--allow-origin`, in lower case.
@@ -159,8 +162,13 @@ impl Door {
     /// server.
     fn identify(&self, connection: &Connection, request: &mut Request) -> Result<(), Response> {
         if let Some(outside) = self.trusted_proxies.outside_of(connection.peer().ip(), request)? {
-            connection.speaks_for(outside.client);
+            let place = self.networks.admit(outside.client);
+            let is_crowded = place.is_none();
+            connection.speaks_for(outside.client, place);
             request.is_seen_from(outside);
+            if is_crowded {
+                return Err(Crowded::Network.response());
+            }
         }
         self.hosts.check(&request.host)
     }

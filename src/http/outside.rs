@@ -58,7 +58,8 @@ impl TrustedProxies {
         Self(networks.to_vec())
     }
 
-    fn contain(&self, address: IpAddr) -> bool {
+    /// Whether a trusted proxy has this address.
+    pub fn contain(&self, address: IpAddr) -> bool {
         // A socket for IPv6 and IPv4 gives an IPv4 peer as `::ffff:192.0.2.1`.
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 use socket2::SockRef;
 
+use crate::net::networks::Place;
 use crate::net::tls::Session;
 
 /// A client that takes no byte for this time counts as gone.
@@ -84,8 +85,9 @@ pub struct Connection {
     socket: TcpStream,
     /// The other end of the socket.
     peer: SocketAddr,
-    /// The client for whom that one speaks, if it is a trusted proxy. Set once, by the door.
-    client_address: OnceLock<IpAddr>,
+    /// The client for whom that one speaks, if it is a trusted proxy, and its place among those of
+    /// its network. Set once, by the door.
+    client_behind: OnceLock<(IpAddr, Option<Place>)>,
     /// The TLS session, set before the first byte is read; empty on a plain connection. Boxed, so
     /// that it takes little memory there.
     session: OnceLock<Box<Session>>,
@@ -119,7 +121,7 @@ impl Connection {
             id,
             socket,
             peer,
-            client_address: OnceLock::new(),
+            client_behind: OnceLock::new(),
             session: OnceLock::new(),
             client: AtomicBool::new(false),
             finished: AtomicBool::new(false),
@@ -135,13 +137,14 @@ impl Connection {
 
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
-        Peer { socket: self.peer, client: self.client_address.get().copied() }
+        Peer { socket: self.peer, client: self.client_behind.get().map(|(client, _)| *client) }
     }
 
-    /// From now on the other end is a proxy that speaks for the client with this address.
-    pub fn speaks_for(&self, client: IpAddr) {
+    /// From now on the other end is a proxy that speaks for the client with this address. The place is
+    /// kept as long as the connection; `None` if the network of that address has no more.
+    pub fn speaks_for(&self, client: IpAddr, place: Option<Place>) {
         // A connection carries one request, so nobody else can have set it.
-        let _ = self.client_address.set(client);
+        let _ = self.client_behind.set((client, place));
     }
 
     /// Marks the connection as a WebSocket.

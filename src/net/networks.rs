@@ -36,7 +36,7 @@ impl Networks {
     /// has too many.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         if self.most == 0 {
-            return Some(Place { of: None });
+            return Some(Place::uncounted());
         }
         let network = network(address);
         let mut open = self.open();
@@ -57,6 +57,13 @@ impl Networks {
 pub struct Place {
     /// `None` if nothing is counted.
     of: Option<(IpAddr, Arc<Networks>)>,
+}
+
+impl Place {
+    /// The place of a trusted proxy's connection, which does not count. Its client's may.
+    pub fn uncounted() -> Self {
+        Self { of: None }
+    }
 }
 
 impl Drop for Place {
