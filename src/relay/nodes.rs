@@ -72,7 +72,7 @@ impl Nodes {
         &mut self,
         draft: Draft,
         waiting: Waiting,
-    ) -> Result<(), (RoomName, Arc<str>, Waiting)> {
+    ) -> Result<(), (RoomName, Arc<str>, Box<Waiting>)> {
         let (room, member) = (draft.room.clone(), waiting.speaker.map(|speaker| speaker.member));
         match self.append(Entry::Message(draft, member)) {
             Ok(own) => {
@@ -80,7 +80,7 @@ impl Nodes {
                 self.waiting.insert(own, (room, waiting));
                 Ok(())
             }
-            Err(why) => Err((room, unheard(&why), waiting)),
+            Err(why) => Err((room, unheard(&why), Box::new(waiting))),
         }
     }
 

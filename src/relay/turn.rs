@@ -80,7 +80,7 @@ impl Broadcaster {
             }
             Some(nodes) => {
                 if let Err((room, why, waiting)) = nodes.submit(draft, waiting) {
-                    self.decide(&room, Err(why), waiting);
+                    self.decide(&room, Err(why), *waiting);
                 }
             }
         }
