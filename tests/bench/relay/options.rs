@@ -13,8 +13,9 @@ use super::plan::scenario::Scenario;
 /// WSROOM_BIN names another build of the program to measure.
 #[derive(Parser)]
 pub struct Options {
-    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, pings,
-    /// rejoin, many-rooms, nodes (which need redis-server), or one row of them such as fanout-1000.
+    /// Only these: fanout, storm, table, pictures, echo, idle, churn, reconnect, rooms, mud, kept,
+    /// pings, rejoin, many-rooms, nodes (which need redis-server), or one row of them such as
+    /// fanout-1000.
     scenarios: Vec<String>,
 
     /// Few and short rounds: under a minute in all, for a first look.

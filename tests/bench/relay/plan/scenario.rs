@@ -46,6 +46,8 @@ pub enum Traffic {
     Echo { window: usize },
     /// Connect, one message, close, and again; `clients` at a time.
     Churn,
+    /// All come at once, each as a client that the server has never seen, and read a short past.
+    Reconnect,
     /// Connected and silent.
     Idle,
 }
@@ -57,7 +59,7 @@ impl Traffic {
             Self::Paced(pace) | Self::Mud(pace) | Self::Pings { pace, .. } | Self::Rejoin(pace) => {
                 Some(pace)
             }
-            Self::Storm | Self::Echo { .. } | Self::Churn | Self::Idle => None,
+            Self::Storm | Self::Echo { .. } | Self::Churn | Self::Reconnect | Self::Idle => None,
         }
     }
 }
