@@ -140,7 +140,7 @@ impl Server {
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
         let broadcaster = Broadcaster::new(events.clone(), options, keeper);
-        let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
+        let broadcaster = spawn("broadcaster", move || broadcaster.run(inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());

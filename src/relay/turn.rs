@@ -236,7 +236,7 @@ mod tests {
         let keeper = Keeper::Own(History::open(log, 10).unwrap());
         let broadcaster =
             Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), keeper);
-        let turning = thread::spawn(move || broadcaster.run(&inbox));
+        let turning = thread::spawn(move || broadcaster.run(inbox));
         let mut told = [0; 3 + 8 + 8];
         line.read_exact(&mut told).unwrap();
         assert_eq!(&told, b"101\x81\x06before\x81\x06behind");
