@@ -20,14 +20,15 @@ use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
-use crate::http::accept::Acceptor;
-use crate::http::door::Door;
+use crate::http::accept::{Acceptor, DOOR_STACK};
+use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
+use crate::net::pool::Pool;
 use crate::net::slots::Slots;
 use crate::options::{Data, Options, RedisUrl};
 use crate::relay::broadcaster::{Broadcaster, GOODBYE, Keeper};
@@ -174,6 +175,7 @@ impl Server {
             },
             past,
             proxy,
+            threads: Pool::new("client", CLIENT_STACK),
             credentials,
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
@@ -185,6 +187,7 @@ impl Server {
             stopping: Arc::clone(&stopping),
             slots: Arc::clone(&slots),
             door: Arc::new(door),
+            threads: Pool::new("door", DOOR_STACK),
         };
         if options.data.is_none() && options.history > 0 {
             log::info!("users and history end with the program: --data FILE keeps them");

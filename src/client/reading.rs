@@ -1,6 +1,6 @@
 //! Reading one WebSocket client's messages until it leaves.
 //!
-//! Runs on the client's own thread, `client-7`, in blocking reads. Not here: the handshake, which is
+//! Runs on the client's own thread, `client`, in blocking reads. Not here: the handshake, which is
 //! over by now (`http`), and sending to a room, which only the broadcaster does (`relay`).
 
 use std::net::Shutdown;

@@ -1,14 +1,13 @@
 //! The door: it reads and checks one request per connection, before any other part sees it.
 //!
-//! Runs on the connection's own thread. An upgrade becomes a client, on a thread of its own. Any
-//! other request goes to tiny_http, whole and written anew by the proxy. The whole response comes
-//! back before its first byte goes to the client. So a slow or hostile client reaches nothing but
-//! the door. Not here: the grammar of a head (`request`).
+//! Runs on a thread `door`, one for each connection. An upgrade becomes a client, on a thread
+//! `client`. Any other request goes to tiny_http, whole and written anew by the proxy. The whole
+//! response comes back before its first byte goes to the client. So a slow or hostile client reaches
+//! nothing but the door. Not here: the grammar of a head (`request`).
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use http::uri::Authority;
@@ -24,6 +23,7 @@ use crate::identity::session::Session;
 use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
+use crate::net::pool::Pool;
 use crate::net::tls;
 use crate::protocol::address::{JoinOptions, Past, Target};
 use crate::protocol::dialect::Dialect;
@@ -40,9 +40,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// otherwise keep its share of the byte budget, which all long responses have together.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stack of a client's thread, in bytes. A client has a new thread, because the stack pages that
-/// the handshake touched stay resident as long as the door's thread lives.
-const CLIENT_STACK: usize = 128 << 10;
+/// Stack of a client's thread, in bytes. A client has another thread than the door, because the stack
+/// pages that the handshake touched stay resident as long as the door's thread lives.
+pub const CLIENT_STACK: usize = 128 << 10;
 
 /// Everything that serves a connection.
 pub struct Door {
@@ -52,6 +52,8 @@ pub struct Door {
     pub past: Arc<dyn KeptMessages>,
     /// The way to tiny_http.
     pub proxy: Proxy,
+    /// The threads of the clients.
+    pub threads: Pool,
     /// Finds the user whose key comes with a handshake.
     pub credentials: Arc<Credentials>,
     /// The certificate; `None` if the server does not speak TLS.
@@ -238,10 +240,8 @@ impl Door {
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
         // The thread holds the door: what all clients share is not copied for each.
         let (own, door) = (Arc::clone(connection), Arc::clone(self));
-        let thread = thread::Builder::new()
-            .name(connection.id().to_string())
-            .stack_size(CLIENT_STACK)
-            .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
+        let thread =
+            self.threads.run(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
             let response = Response::refusal(503, "No thread could be started: try again soon.");
             self.refuse(
@@ -448,6 +448,7 @@ fn respond_before(deadline: Instant, connection: &Connection, method: &str, resp
 mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+    use std::thread;
 
     use super::*;
     use crate::net::connection::ClientId;

@@ -32,7 +32,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// frame.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The number of one connection, in the log and in the names of its threads: `client-7`.
+/// The number of one connection, in the log: `client-7`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientId(u64);
 

@@ -2,7 +2,7 @@
 //!
 //! This folder does not know what the bytes mean. A connection's own thread reads it. The
 //! broadcaster writes to it without waiting; a writer thread writes to a client that is behind, and
-//! waits for it.
+//! waits for it. Such threads come from a [`pool`].
 //!
 //! The walk: a new socket takes one of the [`slots`] and becomes a [`connection`]. If the server
 //! has a [`certificate`], the connection speaks [`tls`]. The thread `certificate` looks for new
@@ -15,6 +15,7 @@
 pub(crate) mod byte_budget;
 pub mod certificate;
 pub(crate) mod connection;
+pub(crate) mod pool;
 pub(crate) mod private_file;
 pub(crate) mod self_signed;
 pub(crate) mod slots;

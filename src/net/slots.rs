@@ -2,7 +2,7 @@
 //!
 //! A connection counts from `accept` on, not from its handshake: a silent one also costs a thread
 //! and a descriptor. Not here: the members of rooms; only the broadcaster knows them. Used by the
-//! threads `accept`, `client-7` and main. They take the lock when a connection comes or goes, never
+//! threads `accept`, `door`, `client` and main. They take the lock when a connection comes or goes, never
 //! for a message.
 
 use std::collections::HashMap;

@@ -23,6 +23,7 @@ use super::history::History;
 use super::inbox::Inbox;
 use super::members::{self, MembersPage, MembersQuery};
 use super::nodes::Nodes;
+use super::outbox::Writers;
 use super::permits::Permits;
 use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
@@ -61,8 +62,8 @@ pub(super) const EVENT_OVERHEAD: usize = 64;
 
 /// The state of the broadcaster.
 pub struct Broadcaster {
-    /// For the writer threads, which report that they have caught up.
-    pub(super) events: Events,
+    /// For members that fall behind.
+    pub(super) writers: Writers,
     /// `--max-backlog`, in bytes.
     pub(super) max_backlog: usize,
     /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
@@ -132,7 +133,7 @@ impl Broadcaster {
             Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log))),
         };
         Self {
-            events,
+            writers: Writers::new(events),
             max_backlog: options.max_backlog,
             max_message_size: options.max_message_size,
             rooms: HashMap::new(),
@@ -326,7 +327,7 @@ impl Broadcaster {
         early.into_iter().flatten().for_each(|newcomer| self.admit(newcomer));
         let close = going_away();
         for member in self.rooms.drain().flat_map(|(_, members)| members.into_members()) {
-            member.outbox.end(&close, &self.events);
+            member.outbox.end(&close, &self.writers);
         }
         for client in self.clients.values() {
             if let Client::Echo(goodbye) = client {

@@ -59,7 +59,7 @@ impl Broadcaster {
         if self.stopping.is_some() {
             // It is in no room, but it is waited for like all others.
             self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
-            return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
+            return outbox.end(&[joining.response_101, going_away()].concat(), &self.writers);
         }
         self.tell_departures(&room);
         let number = self.seat(id, &room, &joining);

@@ -15,7 +15,7 @@
 //!
 //! A newcomer who asks for the past begins behind: its writer first reads and sends that (`replay`).
 //!
-//! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on `writer-7`. Not here: a client
+//! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on a thread `writer`. Not here: a client
 //! of the echo, whose own thread writes its answers (`client`).
 
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -33,6 +33,7 @@ use super::permits::Permit;
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use super::shared::{Pieces, Shared};
 use crate::net::connection::{Connection, Sent, timed_out};
+use crate::net::pool::Pool;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
 
@@ -98,6 +99,20 @@ impl<'a> From<&'a Spliced<'a>> for Batch<'a> {
 #[derive(Debug)]
 pub struct Gone;
 
+/// What all outboxes need to start a writer.
+pub struct Writers {
+    threads: Pool,
+    /// For the report that a member has caught up.
+    events: Events,
+}
+
+impl Writers {
+    /// No writer is started yet.
+    pub fn new(events: Events) -> Self {
+        Self { threads: Pool::new("writer", WRITER_STACK), events }
+    }
+}
+
 /// The outbox of a member of a room.
 pub struct Outbox {
     connection: Arc<Connection>,
@@ -152,9 +167,9 @@ impl Outbox {
         &mut self,
         first: Vec<u8>,
         replay: Box<Replay>,
-        events: &Events,
+        writers: &Writers,
     ) -> Result<(), Gone> {
-        self.fall_behind(vec![first.into()], events)?;
+        self.fall_behind(vec![first.into()], writers)?;
         if let Some(behind) = &mut self.behind {
             behind.allowance += REPLAY_BYTES;
             behind.push(Entry::Replay(replay), REPLAY_BYTES);
@@ -167,14 +182,19 @@ impl Outbox {
     ///
     /// # Errors
     /// The client was cut off, or its connection failed. Its own thread was woken, and will leave.
-    pub fn send(&mut self, batch: &Batch, max_backlog: usize, events: &Events) -> Result<(), Gone> {
+    pub fn send(
+        &mut self,
+        batch: &Batch,
+        max_backlog: usize,
+        writers: &Writers,
+    ) -> Result<(), Gone> {
         if batch.bytes.is_empty() {
             return Ok(());
         }
         let Some(behind) = &self.behind else {
             return match self.slow {
-                None => self.send_directly(batch, events),
-                Some(_) => self.fall_behind(batch.rest(0), events),
+                None => self.send_directly(batch, writers),
+                Some(_) => self.fall_behind(batch.rest(0), writers),
             };
         };
         let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG_BYTES));
@@ -194,10 +214,10 @@ impl Outbox {
     }
 
     /// Sends the last frames behind all others, then shuts the writing side.
-    pub fn end(mut self, last: &[u8], events: &Events) {
+    pub fn end(mut self, last: &[u8], writers: &Writers) {
         let batch = Batch::new(last);
         // The last frames may wait even when the bound is reached: they are few bytes.
-        let is_open = last.is_empty() || self.send(&batch, usize::MAX, events).is_ok();
+        let is_open = last.is_empty() || self.send(&batch, usize::MAX, writers).is_ok();
         match &self.behind {
             Some(behind) if is_open => behind.end(),
             _ => self.connection.finish(),
@@ -213,10 +233,10 @@ impl Outbox {
         }
     }
 
-    fn send_directly(&mut self, batch: &Batch, events: &Events) -> Result<(), Gone> {
+    fn send_directly(&mut self, batch: &Batch, writers: &Writers) -> Result<(), Gone> {
         match self.connection.send_now(batch.bytes) {
             Ok(Sent::All) => Ok(()),
-            Ok(Sent::Part(sent)) => self.fall_behind(batch.rest(sent), events),
+            Ok(Sent::Part(sent)) => self.fall_behind(batch.rest(sent), writers),
             Err(error) => {
                 log::debug!("{}: sending failed: {error}", self.connection.id());
                 self.connection.shutdown(std::net::Shutdown::Both);
@@ -225,7 +245,7 @@ impl Outbox {
         }
     }
 
-    fn fall_behind(&mut self, rest: Vec<Bytes>, events: &Events) -> Result<(), Gone> {
+    fn fall_behind(&mut self, rest: Vec<Bytes>, writers: &Writers) -> Result<(), Gone> {
         log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
         let allowance = length(&rest);
@@ -238,13 +258,9 @@ impl Outbox {
             reported: Instant::now(),
             queue: frames,
             waiting: Arc::clone(&behind.waiting),
-            events: events.clone(),
+            events: writers.events.clone(),
         };
-        let thread = thread::Builder::new()
-            .name(self.connection.id().to_string().replace("client", "writer"))
-            .stack_size(WRITER_STACK)
-            .spawn(move || writer.run());
-        if thread.is_err() {
+        if writers.threads.run(move || writer.run()).is_err() {
             self.connection.cut("no thread could be started to write to it");
             return Err(Gone);
         }

@@ -159,7 +159,7 @@ impl Broadcaster {
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
     /// the last id before this turn.
     fn deliver(&mut self, room: &RoomName, outcomes: &[Outcome], before: MessageId) {
-        let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
+        let sending = Sending { max_backlog: self.max_backlog, writers: &self.writers, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcomes, &mut self.encoded, sending) {
             if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
