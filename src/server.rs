@@ -28,6 +28,7 @@ use crate::identity::name::Name;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
+use crate::net::connection::set_options;
 use crate::net::pool::Pool;
 use crate::net::slots::Slots;
 use crate::options::{Data, Options, RedisUrl};
@@ -245,6 +246,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    set_options(&socket)?;
     socket.listen(LISTEN_QUEUE)?;
     Ok(socket.into())
 }

@@ -96,7 +96,7 @@ impl Door {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         match self
             .greet(connection, deadline)
-            .and_then(|()| self.read_request(connection, deadline))
+            .and_then(|first| self.read_request(connection, first, deadline))
         {
             Ok((request, tail)) => self.serve(connection, &request, tail, deadline),
             Err(NoRequest::Refused(response)) => self.refuse(connection, response, b""),
@@ -109,20 +109,21 @@ impl Door {
     }
 
     /// Speaks TLS with a client that begins with it. Any other client goes on in plain HTTP; on a
-    /// TLS port it gets a redirect later.
+    /// TLS port it gets a redirect later. Returns the first bytes of the request, perhaps none.
     ///
     /// # Errors
     /// The client is gone, or no TLS could be agreed on.
-    pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<(), NoRequest> {
-        let first = connection.first_byte(deadline).map_err(|_| NoRequest::Gone)?;
-        if first != Some(tls::FIRST_BYTE) {
-            return Ok(());
+    pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<Vec<u8>, NoRequest> {
+        let mut first = Vec::with_capacity(1024);
+        read_some(connection, &mut first, deadline)?;
+        if first.first() != Some(&tls::FIRST_BYTE) {
+            return Ok(first);
         }
         let outcome = match &self.certificate {
-            Some(certificate) => connection.secure(certificate.config(), deadline),
+            Some(certificate) => connection.secure(certificate.config(), &first, deadline),
             None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
         };
-        outcome.map_err(|error| {
+        outcome.map(|()| Vec::new()).map_err(|error| {
             let (id, peer) = (connection.id(), connection.peer());
             self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
             // An alert may still be on its way to the client.
@@ -293,12 +294,16 @@ impl Door {
     /// bytes is a reset, and the response would be lost in it.
     pub fn turn_away(&self, connection: &Connection) {
         let deadline = Instant::now() + Duration::from_secs(1);
-        if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
-            return;
+        let mut head = match self.greet(connection, deadline) {
+            Ok(first) => first,
+            Err(_) if self.certificate.is_some() => return,
+            Err(_) => Vec::new(),
+        };
+        if head.is_empty() {
+            // Nothing came in time: it gets the response all the same.
+            let _ = read_some(connection, &mut head, deadline);
         }
-        let mut head = [0; 4096];
-        let length = connection.read_before(deadline, &mut head).unwrap_or_default();
-        let request = Request::parse(&head[..length]).ok().flatten();
+        let request = Request::parse(&head).ok().flatten();
         let path = request.map(|(request, _)| request.path).unwrap_or_default();
         if connection.send_all(&full().for_path(&path).bytes()).is_ok() {
             connection.finish();
@@ -316,22 +321,23 @@ impl Door {
         connection.shutdown(Shutdown::Both);
     }
 
-    /// Reads one request head, and returns it with the bytes that came behind it.
+    /// Reads one request head, of which the first bytes are read already. Returns it with the bytes
+    /// that came behind it.
     fn read_request(
         &self,
         connection: &Connection,
+        mut bytes: Vec<u8>,
         deadline: Instant,
     ) -> Result<(Request, Vec<u8>), NoRequest> {
-        let mut bytes = Vec::with_capacity(1024);
         loop {
-            if !read_some(connection, &mut bytes, deadline)? {
-                return Err(NoRequest::Gone);
-            }
             // Every piece parses the head again from its beginning, so that the first wrong byte is
             // refused at once. The limit on the head bounds this work.
             if let Some((request, length)) = Request::parse(&bytes)? {
                 let tail = bytes.split_off(length);
                 return Ok((request, tail));
+            }
+            if !read_some(connection, &mut bytes, deadline)? {
+                return Err(NoRequest::Gone);
             }
         }
     }
