@@ -64,8 +64,7 @@ pub fn run(
     connection.becomes_client();
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
-    let parting = Parting::Closed;
-    let mut membership = Membership { connection, events, last_frames: Vec::new(), parting };
+    let mut membership = Membership { connection, events, farewell: Farewell::default() };
     let stream = ClientStream::new(
         Arc::clone(connection),
         output,
@@ -73,8 +72,7 @@ pub fn run(
         limits.message_size,
         Arc::clone(&clients.escaped),
     );
-    (membership.last_frames, membership.parting) =
-        read_all(stream, tail, connection, target, clients);
+    membership.farewell = read_all(stream, tail, connection, target, clients);
     drop(membership);
 }
 
@@ -112,18 +110,38 @@ fn join(
 struct Membership<'a> {
     connection: &'a Connection,
     events: &'a Events,
+    farewell: Farewell,
+}
+
+/// How a client leaves. The default is for a thread that panics.
+struct Farewell {
     /// The last frames for the client.
     last_frames: Vec<u8>,
     parting: Parting,
+    /// The client has sent a Close.
+    said_goodbye: bool,
+}
+
+impl Default for Farewell {
+    fn default() -> Self {
+        Self { last_frames: Vec::new(), parting: Parting::Closed, said_goodbye: false }
+    }
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        let last_frames = std::mem::take(&mut self.last_frames);
+        let Farewell { last_frames, parting, said_goodbye } = std::mem::take(&mut self.farewell);
         let is_owed_frames = !last_frames.is_empty();
-        self.events.leave(self.connection.id(), last_frames, self.parting);
+        self.events.leave(self.connection.id(), last_frames, parting);
         if thread::panicking() {
+            log::error!(
+                "{} {} ended: its thread has panicked",
+                self.connection.id(),
+                self.connection.peer()
+            );
             self.connection.shutdown(Shutdown::Both);
+        } else if said_goodbye && self.connection.is_read_to_the_end() {
+            // Nothing comes behind a Close (RFC 6455 §5.5.1), so nothing can cause a reset.
         } else if is_owed_frames || self.connection.why_ended().is_some() {
             self.connection.linger();
         }
@@ -132,9 +150,9 @@ impl Drop for Membership<'_> {
     }
 }
 
-/// Reads to the end of the connection. Returns the last frames for the broadcaster to send, and how
-/// the client leaves; the echo has sent its own frames. Not inlined: else this function's large frame would be on the stack already
-/// when `join` runs.
+/// Reads to the end of the connection. Returns how the client leaves, with the last frames for the
+/// broadcaster to send; the echo has sent its own frames. Not inlined: else this function's large
+/// frame would be on the stack already when `join` runs.
 #[inline(never)]
 fn read_all(
     stream: ClientStream,
@@ -142,7 +160,7 @@ fn read_all(
     connection: &Connection,
     target: &Target,
     clients: &Clients,
-) -> (Vec<u8>, Parting) {
+) -> Farewell {
     let limits = clients.limits;
     let config = config(stream.output().dialect().largest_frame(limits.message_size));
     let mut socket = WebSocket::from_partially_read(stream, tail, Role::Server, Some(config));
@@ -169,12 +187,13 @@ fn read_all(
     };
     let stream = socket.get_mut();
     let Ending { why, close, parting } = explain(&ending, stream.is_silent());
+    let said_goodbye = close.is_none() && parting == Parting::Closed;
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
     let why = connection.why_ended().map_or(why, str::to_owned);
     clients.left.line(|more| {
         log::info!("{} {} left {target}: {why}{more}", connection.id(), connection.peer());
     });
-    (stream.finish(&close), parting)
+    Farewell { last_frames: stream.finish(&close), parting, said_goodbye }
 }
 
 fn config(largest_frame: usize) -> WebSocketConfig {
