@@ -56,23 +56,18 @@ pub struct Clients {
 pub fn run(
     connection: &Arc<Connection>,
     target: &Target,
-    joining: Joining,
+    joining: Box<Joining>,
     tail: Vec<u8>,
     clients: &Clients,
 ) {
-    let Clients { limits, events, .. } = clients;
+    let events = &clients.events;
     connection.becomes_client();
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let mut membership = Membership { connection, events, farewell: Farewell::default() };
-    let stream = ClientStream::new(
-        Arc::clone(connection),
-        output,
-        limits.idle,
-        limits.message_size,
-        Arc::clone(&clients.escaped),
-    );
-    membership.farewell = read_all(stream, tail, connection, target, clients);
+    let mut socket = open(connection, output, tail, clients);
+    let ending = read_all(&mut socket, connection, clients.limits);
+    membership.farewell = part(&mut socket, &ending, target, connection, clients);
     drop(membership);
 }
 
@@ -83,7 +78,7 @@ pub fn run(
 fn join(
     connection: &Arc<Connection>,
     target: &Target,
-    joining: Joining,
+    joining: Box<Joining>,
     events: &Events,
 ) -> Output {
     match target {
@@ -150,43 +145,63 @@ impl Drop for Membership<'_> {
     }
 }
 
-/// Reads to the end of the connection. Returns how the client leaves, with the last frames for the
-/// broadcaster to send; the echo has sent its own frames. Not inlined: else this function's large
-/// frame would be on the stack already when `join` runs.
+/// The client's WebSocket, over its stream. Not inlined, as [`join`].
+#[inline(never)]
+fn open(
+    connection: &Arc<Connection>,
+    output: Output,
+    tail: Vec<u8>,
+    clients: &Clients,
+) -> WebSocket<ClientStream> {
+    let Limits { idle, message_size, .. } = clients.limits;
+    let config = config(output.dialect().largest_frame(message_size));
+    let (connection, escaped) = (Arc::clone(connection), Arc::clone(&clients.escaped));
+    let stream = ClientStream::new(connection, output, idle, message_size, escaped);
+    WebSocket::from_partially_read(stream, tail, Role::Server, Some(config))
+}
+
+/// Reads to the end of the connection, and returns what ended it. Not inlined: else this function's
+/// frame would be on the stack already when [`join`] runs.
 #[inline(never)]
 fn read_all(
-    stream: ClientStream,
-    tail: Vec<u8>,
+    socket: &mut WebSocket<ClientStream>,
     connection: &Connection,
-    target: &Target,
-    clients: &Clients,
-) -> Farewell {
-    let limits = clients.limits;
-    let config = config(stream.output().dialect().largest_frame(limits.message_size));
-    let mut socket = WebSocket::from_partially_read(stream, tail, Role::Server, Some(config));
+    limits: Limits,
+) -> Error {
     let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size);
     let mut pace = Pace::new(limits.rate, Instant::now());
-    let ending = loop {
-        match socket.read() {
-            Ok(message) => {
-                let is_counted = message.is_text() || message.is_binary();
-                let stream = socket.get_mut();
-                if let Err(error) = dispatcher.dispatch(message, stream) {
-                    break Error::Io(error);
-                }
-                if is_counted && let Some(pause) = pace.pause(Instant::now()) {
-                    // Frames for the client leave before the pause.
-                    if let Err(error) = stream.deliver() {
-                        break Error::Io(error);
-                    }
-                    thread::sleep(pause);
-                }
-            }
-            Err(error) => break error,
+    loop {
+        let message = match socket.read() {
+            Ok(message) => message,
+            Err(error) => return error,
+        };
+        let is_counted = message.is_text() || message.is_binary();
+        let stream = socket.get_mut();
+        if let Err(error) = dispatcher.dispatch(message, stream) {
+            return Error::Io(error);
         }
-    };
+        if is_counted && let Some(pause) = pace.pause(Instant::now()) {
+            // Frames for the client leave before the pause.
+            if let Err(error) = stream.deliver() {
+                return Error::Io(error);
+            }
+            thread::sleep(pause);
+        }
+    }
+}
+
+/// Returns how the client leaves, with the last frames for the broadcaster to send; the echo has sent
+/// its own frames. Not inlined, as [`join`].
+#[inline(never)]
+fn part(
+    socket: &mut WebSocket<ClientStream>,
+    ending: &Error,
+    target: &Target,
+    connection: &Connection,
+    clients: &Clients,
+) -> Farewell {
     let stream = socket.get_mut();
-    let Ending { why, close, parting } = explain(&ending, stream.is_silent());
+    let Ending { why, close, parting } = explain(ending, stream.is_silent());
     let said_goodbye = close.is_none() && parting == Parting::Closed;
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
     let why = connection.why_ended().map_or(why, str::to_owned);

@@ -239,8 +239,10 @@ impl Door {
         // stay resident.
         let (id, peer) = (connection.id(), connection.peer());
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
-        // The thread holds the door: what all clients share is not copied for each.
+        // The thread holds the door: what all clients share is not copied for each. And it holds what it
+        // is started with, so the result of the handshake is in a box, which the broadcaster frees.
         let (own, door) = (Arc::clone(connection), Arc::clone(self));
+        let joining = Box::new(joining);
         let thread =
             self.threads.run(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {

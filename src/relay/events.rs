@@ -109,7 +109,7 @@ pub struct Newcomer {
     /// The room that the client is in until it leaves.
     pub room: RoomName,
     /// The result of its handshake.
-    pub joining: Joining,
+    pub joining: Box<Joining>,
 }
 
 /// A client's message on its way to the broadcaster.

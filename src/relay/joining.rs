@@ -66,7 +66,7 @@ impl Broadcaster {
         let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);
         members.add(Member { id, number, dialect, outbox, arrival: None });
-        let arrival = self.arrival(id, room, joining);
+        let arrival = self.arrival(id, room, *joining);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 

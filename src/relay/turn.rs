@@ -210,7 +210,7 @@ mod tests {
         let line = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
-        let joining = Joining {
+        let joining = Box::new(Joining {
             response_101: b"101".to_vec(),
             dialect: Dialect::Plain,
             past: Some(Past::Since(0)),
@@ -219,7 +219,7 @@ mod tests {
             session: None,
             key: None,
             last: 0,
-        };
+        });
         let newcomer = Newcomer { connection, room: RoomName::lobby(), joining };
         (Event::Joined(Box::new(newcomer)), line)
     }
