@@ -30,7 +30,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest time in which a client that is behind may read its last messages and its Close
 /// frame.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of one connection, in the log: `client-7`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

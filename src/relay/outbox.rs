@@ -19,8 +19,8 @@
 //! of the echo, whose own thread writes its answers (`client`).
 
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ use super::events::{Event, Events};
 use super::permits::Permit;
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use super::shared::{Pieces, Shared};
-use crate::net::connection::{Connection, Sent, timed_out};
+use crate::net::connection::{Connection, DRAIN_TIMEOUT, Sent, timed_out};
 use crate::net::pool::Pool;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
@@ -142,6 +142,8 @@ struct Behind {
     waiting: Arc<AtomicUsize>,
     /// Bytes that may wait beyond `--max-backlog`: those of the entries that it began with.
     allowance: usize,
+    /// See [`Writer::until`].
+    until: Arc<OnceLock<Instant>>,
 }
 
 /// An entry of the queue.
@@ -249,7 +251,8 @@ impl Outbox {
         log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
         let allowance = length(&rest);
-        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance });
+        let (waiting, until) = <(Arc<_>, Arc<_>)>::default();
+        let behind = Box::new(Behind { queue, waiting, allowance, until });
         behind.push_frames(rest);
         let writer = Writer {
             connection: Arc::clone(&self.connection),
@@ -258,6 +261,7 @@ impl Outbox {
             reported: Instant::now(),
             queue: frames,
             waiting: Arc::clone(&behind.waiting),
+            until: Arc::clone(&behind.until),
             events: writers.events.clone(),
         };
         if writers.threads.run(move || writer.run()).is_err() {
@@ -284,6 +288,7 @@ impl Behind {
     }
 
     fn end(&self) {
+        let _ = self.until.set(Instant::now() + DRAIN_TIMEOUT);
         let _ = self.queue.send(Entry::End);
     }
 }
@@ -304,6 +309,9 @@ struct Writer {
     queue: Receiver<Entry>,
     /// See [`Behind::waiting`].
     waiting: Arc<AtomicUsize>,
+    /// The time until which the client may take what waits, once its last frames do. Its own thread
+    /// may be gone by then, and nobody else would end one that takes a byte now and then.
+    until: Arc<OnceLock<Instant>>,
     events: Events,
 }
 
@@ -402,6 +410,10 @@ impl Write for Writer {
             .slow
             .map_or(PIECE_BYTES, |slow| (slow.bytes_per_second / SLOW_PIECES_PER_SECOND) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
+        if self.until.get().is_some_and(|until| *until < Instant::now()) {
+            self.connection.cut("it took its last messages too slowly");
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         loop {
             match self.send(piece) {
                 Ok(sent) => {
@@ -427,5 +439,38 @@ fn give_up(connection: &Connection, error: &io::Error) {
     } else {
         log::debug!("{}: sending failed: {error}", connection.id());
         connection.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::connection::ClientId;
+    use crate::relay::events;
+
+    /// Progress alone is not enough: else one that takes a byte now and then would stay for ever.
+    #[test]
+    fn one_that_takes_its_last_messages_too_slowly_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _line = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
+        let until = Arc::new(OnceLock::new());
+        let mut writer = Writer {
+            connection: Arc::clone(&connection),
+            slow: None,
+            permit: None,
+            reported: Instant::now(),
+            queue: unbounded().1,
+            waiting: Arc::default(),
+            until: Arc::clone(&until),
+            events: events::open().0,
+        };
+        writer.write_all(b"in time").unwrap();
+        until.set(Instant::now()).unwrap();
+        while writer.write_all(b"late").is_ok() {}
+        assert_eq!(connection.why_ended(), Some("it took its last messages too slowly"));
     }
 }
