@@ -10,8 +10,8 @@
 const OTHER_DESCRIPTORS: u64 = 48;
 
 /// Memory mappings that are not for clients: binary, libraries, heap arenas, the program's own
-/// threads, connections that move from the door's thread to the client's, and the stacks that
-/// glibc keeps for the next thread (40 MiB of them).
+/// threads, those that rest, connections that move from the door's thread to the client's, and the
+/// stacks that glibc keeps for the next thread (40 MiB of them).
 #[cfg(target_os = "linux")]
 const OTHER_MAPPINGS: u64 = 2048;
 

@@ -10,10 +10,11 @@
 //!
 //! # Threads
 //! - `accept` takes connections; one.
-//! - `client-7` reads one connection: first the door, then, once it is a WebSocket, the client.
+//! - `door` reads and answers one request; a few for each moment's newcomers.
+//! - `client` reads one WebSocket; one for each.
 //! - `broadcaster` knows who is in which room, and sends; one.
-//! - `writer-7` sends to one client that is behind, for as long as it is: the past first, if it has
-//!   asked for that.
+//! - `writer` sends to one client that is behind, for as long as it is: the past first, if it has
+//!   asked for that. Threads of these three names are used again (`net/pool.rs`).
 //! - `upstream-0` … `upstream-3` carry what is no WebSocket to tiny_http, `page-0` … `page-3` answer it.
 //! - `redis-append-0`, `redis-read-0` and `redis-node` carry messages to a Redis that several servers
 //!   share, and back; none without `--data redis://…`.

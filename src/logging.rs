@@ -169,7 +169,7 @@ fn level(options: &Options) -> LevelFilter {
 fn config() -> Config {
     ConfigBuilder::new()
         .set_time_format_rfc3339()
-        // Each line names the thread that logged it: `client-7`, `broadcaster`.
+        // Each line names the thread that logged it: `client`, `broadcaster`.
         .set_thread_level(LevelFilter::Error)
         .set_thread_mode(ThreadLogMode::Names)
         .set_target_level(LevelFilter::Off)

@@ -20,9 +20,9 @@ use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
-use crate::http::accept::Acceptor;
+use crate::http::accept::{Acceptor, DOOR_STACK};
 use crate::http::admission::Admission;
-use crate::http::door::Door;
+use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::host::Hosts;
 use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
@@ -32,7 +32,9 @@ use crate::identity::tokens::Tokens;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
+use crate::net::connection::set_options;
 use crate::net::networks::Networks;
+use crate::net::pool::Pool;
 use crate::net::slots::Slots;
 use crate::options::{Data, Options, RedisUrl};
 use crate::relay::broadcaster::{Broadcaster, GOODBYE, Keeper};
@@ -151,7 +153,7 @@ impl Server {
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
         let broadcaster = Broadcaster::new(events.clone(), options, keeper);
-        let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
+        let broadcaster = spawn("broadcaster", move || broadcaster.run(inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
@@ -189,6 +191,7 @@ impl Server {
             past,
             proxy,
             admission: Admission::new(Arc::clone(&credentials)),
+            threads: Pool::new("client", CLIENT_STACK),
             credentials,
             base,
             trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
@@ -205,6 +208,7 @@ impl Server {
             slots: Arc::clone(&slots),
             networks,
             door: Arc::new(door),
+            threads: Pool::new("door", DOOR_STACK),
         };
         if options.data.is_none() && options.history > 0 {
             log::info!("users and history end with the program: --data FILE keeps them");
@@ -288,6 +292,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    set_options(&socket)?;
     socket.listen(LISTEN_QUEUE)?;
     Ok(socket.into())
 }

@@ -231,12 +231,12 @@ fn a_message_larger_than_the_backlog_arrives() {
     slow.hears("and now?");
 }
 
-/// Writer threads, which only clients that are behind have.
+/// Writer threads: of clients that are behind, and for a few seconds those that rest.
 fn writers(program: &Program) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", program.process.id())).expect("Linux");
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("writer-")).count()
+    names.filter(|name| name.starts_with("writer")).count()
 }
 
 #[test]

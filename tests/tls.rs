@@ -73,6 +73,25 @@ fn tls_1_2_and_1_3_are_spoken() {
     assert_eq!(told.first(), Some(&21), "an alert (RFC 8446 section 6): {told:?}");
 }
 
+/// (rustls alone remembers its last 256 sessions, and each connection makes two.)
+#[test]
+fn whoever_comes_back_resumes_however_many_came_meanwhile() {
+    let server = Server::over(Way::Tls, &[]);
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let (ada, others) = (Way::trusting_in(versions), Way::trusting_in(versions));
+        let visits = |config: &ClientConfig| {
+            let mut visitor = agrees(server.address(), config.clone()).expect("TLS is spoken");
+            visitor.asks("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            visitor.stream.is_resumed()
+        };
+        assert!(!visits(&ada), "{versions:?}");
+        (0..300).for_each(|_| {
+            visits(&others);
+        });
+        assert!(visits(&ada), "{versions:?}");
+    }
+}
+
 #[test]
 fn http_1_1_is_agreed_on_and_nothing_else() {
     let server = Server::over(Way::Tls, &[]);

@@ -36,7 +36,7 @@ fn what_was_given_up_is_not_said_later() {
     let history = History::open(Arc::clone(&log) as Arc<dyn MessageLog>, 10).unwrap();
     let broadcaster =
         Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), Keeper::Own(history));
-    let turning = thread::spawn(move || broadcaster.run(&inbox));
+    let turning = thread::spawn(move || broadcaster.run(inbox));
     let said = events.post(draft(text("in time")), support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");
     let page = log.page(&room, Range::behind(0)).unwrap();

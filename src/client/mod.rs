@@ -1,7 +1,7 @@
 //! One WebSocket client, read by a thread of its own.
 //!
-//! The thread `client-7` runs all of this, in blocking reads, from the end of the handshake until
-//! the client leaves.
+//! A thread `client` runs all of this, in blocking reads, from the end of the handshake until the
+//! client leaves.
 //!
 //! The walk: [`reading`] joins, reads and leaves. tungstenite reads from a [`stream`], which
 //! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that

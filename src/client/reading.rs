@@ -1,6 +1,6 @@
 //! Reading one WebSocket client's messages until it leaves.
 //!
-//! Runs on the client's own thread, `client-7`, in blocking reads. Not here: the handshake, which is
+//! Runs on the client's own thread, `client`, in blocking reads. Not here: the handshake, which is
 //! over by now (`http`), and sending to a room, which only the broadcaster does (`relay`).
 
 use std::net::Shutdown;
@@ -58,20 +58,18 @@ pub struct Clients {
 pub fn run(
     connection: &Arc<Connection>,
     target: &Target,
-    joining: Joining,
+    joining: Box<Joining>,
     tail: Vec<u8>,
     clients: &Clients,
 ) {
-    let Clients { limits, events, .. } = clients;
+    let events = &clients.events;
     connection.becomes_client();
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
-    let parting = Parting::Closed;
-    let mut membership = Membership { connection, events, last_frames: Vec::new(), parting };
-    let stream =
-        ClientStream::new(Arc::clone(connection), output, *limits, Arc::clone(&clients.escaped));
-    (membership.last_frames, membership.parting) =
-        read_all(stream, tail, connection, target, clients);
+    let mut membership = Membership { connection, events, farewell: Farewell::default() };
+    let mut socket = open(connection, output, tail, clients);
+    let ending = read_all(&mut socket, connection, clients.limits);
+    membership.farewell = part(&mut socket, &ending, target, connection, clients);
     drop(membership);
 }
 
@@ -82,7 +80,7 @@ pub fn run(
 fn join(
     connection: &Arc<Connection>,
     target: &Target,
-    joining: Joining,
+    joining: Box<Joining>,
     events: &Events,
 ) -> Output {
     match target {
@@ -109,18 +107,38 @@ fn join(
 struct Membership<'a> {
     connection: &'a Connection,
     events: &'a Events,
+    farewell: Farewell,
+}
+
+/// How a client leaves. The default is for a thread that panics.
+struct Farewell {
     /// The last frames for the client.
     last_frames: Vec<u8>,
     parting: Parting,
+    /// The client has sent a Close.
+    said_goodbye: bool,
+}
+
+impl Default for Farewell {
+    fn default() -> Self {
+        Self { last_frames: Vec::new(), parting: Parting::Closed, said_goodbye: false }
+    }
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        let last_frames = std::mem::take(&mut self.last_frames);
+        let Farewell { last_frames, parting, said_goodbye } = std::mem::take(&mut self.farewell);
         let is_owed_frames = !last_frames.is_empty();
-        self.events.leave(self.connection.id(), last_frames, self.parting);
+        self.events.leave(self.connection.id(), last_frames, parting);
         if thread::panicking() {
+            log::error!(
+                "{} {} ended: its thread has panicked",
+                self.connection.id(),
+                self.connection.peer()
+            );
             self.connection.shutdown(Shutdown::Both);
+        } else if said_goodbye && self.connection.is_read_to_the_end() {
+            // Nothing comes behind a Close (RFC 6455 §5.5.1), so nothing can cause a reset.
         } else if is_owed_frames || self.connection.why_ended().is_some() {
             self.connection.linger();
         }
@@ -129,49 +147,70 @@ impl Drop for Membership<'_> {
     }
 }
 
-/// Reads to the end of the connection. Returns the last frames for the broadcaster to send, and how
-/// the client leaves; the echo has sent its own frames. Not inlined: else this function's large frame would be on the stack already
-/// when `join` runs.
+/// The client's WebSocket, over its stream. Not inlined, as [`join`].
+#[inline(never)]
+fn open(
+    connection: &Arc<Connection>,
+    output: Output,
+    tail: Vec<u8>,
+    clients: &Clients,
+) -> WebSocket<ClientStream> {
+    let limits = clients.limits;
+    let config = config(output.dialect().largest_frame(limits.message_size));
+    let (connection, escaped) = (Arc::clone(connection), Arc::clone(&clients.escaped));
+    let stream = ClientStream::new(connection, output, limits, escaped);
+    WebSocket::from_partially_read(stream, tail, Role::Server, Some(config))
+}
+
+/// Reads to the end of the connection, and returns what ended it. Not inlined: else this function's
+/// frame would be on the stack already when [`join`] runs.
 #[inline(never)]
 fn read_all(
-    stream: ClientStream,
-    tail: Vec<u8>,
+    socket: &mut WebSocket<ClientStream>,
     connection: &Connection,
-    target: &Target,
-    clients: &Clients,
-) -> (Vec<u8>, Parting) {
-    let limits = clients.limits;
-    let config = config(stream.output().dialect().largest_frame(limits.message_size));
-    let mut socket = WebSocket::from_partially_read(stream, tail, Role::Server, Some(config));
+    limits: Limits,
+) -> Error {
     let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size);
     let mut pace = Pace::new(limits.rate, Instant::now());
-    let ending = loop {
-        match socket.read() {
-            Ok(message) => {
-                let is_counted = message.is_text() || message.is_binary();
-                let stream = socket.get_mut();
-                if let Err(error) = dispatcher.dispatch(message, stream) {
-                    break Error::Io(error);
-                }
-                if is_counted && let Some(pause) = pace.pause(1, Instant::now()) {
-                    // Frames for the client leave before the pause.
-                    if let Err(error) = stream.deliver() {
-                        break Error::Io(error);
-                    }
-                    thread::sleep(pause);
-                }
-            }
-            Err(error) => break error,
+    loop {
+        let message = match socket.read() {
+            Ok(message) => message,
+            Err(error) => return error,
+        };
+        let is_counted = message.is_text() || message.is_binary();
+        let stream = socket.get_mut();
+        if let Err(error) = dispatcher.dispatch(message, stream) {
+            return Error::Io(error);
         }
-    };
+        if is_counted && let Some(pause) = pace.pause(1, Instant::now()) {
+            // Frames for the client leave before the pause.
+            if let Err(error) = stream.deliver() {
+                return Error::Io(error);
+            }
+            thread::sleep(pause);
+        }
+    }
+}
+
+/// Returns how the client leaves, with the last frames for the broadcaster to send; the echo has sent
+/// its own frames. Not inlined, as [`join`].
+#[inline(never)]
+fn part(
+    socket: &mut WebSocket<ClientStream>,
+    ending: &Error,
+    target: &Target,
+    connection: &Connection,
+    clients: &Clients,
+) -> Farewell {
     let stream = socket.get_mut();
-    let Ending { why, close, parting } = explain(&ending, stream.is_silent());
+    let Ending { why, close, parting } = explain(ending, stream.is_silent());
+    let said_goodbye = close.is_none() && parting == Parting::Closed;
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
     let why = connection.why_ended().map_or(why, str::to_owned);
     clients.left.line(|more| {
         log::info!("{} {} left {target}: {why}{more}", connection.id(), connection.peer());
     });
-    (stream.finish(&close), parting)
+    Farewell { last_frames: stream.finish(&close), parting, said_goodbye }
 }
 
 fn config(largest_frame: usize) -> WebSocketConfig {

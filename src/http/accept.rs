@@ -1,9 +1,9 @@
-//! The accept thread: takes each connection and gives it a slot, a number and a thread.
+//! The accept thread: takes each connection and gives it a slot, a number and a thread at the door.
 //!
 //! Runs on `accept`. It never waits for a client and never ends on an error: it turns away the
 //! connections that it cannot hold. Not here: the bytes of a connection (`door`).
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,14 @@ use super::door::{Crowded, Door};
 use crate::logging::Limited;
 use crate::net::connection::Connection;
 use crate::net::networks::{Networks, Place};
+use crate::net::pool::Pool;
 use crate::net::slots::{Slot, Slots};
 
-/// Stack of a connection's first thread, in bytes. Only touched pages are real memory. It is over
+/// Stack of a thread at the door, in bytes. Only touched pages are real memory. It is over
 /// four times a client's stack: glibc gives a dead thread's stack, with its touched pages, to the
 /// next thread that asks for at least a quarter of its size. An idle client would then keep these
 /// pages (16 KiB instead of 8).
-const DOOR_STACK: usize = 1 << 20;
+pub const DOOR_STACK: usize = 1 << 20;
 
 /// The most connections that are turned away at the same time on threads of their own. Others are
 /// turned away without waiting.
@@ -42,6 +43,8 @@ pub struct Acceptor {
     pub networks: Arc<Networks>,
     /// The door that serves each new connection.
     pub door: Arc<Door>,
+    /// The threads on which it does.
+    pub threads: Pool,
 }
 
 /// Limits the log lines of each kind of trouble.
@@ -66,7 +69,7 @@ impl Acceptor {
             match accepted {
                 Ok((socket, peer)) => match self.admit(peer, &troubles) {
                     Ok(place) => self.receive(socket, peer, place, &troubles),
-                    Err(crowded) => turn_away(socket, peer, crowded, &turned_away, &self.door),
+                    Err(crowded) => self.turn_away(socket, peer, crowded, &turned_away),
                 },
                 // The peer reset it while it waited to be accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -113,37 +116,32 @@ impl Acceptor {
         };
         self.slots.enter(&connection);
         let (door, guest) = (Arc::clone(&self.door), Arc::clone(&connection));
-        if let Err(error) = start(&connection, move || door.receive(&guest)) {
+        if let Err(error) = self.threads.run(move || door.receive(&guest)) {
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
             self.door.turn_away_without_waiting(&connection, Crowded::Server);
         }
     }
-}
 
-fn start(connection: &Connection, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let name = connection.id().to_string();
-    thread::Builder::new().name(name).stack_size(DOOR_STACK).spawn(work).map(drop)
-}
-
-/// Turns a connection away, because a limit on them is reached. A few at a time get their response
-/// on threads of their own. In a flood the others are turned away without waiting, so that it does
-/// not disturb the connected clients.
-fn turn_away(
-    socket: TcpStream,
-    peer: SocketAddr,
-    crowded: Crowded,
-    turned_away: &Arc<Slots>,
-    door: &Arc<Door>,
-) {
-    let (slot, has_thread) = match turned_away.admit() {
-        Some(slot) => (slot, true),
-        None => (Slots::new(1).admit().expect("new slots are free"), false),
-    };
-    let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
-    let (own, guest) = (Arc::clone(door), Arc::clone(&connection));
-    if !has_thread || start(&connection, move || own.turn_away(&guest, crowded)).is_err() {
-        door.turn_away_without_waiting(&connection, crowded);
+    /// Turns a connection away, because a limit on them is reached. A few at a time get their response
+    /// on threads of their own. In a flood the others are turned away without waiting, so that it does
+    /// not disturb the connected clients.
+    fn turn_away(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        crowded: Crowded,
+        turned_away: &Arc<Slots>,
+    ) {
+        let (slot, has_thread) = match turned_away.admit() {
+            Some(slot) => (slot, true),
+            None => (Slots::new(1).admit().expect("new slots are free"), false),
+        };
+        let Ok(connection) = Connection::new(slot.id(), socket, peer, slot) else { return };
+        let (own, guest) = (Arc::clone(&self.door), Arc::clone(&connection));
+        if !has_thread || self.threads.run(move || own.turn_away(&guest, crowded)).is_err() {
+            self.door.turn_away_without_waiting(&connection, crowded);
+        }
     }
 }

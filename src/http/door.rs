@@ -1,14 +1,13 @@
 //! The door: it reads and checks one request per connection, before any other part sees it.
 //!
-//! Runs on the connection's own thread. An upgrade becomes a client, on a thread of its own. Any
-//! other request goes to tiny_http, whole and written anew by the proxy. The whole response comes
-//! back before its first byte goes to the client. So a slow or hostile client reaches nothing but
-//! the door. Not here: the grammar of a head (`request`).
+//! Runs on a thread `door`, one for each connection. An upgrade becomes a client, on a thread
+//! `client`. Any other request goes to tiny_http, whole and written anew by the proxy. The whole
+//! response comes back before its first byte goes to the client. So a slow or hostile client reaches
+//! nothing but the door. Not here: the grammar of a head (`request`).
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use http::uri::Authority;
@@ -30,6 +29,7 @@ use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
 use crate::net::networks::Networks;
+use crate::net::pool::Pool;
 use crate::net::tls;
 use crate::protocol::address::{JoinOptions, Past, Target};
 use crate::protocol::dialect::Dialect;
@@ -46,9 +46,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// otherwise keep its share of the byte budget, which all long responses have together.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stack of a client's thread, in bytes. A client has a new thread, because the stack pages that
-/// the handshake touched stay resident as long as the door's thread lives.
-const CLIENT_STACK: usize = 128 << 10;
+/// Stack of a client's thread, in bytes. A client has another thread than the door, because the stack
+/// pages that the handshake touched stay resident as long as the door's thread lives.
+pub const CLIENT_STACK: usize = 128 << 10;
 
 /// Everything that serves a connection.
 pub struct Door {
@@ -60,6 +60,8 @@ pub struct Door {
     pub proxy: Proxy,
     /// Decides who may come in at all.
     pub admission: Admission,
+    /// The threads of the clients.
+    pub threads: Pool,
     /// Finds the user whose key comes with a handshake.
     pub credentials: Arc<Credentials>,
     /// The certificate; `None` if the server does not speak TLS.
@@ -119,7 +121,7 @@ impl Door {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         match self
             .greet(connection, deadline)
-            .and_then(|()| self.read_request(connection, deadline))
+            .and_then(|first| self.read_request(connection, first, deadline))
         {
             Ok((mut request, tail)) => match self.identify(connection, &mut request) {
                 Ok(()) => self.serve(connection, &mut request, tail, deadline),
@@ -135,20 +137,21 @@ impl Door {
     }
 
     /// Speaks TLS with a client that begins with it. Any other client goes on in plain HTTP; on a
-    /// TLS port it gets a redirect later.
+    /// TLS port it gets a redirect later. Returns the first bytes of the request, perhaps none.
     ///
     /// # Errors
     /// The client is gone, or no TLS could be agreed on.
-    pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<(), NoRequest> {
-        let first = connection.first_byte(deadline).map_err(|_| NoRequest::Gone)?;
-        if first != Some(tls::FIRST_BYTE) {
-            return Ok(());
+    pub fn greet(&self, connection: &Connection, deadline: Instant) -> Result<Vec<u8>, NoRequest> {
+        let mut first = Vec::with_capacity(1024);
+        read_some(connection, &mut first, deadline)?;
+        if first.first() != Some(&tls::FIRST_BYTE) {
+            return Ok(first);
         }
         let outcome = match &self.certificate {
-            Some(certificate) => connection.secure(certificate.config(), deadline),
+            Some(certificate) => connection.secure(certificate.config(), &first, deadline),
             None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
         };
-        outcome.map_err(|error| {
+        outcome.map(|()| Vec::new()).map_err(|error| {
             let (id, peer) = (connection.id(), connection.peer());
             self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
             // An alert may still be on its way to the client.
@@ -287,12 +290,12 @@ impl Door {
         // stay resident.
         let (id, peer) = (connection.id(), connection.peer());
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
-        // The thread holds the door: what all clients share is not copied for each.
+        // The thread holds the door: what all clients share is not copied for each. And it holds what it
+        // is started with, so the result of the handshake is in a box, which the broadcaster frees.
         let (own, door) = (Arc::clone(connection), Arc::clone(self));
-        let thread = thread::Builder::new()
-            .name(connection.id().to_string())
-            .stack_size(CLIENT_STACK)
-            .spawn(move || reading::run(&own, &target, joining, tail, &door.clients));
+        let joining = Box::new(joining);
+        let thread =
+            self.threads.run(move || reading::run(&own, &target, joining, tail, &door.clients));
         if let Err(error) = thread {
             let response = Response::refusal(503, "No thread could be started: try again soon.");
             self.refuse(
@@ -346,12 +349,16 @@ impl Door {
     /// bytes is a reset, and the response would be lost in it.
     pub fn turn_away(&self, connection: &Connection, crowded: Crowded) {
         let deadline = Instant::now() + Duration::from_secs(1);
-        if self.greet(connection, deadline).is_err() && self.certificate.is_some() {
-            return;
+        let mut head = match self.greet(connection, deadline) {
+            Ok(first) => first,
+            Err(_) if self.certificate.is_some() => return,
+            Err(_) => Vec::new(),
+        };
+        if head.is_empty() {
+            // Nothing came in time: it gets the response all the same.
+            let _ = read_some(connection, &mut head, deadline);
         }
-        let mut head = [0; 4096];
-        let length = connection.read_before(deadline, &mut head).unwrap_or_default();
-        let request = Request::parse(&head[..length]).ok().flatten();
+        let request = Request::parse(&head).ok().flatten();
         let path = request.map(|(request, _)| request.path).unwrap_or_default();
         if connection.send_all(&crowded.response().for_path(&path).bytes()).is_ok() {
             connection.finish();
@@ -369,22 +376,23 @@ impl Door {
         connection.shutdown(Shutdown::Both);
     }
 
-    /// Reads one request head, and returns it with the bytes that came behind it.
+    /// Reads one request head, of which the first bytes are read already. Returns it with the bytes
+    /// that came behind it.
     fn read_request(
         &self,
         connection: &Connection,
+        mut bytes: Vec<u8>,
         deadline: Instant,
     ) -> Result<(Request, Vec<u8>), NoRequest> {
-        let mut bytes = Vec::with_capacity(1024);
         loop {
-            if !read_some(connection, &mut bytes, deadline)? {
-                return Err(NoRequest::Gone);
-            }
             // Every piece parses the head again from its beginning, so that the first wrong byte is
             // refused at once. The limit on the head bounds this work.
             if let Some((request, length)) = Request::parse(&bytes)? {
                 let tail = bytes.split_off(length);
                 return Ok((request, tail));
+            }
+            if !read_some(connection, &mut bytes, deadline)? {
+                return Err(NoRequest::Gone);
             }
         }
     }
@@ -515,6 +523,7 @@ fn respond_before(deadline: Instant, connection: &Connection, method: &str, resp
 mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+    use std::thread;
 
     use super::*;
     use crate::net::connection::ClientId;

@@ -1,8 +1,8 @@
 //! HTTP at the door: one request per connection.
 //!
-//! The thread `accept` takes connections. Each connection has a thread of its own, `client-7`,
-//! which runs the other files here. If the connection becomes a WebSocket, its client gets a new
-//! thread of the same name. The threads `upstream-0` to `upstream-3` carry requests to tiny_http.
+//! The thread `accept` takes connections. Each connection gets a thread `door`, which runs the other
+//! files here. If the connection becomes a WebSocket, its client gets a thread `client`. The threads
+//! `upstream-0` to `upstream-3` carry requests to tiny_http.
 //!
 //! ```text
 //! accept ─▶ door: Request ──┬─ upgrade ─▶ handshake: Joining ─▶ client

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
@@ -224,6 +225,10 @@ fn config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, String> {
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .with_no_client_auth()
         .with_cert_resolver(shown);
+    // A client that comes back resumes its session: a signature less, and no certificate. The session
+    // is in the client's ticket, under a key that changes every six hours, so that it takes no memory
+    // here. (rustls alone remembers the last 256 sessions.)
+    config.ticketer = Ticketer::new().map_err(|error| format!("TLS cannot be set up: {error}"))?;
     // The handshake fails for a client that offers only HTTP/2 (RFC 7301 §3.2). Some clients offer
     // only HTTP/1.0.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use crate::net::networks::Place;
 use crate::net::tls::Session;
@@ -31,9 +31,9 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest time in which a client that is behind may read its last messages and its Close
 /// frame.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The number of one connection, in the log and in the names of its threads: `client-7`.
+/// The number of one connection, in the log: `client-7`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientId(u64);
 
@@ -113,10 +113,10 @@ impl Connection {
         peer: SocketAddr,
         slot: impl Any + Send + Sync,
     ) -> io::Result<Arc<Self>> {
-        // Each message is sent whole: Nagle's algorithm would only delay it.
-        socket.set_nodelay(true)?;
-        socket.set_write_timeout(Some(STALLED))?;
-        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        // On Linux the listener has handed these options on to the socket.
+        if cfg!(not(target_os = "linux")) {
+            set_options(&SockRef::from(&socket))?;
+        }
         Ok(Arc::new(Self {
             id,
             socket,
@@ -166,24 +166,21 @@ impl Connection {
         self.socket.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
     }
 
-    /// The first byte that the peer sends; `None` if the stream ends first. The byte stays unread.
-    ///
-    /// # Errors
-    /// Those of the socket, and a timeout at `deadline`.
-    pub fn first_byte(&self, deadline: Instant) -> io::Result<Option<u8>> {
-        let mut first = [0];
-        self.wait_at_most(deadline)?;
-        Ok((self.socket.peek(&mut first)? > 0).then_some(first[0]))
-    }
-
-    /// Starts TLS and blocks until the handshake is over. Called before any other thread sends.
+    /// Starts TLS, which began with the bytes `first`, and blocks until the handshake is over. Called
+    /// before any other thread sends.
     ///
     /// # Errors
     /// The two sides cannot agree, and the peer has got an alert; or the handshake was not over at
     /// `deadline`.
-    pub fn secure(&self, config: Arc<ServerConfig>, deadline: Instant) -> io::Result<()> {
+    pub fn secure(
+        &self,
+        config: Arc<ServerConfig>,
+        first: &[u8],
+        deadline: Instant,
+    ) -> io::Result<()> {
         let session = Box::new(Session::new(config)?);
         let session = self.session.get_or_init(|| session);
+        session.feed(first)?;
         let mut piece = [0; 4096];
         loop {
             let over = session.continue_handshake();
@@ -191,8 +188,7 @@ impl Connection {
             if over? {
                 return Ok(());
             }
-            self.wait_at_most(deadline)?;
-            match (&self.socket).read(&mut piece)? {
+            match self.receive_before(deadline, &mut piece)? {
                 0 => return Err(cut_short()),
                 count => session.feed(&piece[..count])?,
             }
@@ -210,7 +206,7 @@ impl Connection {
     /// Those of the socket. Under TLS, an end without `close_notify` is an error too: an attacker
     /// may have cut the stream short (RFC 8446 §6.1).
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_after(|| Ok(()), buffer)
+        self.read_from(|buffer| (&self.socket).read(buffer), buffer)
     }
 
     /// As [`Connection::read`], but waits at most until `deadline`.
@@ -218,7 +214,7 @@ impl Connection {
     /// # Errors
     /// As [`Connection::read`], and a timeout at `deadline`.
     pub fn read_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_after(|| self.wait_at_most(deadline), buffer)
+        self.read_from(|buffer| self.receive_before(deadline, buffer), buffer)
     }
 
     /// Reads bytes that have come already; 0 if there are none. 0 may also be the end of the
@@ -251,38 +247,47 @@ impl Connection {
         }
     }
 
-    /// Reads, and calls `prepare` before each read of the socket. One read of plaintext may take
-    /// many of these.
-    fn read_after(
+    /// Whether no byte waits to be read, and none is to come if the peer has said its last word. Under
+    /// TLS a `close_notify` is to come (RFC 8446 §6.1).
+    pub fn is_read_to_the_end(&self) -> bool {
+        !self.is_secure() && matches!(or_nothing(NoWait(&self.socket).read(&mut [0])), Ok(0))
+    }
+
+    /// Reads, and gets the bytes of the socket from `receive`. One read of plaintext may take many of
+    /// these.
+    fn read_from(
         &self,
-        prepare: impl Fn() -> io::Result<()>,
+        receive: impl Fn(&mut [u8]) -> io::Result<usize>,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
-        let Some(session) = self.session.get() else {
-            prepare()?;
-            return (&self.socket).read(buffer);
-        };
+        let Some(session) = self.session.get() else { return receive(buffer) };
         loop {
             if let Some(count) = session.open(buffer)? {
                 return Ok(count);
             }
-            prepare()?;
             // The buffer holds ciphertext for a moment, so that an idle client needs no second one.
-            match (&self.socket).read(buffer)? {
+            match receive(buffer)? {
                 0 => return Err(cut_short()),
                 count => session.feed(&buffer[..count])?,
             }
         }
     }
 
-    /// Sets the read timeout to the time until `deadline`. Called before each read, because the
-    /// system's timeout starts again with every read.
-    fn wait_at_most(&self, deadline: Instant) -> io::Result<()> {
+    /// Receives bytes from the socket, at most until `deadline`. Mostly they are there already. Only a
+    /// wait needs a timeout, and setting that costs a system call: the system's timeout starts again
+    /// with every read.
+    fn receive_before(&self, deadline: Instant, buffer: &mut [u8]) -> io::Result<usize> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.set_read_timeout(left)
+        match NoWait(&self.socket).read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.set_read_timeout(left)?;
+                (&self.socket).read(buffer)
+            }
+            received => received,
+        }
     }
 
     /// Sends as many bytes as the kernel takes at once, and never waits.
@@ -422,6 +427,18 @@ impl Connection {
         }
         self.shutdown(Shutdown::Both);
     }
+}
+
+/// Sets the options that all connections have. Called for the listener: on Linux each socket that it
+/// accepts has them too, which saves three system calls a connection.
+///
+/// # Errors
+/// The system refuses one.
+pub fn set_options(socket: &Socket) -> io::Result<()> {
+    // Each message is sent whole: Nagle's algorithm would only delay it.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_write_timeout(Some(STALLED))?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 
 /// The result of sending without waiting.

@@ -2,7 +2,7 @@
 //!
 //! This folder does not know what the bytes mean. A connection's own thread reads it. The
 //! broadcaster writes to it without waiting; a writer thread writes to a client that is behind, and
-//! waits for it.
+//! waits for it. Such threads come from a [`pool`].
 //!
 //! The walk: a new socket takes one of the [`slots`], and a place among those of its network
 //! ([`networks`]), and becomes a [`connection`]. If the server
@@ -17,6 +17,7 @@ pub(crate) mod byte_budget;
 pub mod certificate;
 pub(crate) mod connection;
 pub(crate) mod networks;
+pub(crate) mod pool;
 pub(crate) mod private_file;
 pub(crate) mod self_signed;
 pub(crate) mod slots;

@@ -2,7 +2,7 @@
 //!
 //! A connection counts from `accept` on, not from its handshake: a silent one also costs a thread
 //! and a descriptor. Not here: the members of rooms; only the broadcaster knows them. Used by the
-//! threads `accept`, `client-7` and main. They take the lock when a connection comes or goes, never
+//! threads `accept`, `door`, `client` and main. They take the lock when a connection comes or goes, never
 //! for a message.
 
 use std::collections::HashMap;
@@ -17,8 +17,8 @@ pub struct Slots {
     /// `--max-clients`, clipped to what this host can hold.
     limit: usize,
     open: Mutex<Open>,
-    /// Notified when a slot becomes free.
-    freed: Condvar,
+    /// Notified when the last connection is gone.
+    emptied: Condvar,
 }
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct Open {
 impl Slots {
     /// Slots for `limit` connections.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, open: Mutex::default(), freed: Condvar::new() })
+        Arc::new(Self { limit, open: Mutex::default(), emptied: Condvar::new() })
     }
 
     /// A slot for one more connection, or `None` if all slots are taken.
@@ -71,7 +71,7 @@ impl Slots {
     pub fn wait_until_empty(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let wait =
-            self.freed.wait_timeout_while(self.open(), left, |open| !open.connections.is_empty());
+            self.emptied.wait_timeout_while(self.open(), left, |open| !open.connections.is_empty());
         wait.expect("nothing panics while holding it").0.connections.is_empty()
     }
 
@@ -102,7 +102,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.open().connections.remove(&self.id);
-        self.slots.freed.notify_all();
+        let mut open = self.slots.open();
+        open.connections.remove(&self.id);
+        // A notification costs a system call, even if nobody waits for it.
+        if open.connections.is_empty() {
+            self.slots.emptied.notify_all();
+        }
     }
 }

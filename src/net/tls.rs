@@ -126,6 +126,12 @@ impl State {
         if self.fed.is_empty() {
             return Ok(false);
         }
+        self.open_next()?;
+        Ok(true)
+    }
+
+    #[inline(never)] // Else the thread of a silent client would keep the stack for it.
+    fn open_next(&mut self) -> io::Result<()> {
         let count = self.connection.read_tls(&mut &self.fed[self.opened..])?;
         if count == 0 {
             return Err(io::Error::other("bytes behind close_notify"));
@@ -135,6 +141,6 @@ impl State {
             (self.fed, self.opened) = (Vec::new(), 0);
         }
         self.connection.process_new_packets().map_err(io::Error::other)?;
-        Ok(true)
+        Ok(())
     }
 }

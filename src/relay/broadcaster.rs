@@ -15,14 +15,15 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::encoding::{Encoded, Speaker};
 use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
 use super::history::History;
+use super::inbox::Inbox;
 use super::members::{self, MembersPage, MembersQuery};
 use super::nodes::Nodes;
+use super::outbox::Writers;
 use super::permits::Permits;
 use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
@@ -61,8 +62,8 @@ pub(super) const EVENT_OVERHEAD: usize = 64;
 
 /// The state of the broadcaster.
 pub struct Broadcaster {
-    /// For the writer threads, which report that they have caught up.
-    pub(super) events: Events,
+    /// For members that fall behind.
+    pub(super) writers: Writers,
     /// `--max-backlog`, in bytes.
     pub(super) max_backlog: usize,
     /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
@@ -132,7 +133,7 @@ impl Broadcaster {
             Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log))),
         };
         Self {
-            events,
+            writers: Writers::new(events),
             max_backlog: options.max_backlog,
             max_message_size: options.max_message_size,
             rooms: HashMap::new(),
@@ -153,19 +154,19 @@ impl Broadcaster {
     }
 
     /// Runs the broadcaster's thread, until the server has stopped.
-    pub fn run(mut self, inbox: &Receiver<Event>) {
+    pub fn run(mut self, mut inbox: Inbox) {
         let mut in_chorus = false;
         loop {
-            match self.next(inbox) {
+            match self.next(&mut inbox) {
                 Woken::Event(event) => self.handle(event),
                 Woken::Due => {}
                 Woken::End => return,
             }
-            if in_chorus && inbox.len() < ENOUGH_EVENTS {
+            if in_chorus && inbox.count() < ENOUGH_EVENTS {
                 thread::sleep(GATHERING_TIME);
             }
             in_chorus = false;
-            for event in inbox.try_iter().take(TURN_EVENTS) {
+            for event in std::iter::from_fn(|| inbox.receive_now()).take(TURN_EVENTS) {
                 in_chorus = true;
                 self.handle(event);
                 if self.turn.bytes >= TURN_BYTES.min(self.max_backlog) {
@@ -179,7 +180,7 @@ impl Broadcaster {
     }
 
     /// Waits for the first event of a turn.
-    fn next(&self, inbox: &Receiver<Event>) -> Woken {
+    fn next(&self, inbox: &mut Inbox) -> Woken {
         let news = self.news.front().map(|(due, _)| *due);
         let due = news.into_iter().chain(self.sessions.next_end()).min();
         let until = match self.stopping {
@@ -190,14 +191,10 @@ impl Broadcaster {
             Some(deadline) => Some(deadline),
             None => due,
         };
-        let event = match until {
-            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(until) => inbox.recv_deadline(until),
-        };
-        match event {
-            Ok(event) => Woken::Event(event),
-            Err(RecvTimeoutError::Timeout) if self.stopping.is_none() => Woken::Due,
-            Err(_) => Woken::End,
+        match inbox.receive(until) {
+            Some(event) => Woken::Event(event),
+            None if self.stopping.is_none() => Woken::Due,
+            None => Woken::End,
         }
     }
 
@@ -331,7 +328,7 @@ impl Broadcaster {
         early.into_iter().flatten().for_each(|newcomer| self.admit(newcomer));
         let close = going_away();
         for member in self.rooms.drain().flat_map(|(_, members)| members.into_members()) {
-            member.outbox.end(&close, &self.events);
+            member.outbox.end(&close, &self.writers);
         }
         for client in self.clients.values() {
             if let Client::Echo(goodbye) = client {

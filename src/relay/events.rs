@@ -1,16 +1,17 @@
-//! The events that the broadcaster receives, and the channel that carries them.
+//! The events that the broadcaster receives, and the sending end of its inbox.
 //!
 //! Other threads hold an [`Events`], the sending end; the broadcaster holds its inbox, the receiving
-//! end. The channel is the backpressure: when the broadcaster cannot keep up, `send` blocks, the
-//! client's thread stops reading, and TCP slows down the sender. The channel is bounded in events
-//! and in bytes. Every thread may send, except the broadcaster: it must never wait.
+//! end (`inbox`). It is the backpressure: when the broadcaster cannot keep up, `send` blocks, the
+//! client's thread stops reading, and TCP slows down the sender. It is bounded in events and in
+//! bytes. Every thread may send, except the broadcaster: it must never wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
+use super::inbox::{self, Inbox};
 use super::members::{MembersPage, MembersQuery};
 use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
@@ -22,13 +23,10 @@ use crate::protocol::v1::Key;
 use crate::store::User;
 use crate::store::shared::Told;
 
-/// The most events that wait.
-const MAX_EVENTS: usize = 1024;
-
 /// The most bytes of large frames that wait. A frame larger than that waits alone.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Frames up to this size, in bytes, are bounded by [`MAX_EVENTS`] alone (4 MiB in all), and so need
+/// Frames up to this size, in bytes, are bounded by their number alone (4 MiB in all), and so need
 /// no lock.
 const SMALL_BYTES: usize = 4096;
 
@@ -116,7 +114,7 @@ pub struct Newcomer {
     /// The room that the client is in until it leaves.
     pub room: RoomName,
     /// The result of its handshake.
-    pub joining: Joining,
+    pub joining: Box<Joining>,
 }
 
 /// A client's message on its way to the broadcaster.
@@ -172,13 +170,13 @@ pub struct Counts {
 /// The sending end of the broadcaster's inbox.
 #[derive(Clone)]
 pub struct Events {
-    sender: Sender<Event>,
+    sender: inbox::Sender,
     budget: Arc<ByteBudget>,
 }
 
 /// Both ends of a new inbox.
-pub fn open() -> (Events, Receiver<Event>) {
-    let (sender, inbox) = bounded(MAX_EVENTS);
+pub fn open() -> (Events, Inbox) {
+    let (sender, inbox) = inbox::open();
     (Events { sender, budget: Arc::new(ByteBudget::new(MAX_BYTES)) }, inbox)
 }
 
@@ -186,14 +184,19 @@ impl Events {
     /// Sends an event; blocks while the inbox is full. After the broadcaster has ended, the server has
     /// stopped, and the event is dropped.
     pub fn send(&self, event: Event) {
-        let _ = self.sender.send(event);
+        self.sender.send(event);
+    }
+
+    /// As [`Events::send`]; `None` if there was no room within `timeout`.
+    fn send_timeout(&self, event: Event, timeout: Duration) -> Option<()> {
+        self.sender.send_timeout(event, timeout).then_some(())
     }
 
     /// Asks how many clients and rooms there are; `None` if the broadcaster does not answer within
     /// `timeout`.
     pub fn ask(&self, timeout: Duration) -> Option<Counts> {
         let (reply, counts) = bounded(1);
-        self.sender.send_timeout(Event::Asked(reply), timeout).ok()?;
+        self.send_timeout(Event::Asked(reply), timeout)?;
         counts.recv_timeout(timeout).ok()
     }
 
@@ -212,7 +215,7 @@ impl Events {
         let share = self.share(draft.content.size());
         let decided = Arc::default();
         let post = Post { draft, share, decided: Arc::clone(&decided), reply };
-        self.sender.send_timeout(Event::Posted(Box::new(post)), timeout).ok()?;
+        self.send_timeout(Event::Posted(Box::new(post)), timeout)?;
         if let Ok(outcome) = receipt.recv_timeout(timeout) {
             return Some(outcome);
         }
@@ -224,7 +227,7 @@ impl Events {
     /// `timeout`.
     pub fn list(&self, timeout: Duration) -> Option<Vec<(RoomName, usize)>> {
         let (reply, rooms) = bounded(1);
-        self.sender.send_timeout(Event::Listed(reply), timeout).ok()?;
+        self.send_timeout(Event::Listed(reply), timeout)?;
         rooms.recv_timeout(timeout).ok()
     }
 
@@ -239,7 +242,7 @@ impl Events {
     ) -> Option<MembersPage> {
         let (reply, members) = bounded(1);
         let query = Box::new(MembersQuery { room, after, limit, reply });
-        self.sender.send_timeout(Event::MembersListed(query), timeout).ok()?;
+        self.send_timeout(Event::MembersListed(query), timeout)?;
         members.recv_timeout(timeout).ok()
     }
 

@@ -59,14 +59,14 @@ impl Broadcaster {
         if self.stopping.is_some() {
             // It is in no room, but it is waited for like all others.
             self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
-            return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
+            return outbox.end(&[joining.response_101, going_away()].concat(), &self.writers);
         }
         self.tell_departures(&room);
         let number = self.seat(id, &room, &joining);
         let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);
         members.add(Member { id, number, dialect, outbox, arrival: None });
-        let arrival = self.arrival(id, room, joining);
+        let arrival = self.arrival(id, room, *joining);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 

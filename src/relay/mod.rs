@@ -1,16 +1,16 @@
 //! The relay: one thread that knows who is in which room, and an outbox for each member.
 //!
 //! The thread `broadcaster` runs nearly all of this, so there is no lock on the client list. A
-//! member that is behind has a thread `writer-7` until it has caught up.
+//! member that is behind has a thread `writer` until it has caught up.
 //!
-//! The walk: other threads send [`events`] to the broadcaster. The [`broadcaster`] gathers them, keeps
-//! the messages of a [`turn`] ([`history`]; [`trouble`] if it cannot), and lets each [`room`] deliver:
-//! [`encoding`] makes frames once for each dialect, and each member's [`outbox`] sends them, or queues
-//! them, [`shared`] with other queues. A newcomer who asks for the past is sent a [`replay`] first,
-//! few of them at a time ([`permits`]). [`presence`] is the news that members get of each other, and
-//! [`members`] the list that others ask for. [`joining`] is how a client comes and goes, and
-//! [`sessions`] tells who is back after a break. With a log that several servers share, [`nodes`] is
-//! the way to the others.
+//! The walk: other threads send [`events`] to the broadcaster's [`inbox`]. The [`broadcaster`] gathers
+//! them, keeps the messages of a [`turn`] ([`history`]; [`trouble`] if it cannot), and lets each
+//! [`room`] deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`]
+//! sends them, or queues them, [`shared`] with other queues. A newcomer who asks for the past is sent
+//! a [`replay`] first, few of them at a time ([`permits`]). [`presence`] is the news that members get
+//! of each other, and [`members`] the list that others ask for. [`joining`] is how a client comes and
+//! goes, and [`sessions`] tells who is back after a break. With a log that several servers share,
+//! [`nodes`] is the way to the others.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
@@ -18,6 +18,7 @@ pub mod broadcaster;
 pub(crate) mod encoding;
 pub mod events;
 pub mod history;
+pub(crate) mod inbox;
 pub(crate) mod joining;
 pub(crate) mod members;
 pub(crate) mod nodes;

@@ -479,7 +479,7 @@ mod tests {
             key: None,
             last,
         };
-        let newcomer = Newcomer { connection, room: RoomName::lobby(), joining };
+        let newcomer = Newcomer { connection, room: RoomName::lobby(), joining: Box::new(joining) };
         (Event::Joined(Box::new(newcomer)), line)
     }
 

@@ -15,12 +15,12 @@
 //!
 //! A newcomer who asks for the past begins behind: its writer first reads and sends that (`replay`).
 //!
-//! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on `writer-7`. Not here: a client
+//! [`Outbox`] is used by the broadcaster alone, and [`Writer`] runs on a thread `writer`. Not here: a client
 //! of the echo, whose own thread writes its answers (`client`).
 
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,8 @@ use super::events::{Event, Events};
 use super::permits::Permit;
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use super::shared::{Pieces, Shared};
-use crate::net::connection::{Connection, Sent, timed_out};
+use crate::net::connection::{Connection, DRAIN_TIMEOUT, Sent, timed_out};
+use crate::net::pool::Pool;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::v1::ServerEvent;
 
@@ -98,6 +99,20 @@ impl<'a> From<&'a Spliced<'a>> for Batch<'a> {
 #[derive(Debug)]
 pub struct Gone;
 
+/// What all outboxes need to start a writer.
+pub struct Writers {
+    threads: Pool,
+    /// For the report that a member has caught up.
+    events: Events,
+}
+
+impl Writers {
+    /// No writer is started yet.
+    pub fn new(events: Events) -> Self {
+        Self { threads: Pool::new("writer", WRITER_STACK), events }
+    }
+}
+
 /// The outbox of a member of a room.
 pub struct Outbox {
     connection: Arc<Connection>,
@@ -127,6 +142,8 @@ struct Behind {
     waiting: Arc<AtomicUsize>,
     /// Bytes that may wait beyond `--max-backlog`: those of the entries that it began with.
     allowance: usize,
+    /// See [`Writer::until`].
+    until: Arc<OnceLock<Instant>>,
 }
 
 /// An entry of the queue.
@@ -152,9 +169,9 @@ impl Outbox {
         &mut self,
         first: Vec<u8>,
         replay: Box<Replay>,
-        events: &Events,
+        writers: &Writers,
     ) -> Result<(), Gone> {
-        self.fall_behind(vec![first.into()], events)?;
+        self.fall_behind(vec![first.into()], writers)?;
         if let Some(behind) = &mut self.behind {
             behind.allowance += REPLAY_BYTES;
             behind.push(Entry::Replay(replay), REPLAY_BYTES);
@@ -167,14 +184,19 @@ impl Outbox {
     ///
     /// # Errors
     /// The client was cut off, or its connection failed. Its own thread was woken, and will leave.
-    pub fn send(&mut self, batch: &Batch, max_backlog: usize, events: &Events) -> Result<(), Gone> {
+    pub fn send(
+        &mut self,
+        batch: &Batch,
+        max_backlog: usize,
+        writers: &Writers,
+    ) -> Result<(), Gone> {
         if batch.bytes.is_empty() {
             return Ok(());
         }
         let Some(behind) = &self.behind else {
             return match self.slow {
-                None => self.send_directly(batch, events),
-                Some(_) => self.fall_behind(batch.rest(0), events),
+                None => self.send_directly(batch, writers),
+                Some(_) => self.fall_behind(batch.rest(0), writers),
             };
         };
         let max_backlog = self.slow.map_or(max_backlog, |_| max_backlog.min(SLOW_BACKLOG_BYTES));
@@ -194,10 +216,10 @@ impl Outbox {
     }
 
     /// Sends the last frames behind all others, then shuts the writing side.
-    pub fn end(mut self, last: &[u8], events: &Events) {
+    pub fn end(mut self, last: &[u8], writers: &Writers) {
         let batch = Batch::new(last);
         // The last frames may wait even when the bound is reached: they are few bytes.
-        let is_open = last.is_empty() || self.send(&batch, usize::MAX, events).is_ok();
+        let is_open = last.is_empty() || self.send(&batch, usize::MAX, writers).is_ok();
         match &self.behind {
             Some(behind) if is_open => behind.end(),
             _ => self.connection.finish(),
@@ -213,10 +235,10 @@ impl Outbox {
         }
     }
 
-    fn send_directly(&mut self, batch: &Batch, events: &Events) -> Result<(), Gone> {
+    fn send_directly(&mut self, batch: &Batch, writers: &Writers) -> Result<(), Gone> {
         match self.connection.send_now(batch.bytes) {
             Ok(Sent::All) => Ok(()),
-            Ok(Sent::Part(sent)) => self.fall_behind(batch.rest(sent), events),
+            Ok(Sent::Part(sent)) => self.fall_behind(batch.rest(sent), writers),
             Err(error) => {
                 log::debug!("{}: sending failed: {error}", self.connection.id());
                 self.connection.shutdown(std::net::Shutdown::Both);
@@ -225,11 +247,12 @@ impl Outbox {
         }
     }
 
-    fn fall_behind(&mut self, rest: Vec<Bytes>, events: &Events) -> Result<(), Gone> {
+    fn fall_behind(&mut self, rest: Vec<Bytes>, writers: &Writers) -> Result<(), Gone> {
         log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
         let allowance = length(&rest);
-        let behind = Box::new(Behind { queue, waiting: Arc::default(), allowance });
+        let (waiting, until) = <(Arc<_>, Arc<_>)>::default();
+        let behind = Box::new(Behind { queue, waiting, allowance, until });
         behind.push_frames(rest);
         let writer = Writer {
             connection: Arc::clone(&self.connection),
@@ -238,13 +261,10 @@ impl Outbox {
             reported: Instant::now(),
             queue: frames,
             waiting: Arc::clone(&behind.waiting),
-            events: events.clone(),
+            until: Arc::clone(&behind.until),
+            events: writers.events.clone(),
         };
-        let thread = thread::Builder::new()
-            .name(self.connection.id().to_string().replace("client", "writer"))
-            .stack_size(WRITER_STACK)
-            .spawn(move || writer.run());
-        if thread.is_err() {
+        if writers.threads.run(move || writer.run()).is_err() {
             self.connection.cut("no thread could be started to write to it");
             return Err(Gone);
         }
@@ -268,6 +288,7 @@ impl Behind {
     }
 
     fn end(&self) {
+        let _ = self.until.set(Instant::now() + DRAIN_TIMEOUT);
         let _ = self.queue.send(Entry::End);
     }
 }
@@ -288,6 +309,9 @@ struct Writer {
     queue: Receiver<Entry>,
     /// See [`Behind::waiting`].
     waiting: Arc<AtomicUsize>,
+    /// The time until which the client may take what waits, once its last frames do. Its own thread
+    /// may be gone by then, and nobody else would end one that takes a byte now and then.
+    until: Arc<OnceLock<Instant>>,
     events: Events,
 }
 
@@ -386,6 +410,10 @@ impl Write for Writer {
             .slow
             .map_or(PIECE_BYTES, |slow| (slow.bytes_per_second / SLOW_PIECES_PER_SECOND) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
+        if self.until.get().is_some_and(|until| *until < Instant::now()) {
+            self.connection.cut("it took its last messages too slowly");
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         loop {
             match self.send(piece) {
                 Ok(sent) => {
@@ -411,5 +439,38 @@ fn give_up(connection: &Connection, error: &io::Error) {
     } else {
         log::debug!("{}: sending failed: {error}", connection.id());
         connection.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::connection::ClientId;
+    use crate::relay::events;
+
+    /// Progress alone is not enough: else one that takes a byte now and then would stay for ever.
+    #[test]
+    fn one_that_takes_its_last_messages_too_slowly_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _line = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
+        let until = Arc::new(OnceLock::new());
+        let mut writer = Writer {
+            connection: Arc::clone(&connection),
+            slow: None,
+            permit: None,
+            reported: Instant::now(),
+            queue: unbounded().1,
+            waiting: Arc::default(),
+            until: Arc::clone(&until),
+            events: events::open().0,
+        };
+        writer.write_all(b"in time").unwrap();
+        until.set(Instant::now()).unwrap();
+        while writer.write_all(b"late").is_ok() {}
+        assert_eq!(connection.why_ended(), Some("it took its last messages too slowly"));
     }
 }

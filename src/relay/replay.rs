@@ -1,7 +1,7 @@
 //! A replay: the past messages of a room, read from the log page by page and sent to one newcomer.
 //!
 //! A newcomer who asks for the past is *behind* from its first moment: new messages wait in its
-//! queue, and its writer thread, `writer-7`, first runs the replay. So the broadcaster never reads
+//! queue, and its writer thread first runs the replay. So the broadcaster never reads
 //! history, and only one page of it is in memory, however long it is. Few replays work at a time
 //! (`permits`). Not here: the queue (`outbox`), and how history is kept (`store`).
 

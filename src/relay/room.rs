@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::encoding::{Encoded, Speaker};
-use super::events::{Events, Frames};
+use super::events::Frames;
 use super::history::Kept;
-use super::outbox::{Batch, Gone, Outbox};
+use super::outbox::{Batch, Gone, Outbox, Writers};
 use super::presence::{News, Presence};
 use super::replay::Replay;
 use crate::net::connection::ClientId;
@@ -387,7 +387,7 @@ impl Room {
                     Upto::Turn(count) => last_of(count),
                 };
                 // If this fails, the client's own thread was woken, and reports that it has left.
-                let _ = member.outbox.begin(first, replay, sending.events);
+                let _ = member.outbox.begin(first, replay, sending.writers);
                 Vec::new()
             }
         };
@@ -437,7 +437,7 @@ impl Room {
             self.speaking[member.dialect as usize] -= 1;
             if takes {
                 let last_frames = std::mem::take(&mut last_frames.bytes);
-                leaving.member.outbox.end(&last_frames, sending.events);
+                leaving.member.outbox.end(&last_frames, sending.writers);
             }
         }
     }
@@ -453,7 +453,7 @@ fn last_id(outcomes: &[Outcome]) -> Option<MessageId> {
 
 impl Member {
     fn send(&mut self, batch: &Batch, sending: Sending) -> Result<(), Gone> {
-        self.outbox.send(batch, sending.max_backlog, sending.events)
+        self.outbox.send(batch, sending.max_backlog, sending.writers)
     }
 }
 
@@ -462,8 +462,8 @@ impl Member {
 pub struct Sending<'a> {
     /// `--max-backlog`, in bytes.
     pub max_backlog: usize,
-    /// For the writer threads, which report that they have caught up.
-    pub events: &'a Events,
+    /// For members that fall behind.
+    pub writers: &'a Writers,
     /// The last id before this turn.
     pub before: MessageId,
 }

@@ -177,7 +177,7 @@ impl Broadcaster {
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
     /// the last id before this turn.
     fn deliver(&mut self, room: &RoomName, outcomes: &[Outcome], before: MessageId) {
-        let sending = Sending { max_backlog: self.max_backlog, events: &self.events, before };
+        let sending = Sending { max_backlog: self.max_backlog, writers: &self.writers, before };
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcomes, &mut self.encoded, sending) {
             if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
@@ -228,7 +228,7 @@ mod tests {
         let line = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
-        let joining = Joining {
+        let joining = Box::new(Joining {
             response_101: b"101".to_vec(),
             dialect: Dialect::Plain,
             past: Some(Past::Since(0)),
@@ -237,7 +237,7 @@ mod tests {
             session: None,
             key: None,
             last: 0,
-        };
+        });
         let newcomer = Newcomer { connection, room: RoomName::lobby(), joining };
         (Event::Joined(Box::new(newcomer)), line)
     }
@@ -254,7 +254,7 @@ mod tests {
         let keeper = Keeper::Own(History::open(log, 10).unwrap());
         let broadcaster =
             Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), keeper);
-        let turning = thread::spawn(move || broadcaster.run(&inbox));
+        let turning = thread::spawn(move || broadcaster.run(inbox));
         let mut told = [0; 3 + 8 + 8];
         line.read_exact(&mut told).unwrap();
         assert_eq!(&told, b"101\x81\x06before\x81\x06behind");

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::{ClientConnection, ProtocolVersion};
+use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
 
 pub struct Stream {
     socket: TcpStream,
@@ -79,6 +79,13 @@ impl Stream {
     pub fn agreed(&self) -> Option<(ProtocolVersion, Option<Vec<u8>>)> {
         let records = self.session.as_ref()?.records.lock().unwrap();
         Some((records.protocol_version()?, records.alpn_protocol().map(<[u8]>::to_vec)))
+    }
+
+    /// Whether the handshake continued an earlier session. No TLS resumes nothing.
+    pub fn is_resumed(&self) -> bool {
+        let session = self.session.as_ref();
+        let kind = session.and_then(|session| session.records.lock().unwrap().handshake_kind());
+        kind == Some(HandshakeKind::Resumed)
     }
 
     /// The socket below, for bytes that nobody has sealed.

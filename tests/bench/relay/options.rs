@@ -13,8 +13,8 @@ use super::plan::scenario::Scenario;
 /// WSROOM_BIN names another build of the program to measure.
 #[derive(Parser)]
 pub struct Options {
-    /// Only these: fanout, storm, table, pictures, echo, idle, churn, rooms, mud, kept, pings,
-    /// flood, rejoin, many-rooms, nodes (which need redis-server), or one row of them such as
+    /// Only these: fanout, storm, table, pictures, echo, idle, churn, reconnect, rooms, mud, kept,
+    /// pings, flood, rejoin, many-rooms, nodes (which need redis-server), or one row of them such as
     /// fanout-1000.
     scenarios: Vec<String>,
 

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::credentials::Credentials;
+use super::credentials::{self, Credentials};
 use super::destination::Destination;
 use super::redis::Redis;
+use crate::relay::floor::handshake;
 use crate::relay::floor::server::Manner;
 use crate::relay::loads::many_rooms;
 use crate::relay::plan::scenario::{Keeps, Scenario, Transport};
@@ -164,6 +165,14 @@ impl Running {
         let tls = self.credentials.as_ref().map(|credentials| Arc::clone(&credentials.client));
         let others = self.others.iter().map(Self::address).collect();
         Destination { address: self.address, others, tls }
+    }
+
+    /// CPU time of its half of a TLS handshake, and of nothing else; `None` without TLS.
+    pub fn cost_of_handshake(&self) -> io::Result<Option<Duration>> {
+        let cost = |Credentials { server, client, .. }: &Credentials| {
+            handshake::cost(server, &credentials::resuming(client))
+        };
+        self.credentials.as_ref().map(cost).transpose()
     }
 
     /// The processes of all servers.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
+use super::credentials;
 use crate::relay::clients::session::Session;
 
 #[derive(Clone)]
@@ -25,6 +26,11 @@ impl Destination {
         let other = place.checked_sub(1).map(|place| self.others[place]);
         let address = other.unwrap_or(self.address);
         Self { address, others: Vec::new(), tls: self.tls.clone() }
+    }
+
+    /// The same, for clients that come again and again.
+    pub fn resuming(&self) -> Self {
+        Self { tls: self.tls.as_deref().map(credentials::resuming), ..self.clone() }
     }
 
     /// A new client's TLS, if it is to speak it.

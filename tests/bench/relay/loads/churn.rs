@@ -65,7 +65,7 @@ impl Churn {
         };
         Ok(Self {
             crowd: Crowd::new()?,
-            server: server.clone(),
+            server: server.resuming(),
             scenario: scenario.clone(),
             author: Author::new(scenario.opcode(), scenario.bytes),
             seats: (0..clients).map(seat).collect(),

@@ -1,7 +1,7 @@
 //! What every load can do, whoever it drives.
 //!
-//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `crowded`, `rejoin`).
-//! All run on one thread, the main one; the last two have a second one for those whose latency is
+//! Not here: the loads themselves (`paced`, `mud`, `storm`, `echo`, `churn`, `idle`, `reconnect`,
+//! `crowded`, `rejoin`). All run on one thread, the main one; the last two have a second one for those whose latency is
 //! not measured.
 
 use std::io;
@@ -13,6 +13,7 @@ use super::echo::Echo;
 use super::idle::Idle;
 use super::mud::Mud;
 use super::paced::Paced;
+use super::reconnect::Reconnect;
 use super::rejoin::Rejoin;
 use super::storm::Storm;
 use crate::relay::contenders::destination::Destination;
@@ -71,6 +72,7 @@ pub fn connect(scenario: &Scenario, server: &Destination) -> io::Result<Box<dyn 
         Traffic::Storm => Box::new(Storm::connect(scenario, server)?),
         Traffic::Echo { window } => Box::new(Echo::connect(scenario, window, server)?),
         Traffic::Churn => Box::new(Churn::new(scenario, server)?),
+        Traffic::Reconnect => Box::new(Reconnect::prepare(scenario, server)?),
         Traffic::Idle => Box::new(Idle::connect(scenario, server)?),
     })
 }

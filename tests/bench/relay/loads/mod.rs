@@ -1,6 +1,7 @@
-//! What clients do: a [`load`] is one of eight. In [`paced`] they talk at a fixed pace, and so they
-//! do in three others beside something else: [`mud`], [`crowded`], and [`rejoin`] with its [`pages`].
-//! In [`storm`], [`echo`], [`churn`] and [`idle`] nothing has a pace.
+//! What clients do: a [`load`] is one of nine. In [`paced`] they talk at a fixed pace, and so they
+//! do in three others beside something else: [`mud`], [`crowded`], and [`rejoin`] with its [`pages`],
+//! which also come in [`reconnect`]. In [`storm`], [`echo`], [`churn`] and [`idle`] nothing has a
+//! pace.
 //!
 //! Not a load, but done beforehand: a file with [`many_rooms`].
 
@@ -9,6 +10,7 @@ pub mod paced;
 pub mod mud;
 pub mod crowded;
 pub mod rejoin;
+pub mod reconnect;
 pub mod pages;
 pub mod storm;
 pub mod echo;

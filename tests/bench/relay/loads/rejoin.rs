@@ -55,7 +55,7 @@ impl Rejoin {
 }
 
 /// One who is not there later says so much, and hears it all.
-fn tell(scenario: &Scenario, messages: u32, server: &Destination) -> io::Result<()> {
+pub fn tell(scenario: &Scenario, messages: u32, server: &Destination) -> io::Result<()> {
     let mut crowd = Crowd::new()?;
     crowd.join(server, &[scenario.path(0)])?;
     let mut author = Author::new(scenario.opcode(), scenario.bytes);

@@ -67,7 +67,8 @@ pub fn records_per_delivery(trial: &Trial) -> Option<f64> {
         .then(|| trial.records as f64 / trial.deliveries as f64)
 }
 
-/// CPU time of encrypting one message for one receiver, and of nothing else, in µs.
+/// CPU time of encrypting one message for one receiver, or of one handshake, and of nothing else, in
+/// µs.
 pub fn encryption(trial: &Trial) -> Option<f64> {
     trial.encryption.map(micros)
 }

@@ -46,7 +46,8 @@ pub struct Trial {
     pub segments: Option<u64>,
     /// Encrypted records that the clients heard; 0 where there is no TLS.
     pub records: u64,
-    /// CPU time of encrypting one record and nothing else, measured after the drive.
+    /// CPU time of encrypting one record and nothing else, measured after the drive. In `churn`: of
+    /// one handshake.
     pub encryption: Option<Duration>,
     /// See [`Load::settled`].
     pub settled: Option<Duration>,
@@ -68,7 +69,10 @@ impl Trial {
         let mut trial = Self::reckon(tally, &before, &after);
         (trial.clients, trial.empty, trial.settled) = (scenario.clients, empty, load.settled());
         if scenario.transport == Transport::Tls && trial.deliveries > 0 {
-            trial.encryption = Some(encryption::cost_of_record(scenario)?);
+            trial.encryption = match scenario.traffic {
+                Traffic::Churn => server.cost_of_handshake()?,
+                _ => Some(encryption::cost_of_record(scenario)?),
+            };
         }
         // Last: to find what is lost may take talking once more.
         (trial.extra, trial.faults) = (load.extra(), load.faults()?);

@@ -48,6 +48,8 @@ pub enum Traffic {
     Echo { window: usize },
     /// Connect, one message, close, and again; `clients` at a time.
     Churn,
+    /// All come at once, each as a client that the server has never seen, and read a short past.
+    Reconnect,
     /// Connected and silent.
     Idle,
 }
@@ -61,7 +63,7 @@ impl Traffic {
             | Self::Pings { pace, .. }
             | Self::Flood { pace, .. }
             | Self::Rejoin(pace) => Some(pace),
-            Self::Storm | Self::Echo { .. } | Self::Churn | Self::Idle => None,
+            Self::Storm | Self::Echo { .. } | Self::Churn | Self::Reconnect | Self::Idle => None,
         }
     }
 }

@@ -32,6 +32,9 @@ impl Scenario {
             Self::idle(),
             Self::idle_tls(),
             Self::churn(),
+            Self::churn_tls(),
+            Self::reconnect(),
+            Self::reconnect_tls(),
             Self::rooms(),
             Self::mud(),
             Self { name: "kept-fanout", ..Self::fanout("fanout-10", 10, 64).kept() },
@@ -143,6 +146,22 @@ impl Scenario {
             contenders: JOINED,
             ..Self::fanout("churn", 32, 64)
         }
+    }
+
+    /// Beside itself without TLS.
+    fn churn_tls() -> Self {
+        let contenders = &[Server, Plain];
+        Self { name: "churn-tls", transport: Transport::Tls, contenders, ..Self::churn() }
+    }
+
+    /// A floor would tell nothing here: it has no past.
+    fn reconnect() -> Self {
+        let (senders, traffic, contenders) = (0, Traffic::Reconnect, &[Server] as &[_]);
+        Self { senders, traffic, contenders, ..Self::fanout("reconnect", 2000, 64) }
+    }
+
+    fn reconnect_tls() -> Self {
+        Self { name: "reconnect-tls", transport: Transport::Tls, ..Self::reconnect() }
     }
 
     fn rooms() -> Self {

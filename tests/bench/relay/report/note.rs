@@ -55,7 +55,13 @@ fn special(row: &Row) -> Option<String> {
         )),
         Traffic::Rejoin(_) => Some(rejoin(row)),
         Traffic::Paced(_) => tls(row),
-        Traffic::Churn => None,
+        Traffic::Churn => handshakes(row),
+        Traffic::Reconnect => Some(format!(
+            "{} of {} back after {} ms",
+            count(row.server(|trial| Some(trial.deliveries as f64))),
+            row.scenario.clients,
+            cell(row.server(figures::settled)),
+        )),
     }
 }
 
@@ -106,6 +112,15 @@ fn tls(row: &Row) -> Option<String> {
         cell(row.server(figures::encryption)),
         ratio(Some(ratio_of_both)),
         cell(row.server(figures::records_per_delivery)),
+    ))
+}
+
+fn handshakes(row: &Row) -> Option<String> {
+    Some(format!(
+        "{} plain + {} handshake, {} of both",
+        cell(row.median(Contender::Plain, figures::cpu_per_delivery)),
+        cell(row.server(figures::encryption)),
+        ratio(Some(row.tls_ratio()?)),
     ))
 }
 
