@@ -1,14 +1,17 @@
-//! Identity: the names and the keys of users, and the sessions of clients.
+//! Identity: the names and the keys of users, the sessions of clients, and what they may do in a room.
 //!
 //! Called by page threads, and for a handshake by the connection's own thread. Nothing here knows
 //! HTTP. Not here: the place of a key in a request (`api`), and where users are kept (`store`).
 //!
 //! The walk: [`name`] is the grammar of a name, and decides which names count as equal. [`auth`]
 //! makes keys, and finds the user that a key belongs to. [`session`] is how a client that comes back
-//! is known.
+//! is known. [`rules`] tell who may enter a room, speak in it and lead it, and the [`rulebook`] has those of
+//! all rooms.
 //!
 //! It imports `store`, for the directory, and `protocol`.
 
 pub(crate) mod auth;
 pub mod name;
+pub(crate) mod rulebook;
+pub(crate) mod rules;
 pub(crate) mod session;

@@ -120,7 +120,7 @@ fn latin(c: char) -> String {
 /// Whether a character is invisible, or changes the look of the text beside it: with such characters
 /// one name could look like another. The joiners U+200C and U+200D, and the selectors from U+FE00 on,
 /// are allowed where they have an effect: Persian and emoji need them.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -5,9 +5,11 @@
 //!
 //! The walk: a WebSocket connects to an [`address`]. Its client says a [`message`]. The message
 //! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events.
+//! [`rules`] are the words in which a room's rules are told and kept.
 
 pub mod address;
 pub(crate) mod dialect;
 pub(crate) mod frame;
 pub mod message;
+pub(crate) mod rules;
 pub(crate) mod v1;
