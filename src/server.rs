@@ -169,6 +169,7 @@ impl Server {
             clients: Clients {
                 limits: limits(options),
                 events: events.clone(),
+                past: Arc::clone(&past),
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 left: Limited::default(),
             },

@@ -21,8 +21,8 @@ use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, Draft, MessageId, Origin};
-use crate::protocol::v1::MAX_FIELD_BYTES;
-use crate::relay::events::{Events, Receipt};
+use crate::protocol::v1::{Code, Complaint, MAX_FIELD_BYTES};
+use crate::relay::events::{Events, Rank, Receipt};
 use crate::relay::members::MembersPage;
 use crate::relay::presence::author;
 use crate::store::{HistoryPage, KeptMessages, Range, StoreError, User};
@@ -158,6 +158,7 @@ impl Rooms {
             // rights of ours. The security headers say `nosniff`.
             Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.to_vec())
                 .with_header(field("Content-Disposition", "attachment")),
+            Content::Act(_) => return Err(problem(404, "This is an act, and has no bytes.")),
         })
     }
 
@@ -177,14 +178,25 @@ impl Rooms {
         let content = content(request, body)?;
         let author = author(None, user.as_ref());
         let draft = Draft { room, author, content, origin, as_guest: None };
-        match self.events.post(draft, TIMEOUT) {
+        match self.events.post(draft, Rank::Visitor, TIMEOUT) {
             Some(Ok(Receipt { id, heard: Some(heard) })) => {
                 Ok(json(202, &json!({"id": id, "heard": heard})))
             }
             Some(Ok(Receipt { id, heard: None })) => Ok(json(200, &json!({"id": id, "heard": 0}))),
-            Some(Err(detail)) => Err(problem(503, &detail).with_header(field("Retry-After", "5"))),
+            Some(Err(complaint)) => Err(refused(&complaint)),
             None => Err(busy()),
         }
+    }
+}
+
+/// The response to a message or an act that has no effect.
+fn refused(complaint: &Complaint) -> Reply {
+    let detail = &complaint.detail;
+    match complaint.code {
+        Code::NotKept => problem(503, detail).with_header(field("Retry-After", "5")),
+        Code::Unknown => problem(404, detail),
+        Code::NotLeader | Code::Muted | Code::ReadOnly => problem(403, detail),
+        _ => problem(400, detail),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 
+use super::authorship::Authorship;
 use super::closing::{Ending, explain};
 use super::dispatch::{Dispatcher, Output};
 use super::echo::EchoOutbox;
@@ -22,6 +23,7 @@ use crate::net::connection::Connection;
 use crate::protocol::address::Target;
 use crate::protocol::frame;
 use crate::relay::events::{Event, Events, Joining, Newcomer, Parting};
+use crate::store::KeptMessages;
 
 /// The limits of every client.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub struct Clients {
     pub limits: Limits,
     /// The broadcaster's inbox.
     pub events: Events,
+    /// The messages that are kept.
+    pub past: Arc<dyn KeptMessages>,
     /// The budget for messages that JSON makes longer than `--max-message-size`.
     pub escaped: Arc<ByteBudget>,
     /// The log lines about clients that have left, limited in number.
@@ -62,6 +66,7 @@ pub fn run(
 ) {
     let Clients { limits, events, .. } = clients;
     connection.becomes_client();
+    let authorship = Authorship::new(target, &joining, &clients.past);
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let parting = Parting::Closed;
@@ -74,7 +79,7 @@ pub fn run(
         Arc::clone(&clients.escaped),
     );
     (membership.last_frames, membership.parting) =
-        read_all(stream, tail, connection, target, clients);
+        read_all(stream, tail, connection, authorship, target, clients);
     drop(membership);
 }
 
@@ -140,13 +145,14 @@ fn read_all(
     stream: ClientStream,
     tail: Vec<u8>,
     connection: &Connection,
+    authorship: Authorship,
     target: &Target,
     clients: &Clients,
 ) -> (Vec<u8>, Parting) {
     let limits = clients.limits;
     let config = config(stream.output().dialect().largest_frame(limits.message_size));
     let mut socket = WebSocket::from_partially_read(stream, tail, Role::Server, Some(config));
-    let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size);
+    let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size, authorship);
     let mut pace = Pace::new(limits.rate, Instant::now());
     let ending = loop {
         match socket.read() {

@@ -162,7 +162,7 @@ impl Door {
 
     fn agree(&self, request: &Request, target: &Target) -> Result<Joining, Response> {
         let upgrade = handshake::check(request, target, &self.allow_origin)?;
-        let JoinOptions { past, session, slow } = &upgrade.options;
+        let JoinOptions { past, session, slow, key: _ } = &upgrade.options;
         let (past, slow, dialect) = (*past, *slow, upgrade.dialect);
         let user = self.user_of(request)?;
         let key = matches!(user, Whose::Nobody).then_some(Key::Unknown);

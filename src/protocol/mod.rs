@@ -4,9 +4,11 @@
 //! nothing is stored. All other folders use these types, so this one imports no other folder.
 //!
 //! The walk: a WebSocket connects to an [`address`]. Its client says a [`message`]. The message
-//! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events.
-//! [`rules`] are the words in which a room's rules are told and kept.
+//! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events. An
+//! [`act`] is what is done to a room by its leaders, and [`rules`] are the words in which its rules
+//! are told and kept.
 
+pub(crate) mod act;
 pub mod address;
 pub(crate) mod dialect;
 pub(crate) mod frame;

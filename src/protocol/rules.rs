@@ -35,7 +35,7 @@ pub enum Mark {
 }
 
 /// A change of one field of a room's rules.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Change {
     /// The name of the field, such as `topic` or `leader:7`.
     pub field: String,
@@ -49,7 +49,7 @@ pub struct Change {
 pub struct Settings {
     /// What the room is about; empty for nothing.
     pub topic: Option<String>,
-    /// Who knows it may enter; empty for no key. It is a secret, so this type has no `Debug`.
+    /// Who knows it may enter; empty for no key.
     pub key: Option<String>,
     /// Who may speak, and who may enter.
     pub mode: Option<Mode>,
@@ -76,12 +76,20 @@ pub struct RulesInfo {
 }
 
 /// A user who leads a room.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LeaderInfo {
     /// The user's number.
     pub user: UserId,
     /// The user's name when they were made a leader.
     pub name: String,
+}
+
+/// The key is a secret: nobody can log it by mistake.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, key: _, mode, history } = self;
+        write!(f, "Settings {{ topic: {topic:?}, mode: {mode:?}, history: {history:?} }}")
+    }
 }
 
 impl Mode {

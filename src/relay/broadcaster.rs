@@ -11,7 +11,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -205,6 +204,7 @@ impl Broadcaster {
         match event {
             Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
+            Event::Acted(_) | Event::Hand(..) => {}
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.admit(*newcomer),
@@ -247,11 +247,8 @@ impl Broadcaster {
     }
 
     fn post(&mut self, post: Post) {
-        let Post { draft, share, decided, reply } = post;
-        // The sender has given up waiting, and was told that the message is not relayed.
-        if decided.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        let Post { draft, rank: _, share, waiter } = post;
+        let Some(reply) = waiter.begin() else { return };
         self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
     }
 

@@ -215,6 +215,7 @@ impl Broadcaster {
             limit: self.max_message_size,
             history: self.max_messages,
             key: None,
+            rules: None,
         }
     }
 

@@ -168,7 +168,7 @@ fn guest_name(number: u64) -> String {
 /// A member as the other members see it.
 pub fn member_info(seat: &Seat) -> MemberInfo {
     let Author { user, name } = author(Some(seat.guest), seat.user.as_deref());
-    MemberInfo { id: seat.id, user, name }
+    MemberInfo::new(seat.id, user, name)
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn member(id: u64, name: &str) -> MemberInfo {
-        MemberInfo { id, user: None, name: name.to_owned() }
+        MemberInfo::new(id, None, name)
     }
 
     /// Takes the news of a room that is no crowd and was none.

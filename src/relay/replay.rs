@@ -13,6 +13,7 @@ use crate::identity::session::Session;
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
+use crate::protocol::rules::RulesInfo;
 use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
 use crate::store::{HistoryPage, KeptMessages, Range, Result, StoreError};
 
@@ -60,6 +61,8 @@ pub struct Welcome {
     pub history: usize,
     /// What the server thinks of the client's key, if it is not good.
     pub key: Option<Key>,
+    /// The rules of the room, if it has any.
+    pub rules: Option<RulesInfo>,
 }
 
 impl Welcome {
@@ -69,11 +72,22 @@ impl Welcome {
     /// # Errors
     /// `out` cannot be written to. A vector always can.
     pub fn write(&self, last: MessageId, complete: bool, out: &mut impl Write) -> io::Result<()> {
-        let Self { you, room, members, count, limit, history, key } = self;
+        let Self { you, room, members, count, limit, history, key, rules } = self;
         let (room, members, count) = (room.as_str(), members.as_deref(), *count);
-        let (limit, history, key) = (*limit, *history, *key);
-        ServerEvent::Welcome { you, room, members, count, last, complete, limit, history, key }
-            .write(out)
+        let (limit, history, key, rules) = (*limit, *history, *key, rules.as_ref());
+        ServerEvent::Welcome {
+            you,
+            room,
+            members,
+            count,
+            last,
+            complete,
+            limit,
+            history,
+            key,
+            rules,
+        }
+        .write(out)
     }
 }
 

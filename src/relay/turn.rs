@@ -18,6 +18,7 @@ use super::room::{Item, Outcome, Room, Sending};
 use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, MessageId};
+use crate::protocol::v1::{Code, Complaint};
 
 /// The turn that is being gathered, apart from the items, which the rooms record.
 #[derive(Default)]
@@ -113,7 +114,7 @@ impl Broadcaster {
         }
         for (index, room, reply) in posts {
             let receipt = outcomes[index].as_ref().map(|kept| self.receipt(kept, &room));
-            drop(reply.try_send(receipt.map_err(ToString::to_string)));
+            drop(reply.try_send(receipt.map_err(|why| not_kept(why))));
         }
     }
 
@@ -170,6 +171,10 @@ impl Broadcaster {
     }
 }
 
+fn not_kept(why: &str) -> Complaint {
+    Complaint { code: Code::NotKept, detail: why.to_owned(), reference: None }
+}
+
 /// The reason for the sender of a message that is not kept.
 pub fn unheard(why: &str) -> Arc<str> {
     format!("your message was not kept, and nobody has heard it: {why}").into()
@@ -191,7 +196,7 @@ mod tests {
     use crate::protocol::dialect::Dialect;
     use crate::protocol::message::{Author, Content};
     use crate::relay::broadcaster::Keeper;
-    use crate::relay::events::{self, Event, Joining, Newcomer, Post};
+    use crate::relay::events::{self, Event, Joining, Newcomer, Post, Rank, Waiter};
     use crate::store::Bounds;
     use crate::store::memory::Memory;
 
@@ -201,7 +206,8 @@ mod tests {
         let draft =
             Draft { room: RoomName::lobby(), author, content, origin: None, as_guest: None };
         let (reply, _) = bounded(1);
-        Event::Posted(Box::new(Post { draft, share: None, decided: Arc::default(), reply }))
+        let waiter = Waiter { decided: Arc::default(), reply };
+        Event::Posted(Box::new(Post { draft, rank: Rank::Visitor, share: None, waiter }))
     }
 
     /// A plain client that wants the whole past, and the other end of its line.

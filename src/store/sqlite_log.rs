@@ -187,6 +187,7 @@ impl Totals {
             Content::Binary { name, media_type, bytes } => {
                 (name.as_str(), media_type.as_str(), ToSqlOutput::from(bytes.as_ref()))
             }
+            Content::Act(act) => ("", "", ToSqlOutput::from(act.to_json())),
         };
         let Mark { number, total } = self.behind;
         let origin = message.origin.as_deref();

@@ -52,7 +52,7 @@ impl Waiting {
                 command.arg("message").arg(self.own).arg(deadline).arg(draft.room.as_str());
                 command.arg(member.map_or_else(String::new, |member| member.to_string()));
                 command.arg(packed.size).arg(packed.origin).arg(packed.as_guest);
-                command.arg(packed.header).arg(packed.field).arg(packed.payload);
+                command.arg(packed.header).arg(packed.field).arg(&*packed.payload);
             }
             Entry::Joined(present) => {
                 command.arg("joined").arg(present.member).arg(present_to_json(present));

@@ -4,9 +4,12 @@
 //! part of JSON, because it may be bytes. Pure functions, on any thread. Not here: the entries of the
 //! log (`told`).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::act::Act;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{
     Author, Content, Draft, Message, MessageId, Origin, SessionId, UserId,
@@ -59,10 +62,10 @@ struct PresentRecord {
 pub struct Packed<'a> {
     /// See [`Header`].
     pub header: String,
-    /// The name of the payload's field: `t` is a text, `b` are bytes.
+    /// The name of the payload's field: `t` is a text, `b` are bytes, `a` is an act.
     pub field: &'static str,
     /// The payload.
-    pub payload: &'a [u8],
+    pub payload: Cow<'a, [u8]>,
     /// Bytes, as they count against the bound of a room.
     pub size: usize,
     /// The origin, as one text; empty if there is none.
@@ -78,10 +81,11 @@ impl<'a> Packed<'a> {
     /// Packs a message.
     pub fn new(draft: &'a Draft) -> Self {
         let (field, payload, name, media_type) = match &draft.content {
-            Content::Text(text) => ("t", text, "", ""),
+            Content::Text(text) => ("t", Cow::Borrowed(&**text), "", ""),
             Content::Binary { name, media_type, bytes } => {
-                ("b", bytes, name.as_str(), media_type.as_str())
+                ("b", Cow::Borrowed(&**bytes), name.as_str(), media_type.as_str())
             }
+            Content::Act(act) => ("a", Cow::Owned(act.to_json().into_bytes()), "", ""),
         };
         let origin = draft.origin.as_deref();
         let header = Header {
@@ -127,11 +131,11 @@ pub fn message(
 ) -> Option<Message> {
     let Header { author, user, name, media_type, session, reference } =
         serde_json::from_slice(header).ok()?;
-    let content = if field == "t" {
+    let content = match field {
         // The rest of wsroom relies on UTF-8.
-        Content::Text(String::from_utf8(payload).ok()?.into())
-    } else {
-        Content::Binary { name, media_type, bytes: Bytes::from(payload) }
+        "t" => Content::Text(String::from_utf8(payload).ok()?.into()),
+        "a" => Content::Act(Box::new(Act::from_json(&payload)?)),
+        _ => Content::Binary { name, media_type, bytes: Bytes::from(payload) },
     };
     let origin = session.as_deref().and_then(session_id).zip(reference);
     let origin = origin.map(|(session, reference)| Box::new(Origin { session, reference }));
