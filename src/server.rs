@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
 use crate::api::invitation::BaseUrl;
+use crate::api::rights::Rights;
 use crate::api::rooms::Rooms;
 use crate::api::routes::{Api, Routes};
 use crate::api::users::Users;
@@ -25,6 +26,7 @@ use crate::http::door::Door;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
+use crate::identity::rulebook::Rulebook;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
@@ -145,6 +147,8 @@ impl Server {
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
         let credentials = Arc::new(Credentials::new(auth, base));
+        let rulebook = Rulebook::default();
+        let rights = Arc::new(Rights::new(Arc::clone(&credentials), rulebook));
         let routes = Routes {
             users: Users::new(
                 directory,
@@ -155,7 +159,7 @@ impl Server {
             rooms: Rooms::new(
                 events.clone(),
                 Arc::clone(&past),
-                Arc::clone(&credentials),
+                Arc::clone(&rights),
                 options.max_rate,
             ),
             health: Health::new(events.clone()),
@@ -176,6 +180,7 @@ impl Server {
             past,
             proxy,
             credentials,
+            rights,
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),

@@ -6,7 +6,7 @@
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
 //! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
 //! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a request
-//! carries, and [`disposition`] the name of a file. [`per_address`] limits how often an address may
+//! carries, and [`disposition`] the name of a file. [`rights`] say what somebody may do in a room. [`per_address`] limits how often an address may
 //! create users and post messages.
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
@@ -19,6 +19,7 @@ pub(crate) mod health;
 pub(crate) mod invitation;
 pub(crate) mod per_address;
 pub(crate) mod reply;
+pub(crate) mod rights;
 pub(crate) mod rooms;
 pub mod routes;
 pub(crate) mod transcript;

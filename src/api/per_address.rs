@@ -2,11 +2,12 @@
 //!
 //! Actions are counted in windows of a fixed length; a window begins with its first action. The
 //! memory is bounded: when there are [`MAX_NETWORKS`] at a time, all counts start again. Not here:
-//! which actions are counted (`users`, `rooms`). Called on the page's threads.
+//! which actions are counted (`users`, `rooms`, the door's `admission`). Called on the page's threads
+//! and on connections' own threads.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most networks that are counted at a time; they take about half a megabyte.
@@ -35,7 +36,7 @@ impl PerAddress {
         if self.most == 0 {
             return Ok(());
         }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
         if counts.len() >= MAX_NETWORKS {
             counts.retain(|_, (since, _)| since.elapsed() < self.window);
             if counts.len() >= MAX_NETWORKS {
@@ -50,7 +51,31 @@ impl PerAddress {
             *count += 1;
             return Ok(());
         }
-        Err(self.window.saturating_sub(since.elapsed()).as_secs() + 1)
+        Err(self.wait(*since))
+    }
+
+    /// Whether one more action would be within the limit. It is not counted.
+    ///
+    /// # Errors
+    /// As [`PerAddress::count`].
+    pub fn check(&self, address: IpAddr) -> Result<(), u64> {
+        match self.counts().get(&network(address)) {
+            Some((since, count))
+                if self.most > 0 && *count >= self.most && since.elapsed() < self.window =>
+            {
+                Err(self.wait(*since))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of seconds until the window that began at `since` is over.
+    fn wait(&self, since: Instant) -> u64 {
+        self.window.saturating_sub(since.elapsed()).as_secs() + 1
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, (Instant, u32)>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,6 +114,15 @@ mod tests {
             assert!((1..=3601).contains(&wait), "{wait}");
             assert_eq!(counts.count(address(other)), Ok(()));
         }
+    }
+
+    #[test]
+    fn to_check_counts_nothing() {
+        let counts = PerAddress::new(1, HOUR);
+        (0..3).for_each(|_| assert_eq!(counts.check(address("192.0.2.1")), Ok(())));
+        assert_eq!(counts.count(address("192.0.2.1")), Ok(()));
+        assert!(counts.check(address("192.0.2.1")).is_err());
+        assert_eq!(counts.check(address("192.0.2.2")), Ok(()));
     }
 
     #[test]

@@ -9,23 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tiny_http::Request;
 
 use super::asked::{self, parameter};
-use super::credentials::Credentials;
 use super::disposition;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
+use super::rights::Rights;
 use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Content, Draft, MessageId, Origin};
+use crate::protocol::message::{Content, Draft, MessageId, Origin, UserId};
 use crate::protocol::v1::{Code, Complaint, MAX_FIELD_BYTES};
 use crate::relay::events::{Events, Rank, Receipt};
 use crate::relay::members::MembersPage;
-use crate::relay::presence::author;
-use crate::store::{HistoryPage, KeptMessages, Range, StoreError, User};
+use crate::store::{HistoryPage, KeptMessages, Range, StoreError};
 
 /// The longest wait for the broadcaster.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,21 +43,16 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 pub struct Rooms {
     events: Events,
     log: Arc<dyn KeptMessages>,
-    credentials: Arc<Credentials>,
+    rights: Arc<Rights>,
     /// Limits the posted messages of one address to `--max-rate` a second.
     posts: PerAddress,
 }
 
 impl Rooms {
     /// The routes for these parts of the server; `rate` is `--max-rate`.
-    pub fn new(
-        events: Events,
-        log: Arc<dyn KeptMessages>,
-        credentials: Arc<Credentials>,
-        rate: u32,
-    ) -> Self {
+    pub fn new(events: Events, log: Arc<dyn KeptMessages>, rights: Arc<Rights>, rate: u32) -> Self {
         let posts = PerAddress::new(rate, Duration::from_secs(1));
-        Self { events, log, credentials, posts }
+        Self { events, log, rights, posts }
     }
 
     /// `GET /rooms?limit=&after=`: rooms that have members or a history, ordered by name.
@@ -78,21 +72,40 @@ impl Rooms {
             rooms.entry(name.as_str().to_owned()).or_default().0 = members;
         }
         let next = rooms.keys().nth(limit).is_some().then(|| rooms.keys().nth(limit - 1)).flatten();
-        let mut page = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, last))| {
-            json!({"name": name, "members": members, "last": last})
-        }).collect::<Vec<_>>()});
+        let entry = |(name, (members, last)): (&String, &(usize, MessageId))| {
+            let entry = json!({"name": name, "members": members, "last": last});
+            self.with_rules(entry, name)
+        };
+        let mut page = json!({"rooms": rooms.iter().take(limit).map(entry).collect::<Vec<_>>()});
         if let Some(next) = next {
             page["next"] = json!(next);
         }
         Ok(json(200, &page))
     }
 
+    /// Adds what a stranger may know of a room's rules to its entry in the list. A room that has a key
+    /// shows nothing of what is inside.
+    fn with_rules(&self, mut entry: Value, name: &str) -> Value {
+        let rules = RoomName::parse(name).and_then(|room| self.rights.rulebook().get(&room));
+        match rules.map(|rules| rules.info()) {
+            Some(rules) if rules.has_key => entry["has_key"] = json!(true),
+            Some(rules) => {
+                entry["topic"] = json!(rules.topic);
+                entry["mode"] = json!(rules.mode);
+            }
+            None => {}
+        }
+        entry
+    }
+
     /// `GET /rooms/ROOM/members?limit=&after=`: who is in a room, in order of their ids.
     ///
     /// # Errors
-    /// The response to a wrong parameter, or for a broadcaster that does not answer.
-    pub fn members(&self, room: &str, url: &str) -> Result<Reply, Reply> {
-        let room = parse_room(room)?;
+    /// The response to a wrong parameter, to somebody who may not enter the room, or for a broadcaster
+    /// that does not answer.
+    pub fn members(&self, room: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, url) = (parse_room(room)?, request.url());
+        self.rights.enter(&room, request)?;
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let after = asked::number(url, "after", 0)?;
         let found = self.events.list_members(room.clone(), after, limit, TIMEOUT);
@@ -108,9 +121,11 @@ impl Rooms {
     /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
     ///
     /// # Errors
-    /// The response to a wrong parameter, or for a history that cannot be read.
-    pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
-        let room = parse_room(room)?;
+    /// The response to a wrong parameter, to somebody who may not enter the room, or for a history that
+    /// cannot be read.
+    pub fn messages(&self, room: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, url) = (parse_room(room)?, request.url());
+        self.rights.enter(&room, request)?;
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let id = |name| parameter(url, name).map(parse_id).transpose();
         let since = id("since")?;
@@ -146,9 +161,12 @@ impl Rooms {
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
     ///
     /// # Errors
-    /// The response to a message that is not there, or for a history that cannot be read.
-    pub fn message(&self, room: &str, id: &str) -> Result<Reply, Reply> {
-        let found = self.log.message(&parse_room(room)?, parse_id(id)?);
+    /// The response to a message that is not there, to somebody who may not enter the room, or for a
+    /// history that cannot be read.
+    pub fn message(&self, room: &str, id: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, id) = (parse_room(room)?, parse_id(id)?);
+        self.rights.enter(&room, request)?;
+        let found = self.log.message(&room, id);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
             return Err(problem(404, "No such message is kept in this room."));
         };
@@ -172,11 +190,10 @@ impl Rooms {
         self.posts.count(asked::peer(request)).map_err(|wait| {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
-        let user = self.credentials.speaker(request)?;
-        let origin = origin(request, user.as_ref())?;
+        let author = self.rights.speak(&room, request)?;
+        let origin = origin(request, author.user)?;
         let body = asked::body(request)?;
         let content = content(request, body)?;
-        let author = author(None, user.as_ref());
         let draft = Draft { room, author, content, origin, as_guest: None };
         match self.events.post(draft, Rank::Visitor, TIMEOUT) {
             Some(Ok(Receipt { id, heard: Some(heard) })) => {
@@ -202,7 +219,7 @@ fn refused(complaint: &Complaint) -> Reply {
 
 /// Where a posted message comes from, if its Idempotency-Key says so: then it may be posted again. The
 /// key is a session of one message, so it must be as hard to guess.
-fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>, Reply> {
+fn origin(request: &Request, user: Option<UserId>) -> Result<Option<Box<Origin>>, Reply> {
     let Some(key) = asked::header(request, "Idempotency-Key") else { return Ok(None) };
     // The header field is a string in quotes, but many clients leave the quotes out.
     let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
@@ -211,7 +228,7 @@ fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>,
         let detail = "An Idempotency-Key has 16 to 255 visible ASCII characters, such as a UUID.";
         return Err(problem(400, detail));
     }
-    let session = Session::new(bare, user.map(|user| user.id)).id;
+    let session = Session::new(bare, user).id;
     Ok(Some(Box::new(Origin { session, reference: bare.to_owned() })))
 }
 

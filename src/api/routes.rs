@@ -106,11 +106,11 @@ impl Routes {
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
             (Method::Get, ["rooms"], _) => self.rooms.list(request.url()),
             (Method::Post, ["rooms", room], _) => self.rooms.post(room, request),
-            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request.url()),
-            (Method::Get, ["rooms", room, "messages"], _) => {
-                self.rooms.messages(room, request.url())
+            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request),
+            (Method::Get, ["rooms", room, "messages"], _) => self.rooms.messages(room, request),
+            (Method::Get, ["rooms", room, "messages", id], _) => {
+                self.rooms.message(room, id, request)
             }
-            (Method::Get, ["rooms", room, "messages", id], _) => self.rooms.message(room, id),
             (_, steps, file) => Err(no_route(&path, steps, file.is_some())),
         }
     }
