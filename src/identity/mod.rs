@@ -5,12 +5,13 @@
 //!
 //! The walk: [`name`] is the grammar of a name, and decides which names count as equal. [`auth`]
 //! makes keys, and finds the user that a key belongs to. [`session`] is how a client that comes back
-//! is known. [`rules`] tell who may enter a room, speak in it and lead it, and the [`rulebook`] has those of
-//! all rooms.
+//! is known. [`rules`] tell who may enter a room, speak in it and lead it, [`changes`] are what acts do
+//! to them, and the [`rulebook`] has the rules of all rooms.
 //!
 //! It imports `store`, for the directory, and `protocol`.
 
 pub(crate) mod auth;
+pub(crate) mod changes;
 pub mod name;
 pub(crate) mod rulebook;
 pub(crate) mod rules;

@@ -1,8 +1,8 @@
 //! The rules of one room: who may enter it, who may speak in it, and who leads it.
 //!
 //! The store keeps rules as fields of text, and knows nothing of what they mean; this file reads the
-//! fields, and makes the changes of them that an act brings. Not here: the rules of all rooms, and
-//! who changes them (`rulebook`); what an act is (`protocol`). Pure functions, on any thread.
+//! fields. Not here: the changes that acts bring (`changes`), and the rules of all rooms (`rulebook`).
+//! Pure functions, on any thread.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,14 +10,10 @@ use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
 
-use super::name::is_hidden;
 use super::session::Session;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{MessageId, UserId};
-use crate::protocol::rules::{Change, LeaderInfo, Mark, Mode, RulesInfo, Settings, hex, unhex};
-
-/// The longest topic, in characters.
-const MAX_TOPIC: usize = 200;
+use crate::protocol::rules::{Change, LeaderInfo, Mark, Mode, RulesInfo, unhex};
 
 /// The most fields that the rules of a room have: leaders, and those who are muted or put out.
 pub const MAX_FIELDS: usize = 512;
@@ -36,11 +32,11 @@ pub struct Rules {
     /// The message that is shown above all others.
     pub pinned: Option<MessageId>,
     /// Who leads the room, and the name they had when they were made a leader.
-    leaders: BTreeMap<UserId, String>,
+    pub(super) leaders: BTreeMap<UserId, String>,
     /// Who may not speak, and their name then.
-    muted: BTreeMap<Mark, String>,
+    pub(super) muted: BTreeMap<Mark, String>,
     /// Who may not enter, and until when, in milliseconds since 1970.
-    out: BTreeMap<Mark, i64>,
+    pub(super) out: BTreeMap<Mark, i64>,
     /// Users and sessions that were in the room when it was closed, or when somebody at an address was
     /// put out: they may come back. In memory alone, and shared, because a large room has many.
     known: Arc<HashSet<Mark>>,
@@ -273,97 +269,6 @@ impl Rules {
     }
 }
 
-/// The changes that acts bring. Each also deletes the put-outs that are over: at every act, so that
-/// they do not gather. `now` is in milliseconds since 1970.
-impl Rules {
-    /// Checks settings that somebody asks for, and makes the changes of them.
-    ///
-    /// # Errors
-    /// A setting is not valid; the error is a sentence for whoever asked.
-    pub fn set(
-        &self,
-        room: &RoomName,
-        settings: &Settings,
-        now: i64,
-    ) -> Result<Vec<Change>, &'static str> {
-        let mut changes = self.expired(now);
-        if let Some(topic) = &settings.topic {
-            changes.push(optional("topic", topic_in(topic)?));
-        }
-        if let Some(key) = &settings.key {
-            check_key(key)?;
-            let hash = (!key.is_empty()).then(|| hex(&hash_of_key(room, key)));
-            changes.push(optional("key", hash));
-        }
-        if let Some(mode) = settings.mode {
-            changes.push(mode_is(mode));
-        }
-        if let Some(history) = settings.history {
-            changes.push(optional("history", (!history).then(|| "off".to_owned())));
-        }
-        Ok(changes)
-    }
-
-    /// Closes the room, at the end of class.
-    pub fn end(&self, now: i64) -> Vec<Change> {
-        with(self.expired(now), mode_is(Mode::Closed))
-    }
-
-    /// Pins a message; `None`: no message is pinned.
-    pub fn pin(&self, message: Option<MessageId>, now: i64) -> Vec<Change> {
-        with(self.expired(now), optional("pinned", message.map(|id| id.to_string())))
-    }
-
-    /// Messages are removed: that one, or all (`None`). A pinned message that is removed is not pinned
-    /// any more.
-    pub fn remove(&self, message: Option<MessageId>, now: i64) -> Vec<Change> {
-        let is_pinned = self.pinned.is_some() && (message.is_none() || message == self.pinned);
-        let mut changes = self.expired(now);
-        changes.extend(is_pinned.then(|| Change::delete("pinned")));
-        changes
-    }
-
-    /// Somebody with these [`marks`] may not speak.
-    pub fn mute(&self, marks: impl IntoIterator<Item = Mark>, name: &str, now: i64) -> Vec<Change> {
-        let mut changes = self.expired(now);
-        let mute = |mark| Change::set(format!("muted:{mark}"), name);
-        changes.extend(marks.into_iter().map(mute));
-        changes
-    }
-
-    /// Somebody with these [`marks`] may speak again.
-    pub fn unmute(&self, marks: impl IntoIterator<Item = Mark>, now: i64) -> Vec<Change> {
-        let mut changes = self.expired(now);
-        let muted = marks.into_iter().filter(|mark| self.muted.contains_key(mark));
-        changes.extend(muted.map(|mark| Change::delete(format!("muted:{mark}"))));
-        changes
-    }
-
-    /// Somebody with these marks may not enter before `until`, in milliseconds since 1970.
-    pub fn put_out(
-        &self,
-        marks: impl IntoIterator<Item = Mark>,
-        until: i64,
-        now: i64,
-    ) -> Vec<Change> {
-        let mut changes = self.expired(now);
-        let put_out = |mark| Change::set(format!("out:{mark}"), until.to_string());
-        changes.extend(marks.into_iter().map(put_out));
-        changes
-    }
-
-    /// This user leads the room from now on, or (`None`) does not any more.
-    pub fn lead(&self, user: UserId, name: Option<&str>, now: i64) -> Vec<Change> {
-        let change = optional(&format!("leader:{user}"), name.map(str::to_owned));
-        with(self.expired(now), change)
-    }
-
-    fn expired(&self, now: i64) -> Vec<Change> {
-        let over = self.out.iter().filter(|(_, until)| **until <= now);
-        over.map(|(mark, _)| Change::delete(format!("out:{mark}"))).collect()
-    }
-}
-
 fn change_entry<K: Ord + std::str::FromStr, V>(
     entries: &mut BTreeMap<K, V>,
     key: &str,
@@ -376,34 +281,104 @@ fn change_entry<K: Ord + std::str::FromStr, V>(
     }
 }
 
-fn optional(field: &str, value: Option<String>) -> Change {
-    Change { field: field.to_owned(), value }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn mode_is(mode: Mode) -> Change {
-    optional("mode", (mode != Mode::Open).then(|| mode.as_str().to_owned()))
-}
+    const MINUTE: i64 = 60_000;
 
-fn with(mut changes: Vec<Change>, last: Change) -> Vec<Change> {
-    changes.push(last);
-    changes
-}
-
-fn topic_in(text: &str) -> Result<Option<String>, &'static str> {
-    let topic = text.trim();
-    if topic.chars().count() > MAX_TOPIC {
-        return Err("A topic has 200 characters at most.");
+    fn room() -> RoomName {
+        RoomName::parse("physics").unwrap()
     }
-    if topic.chars().any(is_hidden) {
-        return Err("A topic has no control characters, and none that hide or turn text round.");
-    }
-    Ok((!topic.is_empty()).then(|| topic.to_owned()))
-}
 
-/// These characters need no escape in an address or in a header field, as those of a room's name.
-fn check_key(key: &str) -> Result<(), &'static str> {
-    let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
-    let is_valid = (4..=64).contains(&key.len()) && key.bytes().all(is_allowed);
-    let grammar = "The key of a room is 4 to 64 of A-Z a-z 0-9 . _ ~ -, or empty for none.";
-    if is_valid || key.is_empty() { Ok(()) } else { Err(grammar) }
+    fn rules(fields: &[(&str, &str)]) -> Rules {
+        Rules::from_fields(fields.iter().map(|(f, v)| ((*f).to_owned(), (*v).to_owned())))
+    }
+
+    fn visitor(user: Option<UserId>, session: &str, address: &str) -> Visitor<'static> {
+        let session = (!session.is_empty()).then(|| Session::new(session, user));
+        Visitor { user, session, address: address.parse().unwrap(), key: None }
+    }
+
+    fn check(rules: &Rules, visitor: &Visitor) -> Result<(), Refusal> {
+        rules.check(&room(), visitor, 0)
+    }
+
+    #[test]
+    fn who_knows_the_key_may_enter_and_leaders_need_none() {
+        let key = crate::protocol::rules::hex(&hash_of_key(&room(), "two-bodies"));
+        let rules = rules(&[("key", &key), ("leader:7", "Ada")]);
+        let guest = visitor(None, "", "192.0.2.1");
+        assert_eq!(check(&rules, &guest), Err(Refusal::NoKey));
+        assert_eq!(check(&rules, &Visitor { key: Some("x"), ..guest }), Err(Refusal::WrongKey));
+        assert_eq!(check(&rules, &Visitor { key: Some("two-bodies"), ..guest }), Ok(()));
+        assert_eq!(check(&rules, &Visitor { user: Some(7), ..guest }), Ok(()));
+        assert_eq!(check(&rules, &Visitor { user: Some(8), ..guest }), Err(Refusal::NoKey));
+        // The same key of another room is another one.
+        let other = RoomName::parse("chemistry").unwrap();
+        let knows = Visitor { key: Some("two-bodies"), ..guest };
+        assert_eq!(rules.check(&other, &knows, 0), Err(Refusal::WrongKey));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_opens_nothing() {
+        let rules = rules(&[("key", "nonsense")]);
+        let guest = visitor(None, "", "192.0.2.1");
+        let outcome = check(&rules, &Visitor { key: Some("nonsense"), ..guest });
+        assert_eq!(outcome, Err(Refusal::WrongKey));
+    }
+
+    #[test]
+    fn a_closed_room_takes_back_those_who_were_in_it() {
+        let mut rules = rules(&[("mode", "closed")]);
+        let (old, new) = (visitor(None, "old", "192.0.2.1"), visitor(None, "new", "192.0.2.1"));
+        rules.admit(marks(None, old.session, mark_of(old.address)));
+        assert_eq!(check(&rules, &old), Ok(()));
+        assert_eq!(check(&rules, &new), Err(Refusal::Closed));
+        // A guest who took a name meanwhile goes on with the session.
+        assert_eq!(check(&rules, &visitor(Some(7), "old", "192.0.2.9")), Ok(()));
+        rules.change(&[Change::delete("mode")]);
+        rules.change(&[Change::set("mode", "closed")]);
+        assert_eq!(check(&rules, &old), Err(Refusal::Closed), "it is another class");
+    }
+
+    #[test]
+    fn an_address_is_out_for_newcomers_alone_and_for_a_time() {
+        let here = "2001:db8::1".parse().unwrap();
+        let field = format!("out:{}", mark_of(here));
+        let mut rules = rules(&[(&field, &(10 * MINUTE).to_string())]);
+        let (in_it, gone) = (visitor(None, "in", "2001:db8::2"), visitor(None, "gone", "::1"));
+        rules.admit(marks(None, in_it.session, mark_of(here)));
+        rules.admit(marks(None, gone.session, mark_of(here)));
+        let put_out = format!("out:s:{}", crate::protocol::rules::hex(&gone.session.unwrap().id.0));
+        rules.change(&[Change::set(put_out, (10 * MINUTE).to_string())]);
+        assert_eq!(check(&rules, &in_it), Ok(()));
+        assert_eq!(check(&rules, &gone), Err(Refusal::PutOut { minutes: 10 }));
+        let neighbour = visitor(None, "", "2001:db8::ffff");
+        assert_eq!(check(&rules, &neighbour), Err(Refusal::PutOut { minutes: 10 }));
+        assert_eq!(check(&rules, &visitor(None, "", "2001:db8:0:1::1")), Ok(()));
+        let at = |now| rules.check(&room(), &neighbour, now);
+        assert_eq!(at(9 * MINUTE + 1), Err(Refusal::PutOut { minutes: 1 }));
+        assert_eq!(at(10 * MINUTE), Ok(()));
+    }
+
+    #[test]
+    fn somebody_is_muted_by_what_is_known_of_them() {
+        let address = mark_of("192.0.2.1".parse().unwrap());
+        let session = Some(Session::new("0123456789abcdef", None));
+        for (user, session) in [(Some(7), session), (None, session), (None, None)] {
+            let mut rules = Rules::default();
+            rules.change(&rules.mute(marks(user, session, address), "Eve", 0));
+            assert!(rules.is_muted(marks(user, session, address)));
+            assert!(!rules.is_muted(marks(Some(8), None, address)), "a neighbour may speak");
+            rules.change(&rules.unmute(marks(user, session, address), 0));
+            assert_eq!(rules, Rules::default());
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let odd = [("colour", "red"), ("leader:x", "Ada"), ("muted:x", "a"), ("out:u:1", "soon")];
+        assert_eq!(rules(&odd), Rules::default());
+    }
 }
