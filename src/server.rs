@@ -141,7 +141,9 @@ impl Server {
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
-        let broadcaster = Broadcaster::new(events.clone(), options, keeper);
+        let rulebook = Rulebook::default();
+        rulebook.load(past.rules().map_err(|error| StartError::Store(error.to_string()))?);
+        let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook);
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };

@@ -79,6 +79,29 @@ impl Rulebook {
         }
     }
 
+    /// Replaces the rules of the rooms that are meant. Who may come back to a closed room stays known.
+    pub fn replace(
+        &self,
+        is_meant: impl Fn(&RoomName) -> bool,
+        all: impl IntoIterator<Item = (RoomName, Vec<(String, String)>)>,
+    ) {
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before: HashMap<_, _> = rooms.extract_if(|room, _| is_meant(room)).collect();
+        for (room, fields) in all {
+            let mut rules = Rules::from_fields(fields);
+            rules.take_known(before.remove(&room).as_deref());
+            rooms.insert(room, Arc::new(rules));
+        }
+    }
+
+    /// Forgets who may come back to a closed room: nobody but the leaders may.
+    pub fn dismiss(&self, room: &RoomName) {
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rules) = rooms.get_mut(room) {
+            Arc::make_mut(rules).take_known(None);
+        }
+    }
+
     /// Remembers users and sessions that are in a room which has just been closed, or from which
     /// somebody was put out: they may come back, but nobody who was put out. Call it behind
     /// [`change`](Self::change).

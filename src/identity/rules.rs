@@ -202,6 +202,11 @@ impl Rules {
             .extend(members.into_iter().filter(|mark| !out.contains_key(mark)));
     }
 
+    /// Takes over who may come back, from the rules of the room that were known before.
+    pub fn take_known(&mut self, before: Option<&Self>) {
+        self.known = before.map_or_else(Arc::default, |before| Arc::clone(&before.known));
+    }
+
     /// Whether this user leads the room.
     pub fn leads(&self, user: Option<UserId>) -> bool {
         user.is_some_and(|user| self.leaders.contains_key(&user))

@@ -238,6 +238,24 @@ impl Act {
 }
 
 impl Deed {
+    /// The kind of the deed in one word, as in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Remove { .. } => "remove",
+            Self::Clear => "clear",
+            Self::Pin { .. } => "pin",
+            Self::Unpin => "unpin",
+            Self::Mute(_) => "mute",
+            Self::Unmute(_) => "unmute",
+            Self::PutOut { .. } => "put-out",
+            Self::Set { .. } => "set",
+            Self::Lead(_) => "lead",
+            Self::Unlead(_) => "unlead",
+            Self::End => "end",
+            Self::Lower { .. } => "lower",
+        }
+    }
+
     /// Tells of the deed in a sentence; `who` is the name of the one who did it.
     pub fn sentence(&self, who: &str) -> String {
         match self {

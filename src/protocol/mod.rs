@@ -8,10 +8,10 @@
 //! [`act`] is what is done to a room by its leaders, and [`rules`] are the words in which its rules
 //! are told and kept.
 
-pub(crate) mod act;
+pub mod act;
 pub mod address;
 pub(crate) mod dialect;
 pub(crate) mod frame;
 pub mod message;
-pub(crate) mod rules;
+pub mod rules;
 pub(crate) mod v1;

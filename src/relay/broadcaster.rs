@@ -27,13 +27,14 @@ use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
 use super::sessions::{Seat, Sessions};
 use super::turn::{Turn, Waiting};
+use crate::identity::rulebook::Rulebook;
 use crate::logging::Limited;
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, Origin, UserId};
-use crate::protocol::v1::{self};
+use crate::protocol::v1::{self, Complaint};
 use crate::store::shared::{Entry, SharedLog};
 use crate::store::{KeptMessages, User};
 
@@ -72,6 +73,8 @@ pub struct Broadcaster {
     /// All clients that have completed the handshake and have not left.
     pub(super) clients: HashMap<ClientId, Client>,
     pub(super) sessions: Sessions,
+    /// The rules of all rooms. This thread alone changes them.
+    pub(super) rulebook: Rulebook,
     /// The other nodes, and the log that all share; `None`: this server is alone.
     pub(super) nodes: Option<Nodes>,
     /// Numbers messages, and keeps them before they are sent; `None`: the log that all nodes share does.
@@ -122,7 +125,7 @@ enum Woken {
 
 impl Broadcaster {
     /// A broadcaster with no clients.
-    pub fn new(events: Events, options: &Options, keeper: Keeper) -> Self {
+    pub fn new(events: Events, options: &Options, keeper: Keeper, rulebook: Rulebook) -> Self {
         let (history, past, nodes) = match keeper {
             Keeper::Own(history) => {
                 let past = history.past();
@@ -137,6 +140,7 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             sessions: Sessions::default(),
+            rulebook,
             nodes,
             history,
             past,
@@ -204,7 +208,8 @@ impl Broadcaster {
         match event {
             Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
-            Event::Acted(_) | Event::Hand(..) => {}
+            Event::Acted(request) => self.act(*request),
+            Event::Hand(id, hand) => self.raise(id, hand),
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.admit(*newcomer),
@@ -232,6 +237,9 @@ impl Broadcaster {
         // A client that was cut off or ended in this turn is in no room, so its message is dropped.
         let Some(Client::Member(seat)) = self.clients.get(&sender) else { return };
         let Submission { content, reference, share } = submission;
+        if let Some(silence) = seat.silence {
+            return self.refuse(sender, silence, reference);
+        }
         let origin = seat.session.zip(reference.clone());
         let origin =
             origin.map(|(session, reference)| Box::new(Origin { session: session.id, reference }));
@@ -247,13 +255,21 @@ impl Broadcaster {
     }
 
     fn post(&mut self, post: Post) {
-        let Post { draft, rank: _, share, waiter } = post;
+        let Post { draft, rank, share, waiter } = post;
         let Some(reply) = waiter.begin() else { return };
+        if let Some(silence) = self.silence_of_post(&draft, rank) {
+            let (code, detail) = silence.in_words();
+            let complaint = Complaint { code, detail: detail.to_owned(), reference: None };
+            return drop(reply.try_send(Err(complaint)));
+        }
         self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
     }
 
     fn tell_typing(&mut self, id: ClientId) {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
+        if seat.silence.is_some() {
+            return;
+        }
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
             members.tell_typing(&member_info(seat), Some(id));
@@ -268,7 +284,7 @@ impl Broadcaster {
         }
     }
 
-    fn answer(&mut self, id: ClientId, frames: Frames) {
+    pub(super) fn answer(&mut self, id: ClientId, frames: Frames) {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
         let Some(members) = self.rooms.get_mut(&seat.room) else { return };
         self.turn.bytes += EVENT_OVERHEAD + frames.bytes.len();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::trouble::Trouble;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Draft, Message, MessageId, Origin, now};
+use crate::protocol::message::{Content, Draft, Message, MessageId, Origin, now};
 use crate::store::{KeptMessages, MessageLog, Result};
 
 /// The order of all messages, and the log that keeps them.
@@ -103,7 +103,11 @@ impl History {
                 Kept::Now(message)
             });
         }
-        if self.max_messages > 0 && !messages.is_empty() {
+        if self.max_messages == 0 {
+            // Nothing is kept but the rules, which acts change.
+            messages.retain(|message| matches!(message.content, Content::Act(_)));
+        }
+        if !messages.is_empty() {
             self.log.append(&messages)?;
         }
         Ok(outcome)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, going_away};
+use super::deeds::silence_in;
 use super::events::{Frames, Joining, Newcomer, Parting};
 use super::nodes::Nodes;
 use super::outbox::{Outbox, Slow};
@@ -18,12 +19,14 @@ use super::presence::{CROWD, member_info};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Member, Upto};
 use super::sessions::{Earlier, Seat};
+use crate::identity::rules::mark_of;
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
 use crate::protocol::message::UserId;
+use crate::protocol::rules::Mark;
 use crate::protocol::v1::{MemberId, ServerEvent};
 use crate::store::User;
 use crate::store::shared::Entry;
@@ -54,6 +57,7 @@ impl Broadcaster {
             return;
         }
         let (id, dialect) = (connection.id(), joining.dialect);
+        let address = mark_of(connection.peer().ip());
         let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
         let outbox = Outbox::new(connection, slow);
         if self.stopping.is_some() {
@@ -62,7 +66,7 @@ impl Broadcaster {
             return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
         }
         self.tell_departures(&room);
-        let number = self.seat(id, &room, &joining);
+        let number = self.seat(id, &room, &joining, address);
         let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);
         members.add(Member { id, number, dialect, outbox, arrival: None });
@@ -72,7 +76,13 @@ impl Broadcaster {
 
     /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
     /// member's number.
-    fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
+    fn seat(
+        &mut self,
+        id: ClientId,
+        room: &RoomName,
+        joining: &Joining,
+        address: Mark,
+    ) -> MemberId {
         let session = joining.session;
         let number = self.nodes.as_ref().map_or(id.number(), |nodes| nodes.member(id.number()));
         let earlier = session.and_then(|session| self.earlier_seat(&session));
@@ -83,10 +93,13 @@ impl Broadcaster {
             (None, None) => number,
         };
         let since = self.since(earlier.as_ref().map(|(seat, _)| &**seat));
-        let mut seat = Seat { guest, user, session, since, ..Seat::new(room.clone(), number) };
+        let address = Some(address);
+        let seat = Seat::new(room.clone(), number);
+        let mut seat = Seat { guest, user, session, since, address, ..seat };
+        seat.silence = silence_in(&self.rulebook, &seat);
         match earlier {
             Some((earlier, _)) if earlier.room == *room => {
-                seat.id = earlier.id;
+                (seat.id, seat.hand) = (earlier.id, earlier.hand);
                 self.sit_again(&seat, &earlier);
             }
             elsewhere => {
@@ -215,7 +228,7 @@ impl Broadcaster {
             limit: self.max_message_size,
             history: self.max_messages,
             key: None,
-            rules: None,
+            rules: self.rulebook.get(room).map(|rules| rules.info()),
         }
     }
 
@@ -236,13 +249,23 @@ impl Broadcaster {
         code: CloseCode,
         reason: &'static str,
     ) -> Option<Box<Seat>> {
+        self.end_client_with(id, frame::close(code, reason), reason)
+    }
+
+    /// As [`Broadcaster::end_client`], with a Close of any reason; `why` is for the log.
+    pub(super) fn end_client_with(
+        &mut self,
+        id: ClientId,
+        close: Vec<u8>,
+        why: &'static str,
+    ) -> Option<Box<Seat>> {
         let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
             if let Some(member) = members.find(id) {
-                member.outbox.will_end(reason);
+                member.outbox.will_end(why);
             }
-            members.remove(id, frame::close(code, reason).into());
+            members.remove(id, close.into());
         }
         Some(seat)
     }
@@ -299,6 +322,7 @@ impl Broadcaster {
             let is_theirs = seat.user.as_ref().is_some_and(|who| who.id == id);
             if is_theirs && seat.user.as_deref() != user.as_ref() {
                 seat.user = user.clone().map(Box::new);
+                seat.silence = silence_in(&self.rulebook, seat);
                 renamed.push((seat.room.clone(), member_info(seat)));
                 if let Some(nodes) = &mut self.nodes {
                     nodes.tell(Entry::Renamed(nodes.present(seat)));
@@ -329,6 +353,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::identity::rulebook::Rulebook;
     use crate::options::Options;
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
@@ -346,7 +371,8 @@ mod tests {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        let mut broadcaster = Broadcaster::new(events::open().0, &options, Keeper::Own(history));
+        let mut broadcaster =
+            Broadcaster::new(events::open().0, &options, Keeper::Own(history), Rulebook::default());
         broadcaster.rename(1, None);
         broadcaster.rename(2, Some(user(2, "Bob B.")));
         assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);

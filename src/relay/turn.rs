@@ -17,7 +17,7 @@ use super::history::{History, Kept};
 use super::room::{Item, Outcome, Room, Sending};
 use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Draft, MessageId};
+use crate::protocol::message::{Content, Draft, MessageId};
 use crate::protocol::v1::{Code, Complaint};
 
 /// The turn that is being gathered, apart from the items, which the rooms record.
@@ -34,6 +34,8 @@ pub struct Turn {
     pub bytes: usize,
     /// The indices and rooms of posted messages, whose senders wait for a receipt.
     posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
+    /// The indices of acts. They are done when they are kept.
+    pub acts: Vec<usize>,
     /// The messages' shares of the inbox, which are freed when the messages are sent.
     pub shares: Vec<Share>,
 }
@@ -57,6 +59,13 @@ impl Turn {
         self.drafts.len() + self.decided.len()
     }
 
+    /// Notes the next message if it is an act.
+    pub fn note_act(&mut self, content: &Content) {
+        if let Content::Act(_) = content {
+            self.acts.push(self.count());
+        }
+    }
+
     /// Call this before a room records an item, so that the turn includes the room.
     pub fn begin(&mut self, members: &Room, room: &RoomName) {
         if !members.has_turn() {
@@ -71,6 +80,7 @@ impl Broadcaster {
         self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
         match &mut self.nodes {
             None => {
+                self.turn.note_act(&draft.content);
                 let room = draft.room.clone();
                 self.add_message(&room, waiting);
                 self.turn.drafts.push(draft);
@@ -107,6 +117,11 @@ impl Broadcaster {
         let outcomes = self.keep();
         if outcomes.iter().any(Result::is_err) {
             self.end_unheard(&outcomes);
+        }
+        for index in std::mem::take(&mut self.turn.acts) {
+            if let Ok(Kept::Now(message)) = &outcomes[index] {
+                self.done(message);
+            }
         }
         let Turn { rooms, posts, shares: _shares, .. } = std::mem::take(&mut self.turn);
         for room in &rooms {
@@ -190,11 +205,12 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::identity::rulebook::Rulebook;
     use crate::net::connection::{ClientId, Connection};
     use crate::options::Options;
     use crate::protocol::address::Past;
     use crate::protocol::dialect::Dialect;
-    use crate::protocol::message::{Author, Content};
+    use crate::protocol::message::Author;
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events::{self, Event, Joining, Newcomer, Post, Rank, Waiter};
     use crate::store::Bounds;
@@ -240,8 +256,12 @@ mod tests {
         }
         let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
         let keeper = Keeper::Own(History::open(log, 10).unwrap());
-        let broadcaster =
-            Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), keeper);
+        let broadcaster = Broadcaster::new(
+            events.clone(),
+            &Options::parse_from(["wsroom"]),
+            keeper,
+            Rulebook::default(),
+        );
         let turning = thread::spawn(move || broadcaster.run(&inbox));
         let mut told = [0; 3 + 8 + 8];
         line.read_exact(&mut told).unwrap();

@@ -211,6 +211,8 @@ impl Node {
             guest: number,
             user: None,
             session: Some(SessionId([7; 16])),
+            address: None,
+            hand: None,
         };
         self.appends(Entry::Joined(present.clone()));
         present
@@ -283,6 +285,6 @@ pub fn text_of(session: u8, reference: &str, place: &str, what: &str) -> Draft {
 pub fn said(content: &Content) -> String {
     match content {
         Content::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        Content::Binary { .. } => String::new(),
+        Content::Binary { .. } | Content::Act(_) => String::new(),
     }
 }

@@ -56,6 +56,10 @@ struct PresentRecord {
     user: Option<UserRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hand: Option<i64>,
 }
 
 /// The parts of a message as they are given to Redis.
@@ -156,6 +160,8 @@ pub fn present_to_json(present: &Present) -> String {
             created_at: user.created_at,
         }),
         session: present.session.map(|session| hex(&session.0)),
+        address: present.address.map(|mark| mark.to_string()),
+        hand: present.hand,
     })
 }
 
@@ -170,6 +176,8 @@ pub fn present(json: &[u8]) -> Option<Present> {
         guest: record.guest,
         user: record.user.map(UserRecord::user),
         session: record.session.as_deref().and_then(session_id),
+        address: record.address.and_then(|mark| mark.parse().ok()),
+        hand: record.hand,
     })
 }
 
@@ -201,6 +209,7 @@ fn to_json(record: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::rules::Mark;
 
     fn draft(content: Content) -> Draft {
         let session = SessionId([7; 16]);
@@ -237,8 +246,11 @@ mod tests {
         let user = User { id: 3, name: "Ada".to_owned(), created_at: 9 };
         for (user, session) in [(None, None), (Some(user), Some(SessionId([1; 16])))] {
             let room = RoomName::lobby();
+            let hand = session.map(|_| 9);
+            let address = Some(Mark::Address([3; 16]));
+            let (member, node) = (1 << 50, 7);
             let known =
-                Present { room, member: 1 << 50, node: 7, since: 1, guest: 5, user, session };
+                Present { room, member, node, since: 1, guest: 5, user, session, address, hand };
             assert_eq!(present(present_to_json(&known).as_bytes()), Some(known));
         }
     }

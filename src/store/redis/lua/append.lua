@@ -112,7 +112,33 @@ local function message()
       redis.call('HSET', key('refs:' .. name), as_guest, whole(id) .. ' ' .. member)
     end
   end
-  return '+' .. whole(id)
+  return '+' .. whole(id), name, id
+end
+
+-- An act is a message. Then come what it removes (`-` nothing, `*` all before it, or an id), the number of
+-- fields of the room's rules that it changes, and of each the name, `+` or `-`, and the new value. What
+-- is removed keeps its place in `order`, and its origin: sent again, it is not kept again.
+local function act()
+  local said, name, id = message()
+  local removed, count = next_argument(), tonumber(next_argument())
+  if id and removed == '*' then
+    redis.call('XTRIM', key('kept:' .. name), 'MINID', whole(id))
+  elseif id and removed ~= '-' then
+    redis.call('XDEL', key('kept:' .. name), removed .. '-0')
+  end
+  for _ = 1, count do
+    local field, has_value, value = next_argument(), next_argument(), next_argument()
+    if id and has_value == '+' then
+      redis.call('HSET', key('rules:' .. name), field, value)
+    elseif id then
+      redis.call('HDEL', key('rules:' .. name), field)
+    end
+  end
+  if id and count > 0 then
+    local has_rules = redis.call('EXISTS', key('rules:' .. name)) == 1
+    redis.call(has_rules and 'SADD' or 'SREM', key('ruled'), name)
+  end
+  return said
 end
 
 local function present(kind)
@@ -157,6 +183,8 @@ while place < #ARGV do
   local kind = next_argument()
   if kind == 'message' then
     said[#said + 1] = message()
+  elseif kind == 'act' then
+    said[#said + 1] = act()
   elseif kind == 'left' then
     said[#said + 1] = left()
   elseif kind == 'typing' then
