@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
 use crate::api::invitation::BaseUrl;
+use crate::api::leading::Leading;
 use crate::api::rights::Rights;
 use crate::api::rooms::Rooms;
 use crate::api::routes::{Api, Routes};
@@ -143,15 +144,20 @@ impl Server {
         let (tiny_http, proxy) = proxy::open()?;
         let rulebook = Rulebook::default();
         rulebook.load(past.rules().map_err(|error| StartError::Store(error.to_string()))?);
-        let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook);
+        let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook.clone());
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
         let credentials = Arc::new(Credentials::new(auth, base));
-        let rulebook = Rulebook::default();
         let rights = Arc::new(Rights::new(Arc::clone(&credentials), rulebook));
         let routes = Routes {
+            leading: Leading::new(
+                events.clone(),
+                Arc::clone(&past),
+                Arc::clone(&directory),
+                Arc::clone(&rights),
+            ),
             users: Users::new(
                 directory,
                 events.clone(),

@@ -4,10 +4,10 @@
 //! may wait for the disk and for the broadcaster, never for a client.
 //!
 //! The walk: a request comes to the table in [`routes`]. It is answered by [`files`], [`health`],
-//! [`users`], [`rooms`] (whose messages become a [`transcript`]) or the [`invitation`]. All read
-//! requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a request
-//! carries, and [`disposition`] the name of a file. [`rights`] say what somebody may do in a room. [`per_address`] limits how often an address may
-//! create users and post messages.
+//! [`users`], [`rooms`] (whose messages become a [`transcript`]), [`leading`] or the [`invitation`]. All
+//! read requests with [`asked`] and answer with a [`reply`]. [`credentials`] find the key that a
+//! request carries, [`rights`] say what somebody may do in a room, and [`disposition`] is the name of a
+//! file. [`per_address`] limits how often an address may create users and post messages.
 //!
 //! It imports `relay` for the events that it sends, `identity`, `store` and `protocol`.
 
@@ -17,6 +17,7 @@ pub(crate) mod disposition;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod invitation;
+pub(crate) mod leading;
 pub(crate) mod per_address;
 pub(crate) mod reply;
 pub(crate) mod rights;

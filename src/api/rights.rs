@@ -2,7 +2,7 @@
 //!
 //! Whoever may not enter a room may not read it either. The door asks for a handshake, and the page's
 //! threads for a request. Not here: the rules of a room (`identity`), and what a leader does
-//! (`room_rules`). Runs on the page's threads, and for a handshake on the connection's own thread.
+//! (`leading`). Runs on the page's threads, and for a handshake on the connection's own thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,16 @@ use super::asked::{self, parameter};
 use super::credentials::{Credentials, unknown_key};
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, problem, problem_of};
+use crate::identity::name::OWNER;
 use crate::identity::rulebook::Rulebook;
 use crate::identity::rules::{Refusal, Visitor, mark_of, marks};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Author, UserId};
+use crate::protocol::message::{Author, Message, UserId};
 use crate::protocol::rules::Mode;
+use crate::relay::events::Rank;
 use crate::relay::presence::author;
+use crate::store::User;
 
 /// The header field that carries the key of a room, for programs that do not write it into the address.
 pub const ROOM_KEY: &str = "Room-Key";
@@ -44,12 +47,14 @@ pub enum Denial {
     TooManyKeys(u64),
 }
 
-/// Somebody who leads a room, over HTTP.
-pub struct Leader {
+/// Somebody who does something in a room, over HTTP.
+pub struct Actor {
     /// The name that the room is told.
     pub author: Author,
-    /// It is the owner of the server, with `--admin-token`, who leads every room.
-    pub is_admin: bool,
+    /// Whether it is the owner of the server, with `--admin-token`.
+    pub rank: Rank,
+    /// Whether they have written the message that this is about.
+    pub is_author: bool,
 }
 
 impl Denial {
@@ -132,9 +137,9 @@ impl Rights {
     /// # Errors
     /// The response to a wrong key, to somebody who may not enter or is muted, and to everyone but
     /// leaders in a room that is read-only; or for a directory that cannot be read.
-    pub fn speak(&self, room: &RoomName, request: &Request) -> Result<Author, Reply> {
+    pub fn speak(&self, room: &RoomName, request: &Request) -> Result<Actor, Reply> {
         if self.is_owner(request) {
-            return Ok(owner().author);
+            return Ok(owner());
         }
         let user = self.credentials.speaker(request)?;
         let id = user.as_ref().map(|user| user.id);
@@ -148,7 +153,7 @@ impl Rights {
                 return Err(problem_of(403, "A leader has muted you in this room.", "muted"));
             }
         }
-        Ok(author(None, user.as_ref()))
+        Ok(visiting(user.as_ref()))
     }
 
     /// Whoever sends a request, if they lead the room.
@@ -156,7 +161,7 @@ impl Rights {
     /// # Errors
     /// A 401 for a request without a good key, a 403 for a user who does not lead the room, or the
     /// response for a directory that cannot be read.
-    pub fn lead(&self, room: &RoomName, request: &Request) -> Result<Leader, Reply> {
+    pub fn lead(&self, room: &RoomName, request: &Request) -> Result<Actor, Reply> {
         if self.is_owner(request) {
             return Ok(owner());
         }
@@ -164,7 +169,23 @@ impl Rights {
         if !self.rulebook.leads(room, Some(user.id)) {
             return Err(problem(403, "You do not lead this room: only its leaders may do that."));
         }
-        Ok(Leader { author: author(None, Some(&user)), is_admin: false })
+        Ok(visiting(Some(&user)))
+    }
+
+    /// Whoever sends a request, if they are the user who has written this message. (A guest is known by
+    /// a session, and removes an own message as a client.)
+    ///
+    /// # Errors
+    /// The response for a directory that cannot be read.
+    pub fn author_of(
+        &self,
+        message: Option<&Message>,
+        request: &Request,
+    ) -> Result<Option<Actor>, Reply> {
+        let user = self.credentials.user_of(request)?;
+        let user =
+            user.filter(|user| message.is_some_and(|message| message.author.user == Some(user.id)));
+        Ok(user.map(|user| Actor { is_author: true, ..visiting(Some(&user)) }))
     }
 
     /// The owner, if they send this request.
@@ -172,7 +193,7 @@ impl Rights {
     /// # Errors
     /// A 401 for a request without a good key, a 403 for a user, or the response for a directory that
     /// cannot be read.
-    pub fn own(&self, request: &Request) -> Result<Leader, Reply> {
+    pub fn own(&self, request: &Request) -> Result<Actor, Reply> {
         if self.is_owner(request) {
             return Ok(owner());
         }
@@ -198,7 +219,11 @@ fn visitor<'a>(request: &'a Request, user: Option<UserId>) -> Visitor<'a> {
     }
 }
 
-fn owner() -> Leader {
-    let author = Author { user: None, name: "the owner".to_owned() };
-    Leader { author, is_admin: true }
+fn owner() -> Actor {
+    let author = Author { user: None, name: OWNER.to_owned() };
+    Actor { author, rank: Rank::Owner, is_author: false }
+}
+
+fn visiting(user: Option<&User>) -> Actor {
+    Actor { author: author(None, user), rank: Rank::Visitor, is_author: false }
 }

@@ -14,20 +14,21 @@ use tiny_http::Request;
 
 use super::asked::{self, parameter};
 use super::disposition;
+use super::leading::complained;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
-use super::rights::Rights;
+use super::rights::{Actor, Rights};
 use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Content, Draft, MessageId, Origin, UserId};
-use crate::protocol::v1::{Code, Complaint, MAX_FIELD_BYTES};
-use crate::relay::events::{Events, Rank, Receipt};
+use crate::protocol::v1::MAX_FIELD_BYTES;
+use crate::relay::events::{Events, Receipt};
 use crate::relay::members::MembersPage;
 use crate::store::{HistoryPage, KeptMessages, Range, StoreError};
 
 /// The longest wait for the broadcaster.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Messages, members or rooms in one response if the request has no `limit`.
 const DEFAULT_LIMIT: usize = 100;
@@ -190,30 +191,19 @@ impl Rooms {
         self.posts.count(asked::peer(request)).map_err(|wait| {
             too_many("Too many messages from your address: wait a second.", wait)
         })?;
-        let author = self.rights.speak(&room, request)?;
+        let Actor { author, rank, .. } = self.rights.speak(&room, request)?;
         let origin = origin(request, author.user)?;
         let body = asked::body(request)?;
         let content = content(request, body)?;
         let draft = Draft { room, author, content, origin, as_guest: None };
-        match self.events.post(draft, Rank::Visitor, TIMEOUT) {
+        match self.events.post(draft, rank, TIMEOUT) {
             Some(Ok(Receipt { id, heard: Some(heard) })) => {
                 Ok(json(202, &json!({"id": id, "heard": heard})))
             }
             Some(Ok(Receipt { id, heard: None })) => Ok(json(200, &json!({"id": id, "heard": 0}))),
-            Some(Err(complaint)) => Err(refused(&complaint)),
+            Some(Err(complaint)) => Err(complained(&complaint)),
             None => Err(busy()),
         }
-    }
-}
-
-/// The response to a message or an act that has no effect.
-fn refused(complaint: &Complaint) -> Reply {
-    let detail = &complaint.detail;
-    match complaint.code {
-        Code::NotKept => problem(503, detail).with_header(field("Retry-After", "5")),
-        Code::Unknown => problem(404, detail),
-        Code::NotLeader | Code::Muted | Code::ReadOnly => problem(403, detail),
-        _ => problem(400, detail),
     }
 }
 
@@ -269,22 +259,22 @@ fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {
     Range { after, upto, messages, bytes: MAX_RESPONSE_BYTES }
 }
 
-fn parse_room(name: &str) -> Result<RoomName, Reply> {
+pub(super) fn parse_room(name: &str) -> Result<RoomName, Reply> {
     RoomName::parse(name).ok_or_else(|| {
         problem(400, "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).")
     })
 }
 
-fn parse_id(digits: &str) -> Result<MessageId, Reply> {
+pub(super) fn parse_id(digits: &str) -> Result<MessageId, Reply> {
     let id = digits.parse().ok().filter(|&id| id >= 0);
     id.ok_or_else(|| problem(400, "The id of a message is a whole number."))
 }
 
-fn failed(error: &StoreError) -> Reply {
+pub(super) fn failed(error: &StoreError) -> Reply {
     log::error!("the history cannot be read: {error}");
     problem(503, "The history cannot be read at the moment.")
 }
 
-fn busy() -> Reply {
+pub(super) fn busy() -> Reply {
     problem(503, "The server is busy: try again soon.").with_header(field("Retry-After", "2"))
 }

@@ -26,6 +26,9 @@ impl Rules {
         settings: &Settings,
         now: i64,
     ) -> Result<Vec<Change>, &'static str> {
+        if *settings == Settings::default() {
+            return Err("Name at least one of topic, key, mode and history.");
+        }
         let mut changes = self.expired(now);
         if let Some(topic) = &settings.topic {
             changes.push(optional("topic", topic_in(topic)?));
@@ -63,7 +66,7 @@ impl Rules {
         changes
     }
 
-    /// Somebody with these [`marks`] may not speak.
+    /// Somebody with these [`marks`](super::rules::marks) may not speak.
     pub fn mute(&self, marks: impl IntoIterator<Item = Mark>, name: &str, now: i64) -> Vec<Change> {
         let mut changes = self.expired(now);
         let mute = |mark| Change::set(format!("muted:{mark}"), name);
@@ -71,7 +74,7 @@ impl Rules {
         changes
     }
 
-    /// Somebody with these [`marks`] may speak again.
+    /// Somebody with these [`marks`](super::rules::marks) may speak again.
     pub fn unmute(&self, marks: impl IntoIterator<Item = Mark>, now: i64) -> Vec<Change> {
         let mut changes = self.expired(now);
         let muted = marks.into_iter().filter(|mark| self.muted.contains_key(mark));
@@ -180,8 +183,14 @@ mod tests {
         let key = |text: &str| Settings { key: Some(text.to_owned()), ..Settings::default() };
         let (long, longer) = ("x".repeat(MAX_TOPIC), "x".repeat(MAX_TOPIC + 1));
         assert!(set(&topic(&long)).is_ok());
-        for bad in [topic(&longer), topic("a\nb"), topic("\u{202e}adA"), key("two words"), key("ä")]
-        {
+        for bad in [
+            Settings::default(),
+            topic(&longer),
+            topic("a\nb"),
+            topic("\u{202e}adA"),
+            key("two words"),
+            key("ä"),
+        ] {
             assert!(set(&bad).is_err());
         }
     }

@@ -13,6 +13,6 @@
 pub(crate) mod auth;
 pub(crate) mod changes;
 pub mod name;
-pub(crate) mod rulebook;
+pub mod rulebook;
 pub(crate) mod rules;
 pub(crate) mod session;

@@ -19,6 +19,7 @@ mod python;
 pub mod redis;
 pub mod roamer;
 mod schema;
+pub mod school;
 mod slow_line;
 mod stream;
 mod v1;
