@@ -113,6 +113,7 @@ impl Broadcaster {
 
     /// Makes an act of a wish.
     fn resolve(&self, room: &RoomName, wish: Wish) -> Result<Act, Refusal> {
+        wish.check().map_err(|why| (Code::BadEvent, why))?;
         let rules = self.rulebook.get(room).unwrap_or_default();
         let now = now() / 1000;
         let (deed, changes) = match wish {
