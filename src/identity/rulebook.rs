@@ -49,11 +49,23 @@ impl Rulebook {
         self.get(room).map_or(Ok(()), |rules| rules.check(room, visitor, message::now() / 1000))
     }
 
+    /// Checks again that a visitor may enter whom the door has let in: the rules may have changed since
+    /// then.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_again(&self, room: &RoomName, visitor: &Visitor) -> Result<(), Refusal> {
+        self.get(room).map_or(Ok(()), |rules| rules.check_person(visitor, message::now() / 1000))
+    }
+
     /// Checks that there is space for changes.
     ///
     /// # Errors
     /// There is not; the error is a sentence for whoever wants them.
     pub fn check_space(&self, room: &RoomName, changes: &[Change]) -> Result<(), &'static str> {
+        if changes.iter().all(|change| change.value.is_none()) {
+            return Ok(());
+        }
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
         let Some(rules) = rooms.get(room) else {
             let is_full = rooms.len() >= MAX_ROOMS;
@@ -110,5 +122,45 @@ impl Rulebook {
         if let Some(rules) = rooms.get_mut(room) {
             Arc::make_mut(rules).admit(members);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(number: usize) -> RoomName {
+        RoomName::parse(&format!("room-{number}")).unwrap()
+    }
+
+    fn mute(number: usize) -> Change {
+        Change::set(format!("muted:u:{number}"), "Eve")
+    }
+
+    #[test]
+    fn the_rules_of_a_room_are_bounded() {
+        let book = Rulebook::default();
+        for number in 0..MAX_FIELDS {
+            assert_eq!(book.check_space(&room(0), &[mute(number)]), Ok(()));
+            book.change(&room(0), &[mute(number)]);
+        }
+        assert!(book.check_space(&room(0), &[mute(MAX_FIELDS)]).is_err());
+        // Somebody for somebody else.
+        assert_eq!(book.check_space(&room(0), &[Change::delete("muted:u:0"), mute(600)]), Ok(()));
+        assert_eq!(book.check_space(&room(0), &[Change::delete("muted:u:0")]), Ok(()));
+        assert_eq!(book.check_space(&room(1), &[mute(0)]), Ok(()));
+    }
+
+    #[test]
+    fn the_rooms_that_have_rules_are_bounded() {
+        let book = Rulebook::default();
+        (0..MAX_ROOMS).for_each(|number| book.change(&room(number), &[mute(0)]));
+        assert!(book.check_space(&room(MAX_ROOMS), &[mute(0)]).is_err());
+        assert_eq!(book.check_space(&room(MAX_ROOMS), &[]), Ok(()), "a message may be removed");
+        assert_eq!(book.check_space(&room(0), &[mute(1)]), Ok(()));
+        // A room whose rules are gone makes space.
+        book.change(&room(0), &[Change::delete("muted:u:0")]);
+        assert!(book.get(&room(0)).is_none());
+        assert_eq!(book.check_space(&room(MAX_ROOMS), &[mute(0)]), Ok(()));
     }
 }

@@ -222,23 +222,33 @@ impl Rules {
     /// # Errors
     /// Why not. A visitor without the right key learns nothing else.
     pub fn check(&self, room: &RoomName, visitor: &Visitor, now: i64) -> Result<(), Refusal> {
-        if self.leads(visitor.user) {
-            return Ok(());
-        }
-        if let Some(hash) = self.key {
+        if let Some(hash) = self.key
+            && !self.leads(visitor.user)
+        {
             let key = visitor.key.ok_or(Refusal::NoKey)?;
             // Hashes are compared, so that the time that this takes says nothing about the key.
             if hash_of_key(room, key) != hash {
                 return Err(Refusal::WrongKey);
             }
         }
-        let is_known =
-            own_marks(visitor.user, visitor.session).any(|mark| self.known.contains(&mark));
+        self.check_person(visitor, now)
+    }
+
+    /// As [`Rules::check`], for a visitor who has shown the key already.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_person(&self, visitor: &Visitor, now: i64) -> Result<(), Refusal> {
+        if self.leads(visitor.user) {
+            return Ok(());
+        }
+        let own = || own_marks(visitor.user, visitor.session);
+        let is_known = own().any(|mark| self.known.contains(&mark));
         let address = (!is_known && !self.out.is_empty()).then(|| mark_of(visitor.address));
-        let marks = own_marks(visitor.user, visitor.session).chain(address);
-        let until = marks.filter_map(|mark| self.out.get(&mark)).max().copied().unwrap_or_default();
-        if until > now {
-            return Err(Refusal::PutOut { minutes: (until - now + 59_999) / 60_000 });
+        let until = own().chain(address).filter_map(|mark| self.out.get(&mark)).max();
+        let left = until.map_or(0, |until| until - now);
+        if left > 0 {
+            return Err(Refusal::PutOut { minutes: (left + 59_999) / 60_000 });
         }
         if self.mode == Mode::Closed && !is_known {
             return Err(Refusal::Closed);

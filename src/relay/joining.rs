@@ -5,6 +5,7 @@
 //! messages (`broadcaster`), and what is remembered of a session (`sessions`). Runs on the
 //! broadcaster's thread.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::presence::{CROWD, member_info};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Member, Upto};
 use super::sessions::{Earlier, Seat};
-use crate::identity::rules::mark_of;
+use crate::identity::rules::{Refusal, Visitor, mark_of};
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
@@ -57,13 +58,18 @@ impl Broadcaster {
             return;
         }
         let (id, dialect) = (connection.id(), joining.dialect);
-        let address = mark_of(connection.peer().ip());
+        let ip = connection.peer().ip();
+        let address = mark_of(ip);
         let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
         let outbox = Outbox::new(connection, slow);
         if self.stopping.is_some() {
             // It is in no room, but it is waited for like all others.
             self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
             return outbox.end(&[joining.response_101, going_away()].concat(), &self.events);
+        }
+        if let Err(refusal) = self.check_again(&room, &joining, ip) {
+            let close = frame::close_in_words(CloseCode::Policy, refusal.sentence());
+            return outbox.end(&[joining.response_101, close].concat(), &self.events);
         }
         self.tell_departures(&room);
         let number = self.seat(id, &room, &joining, address);
@@ -72,6 +78,13 @@ impl Broadcaster {
         members.add(Member { id, number, dialect, outbox, arrival: None });
         let arrival = self.arrival(id, room, joining);
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
+    }
+
+    /// Checks that a newcomer may enter still: somebody may have been put out since the door looked.
+    fn check_again(&self, room: &RoomName, joining: &Joining, ip: IpAddr) -> Result<(), Refusal> {
+        let user = joining.user.as_ref().map(|user| user.id);
+        let visitor = Visitor { user, session: joining.session, address: ip, key: None };
+        self.rulebook.check_again(room, &visitor)
     }
 
     /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
@@ -350,11 +363,16 @@ pub(super) fn left(seat: &Seat) -> Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
     use clap::Parser;
 
     use super::*;
     use crate::identity::rulebook::Rulebook;
+    use crate::net::connection::Connection;
     use crate::options::Options;
+    use crate::protocol::rules::Change;
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
     use crate::relay::history::History;
@@ -365,14 +383,49 @@ mod tests {
         User { id, name: name.to_owned(), created_at: 0 }
     }
 
-    /// The look-up is on another thread, and the change may overtake it.
-    #[test]
-    fn who_was_changed_between_look_up_and_joining_joins_as_changed() {
+    fn broadcaster(rulebook: Rulebook) -> Broadcaster {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        let mut broadcaster =
-            Broadcaster::new(events::open().0, &options, Keeper::Own(history), Rulebook::default());
+        Broadcaster::new(events::open().0, &options, Keeper::Own(history), rulebook)
+    }
+
+    /// The door is on another thread, and the act may overtake it.
+    #[test]
+    fn who_was_let_in_before_the_room_was_closed_and_joins_after_it_is_sent_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
+        let rulebook = Rulebook::default();
+        let mut broadcaster = broadcaster(rulebook.clone());
+        let room = RoomName::lobby();
+        rulebook.change(&room, &[Change::set("mode", "closed")]);
+        let joining = Joining {
+            response_101: b"101".to_vec(),
+            dialect: Dialect::Plain,
+            past: None,
+            slow: None,
+            user: None,
+            session: None,
+            key: None,
+            last: 0,
+        };
+        broadcaster.add(Newcomer { connection, room, joining });
+        assert!(broadcaster.rooms.is_empty());
+        let mut bytes = [0; 7];
+        client.read_exact(&mut bytes).unwrap();
+        let [.., close, _, high, low] = bytes;
+        assert_eq!(
+            (&bytes[..3], close, u16::from_be_bytes([high, low])),
+            (&b"101"[..], 0x88, 1008)
+        );
+    }
+
+    /// The look-up is on another thread, and the change may overtake it.
+    #[test]
+    fn who_was_changed_between_look_up_and_joining_joins_as_changed() {
+        let mut broadcaster = broadcaster(Rulebook::default());
         broadcaster.rename(1, None);
         broadcaster.rename(2, Some(user(2, "Bob B.")));
         assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);
