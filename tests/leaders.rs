@@ -382,3 +382,47 @@ fn every_act_is_logged_without_what_was_written() {
         assert!(!program.has_logged(secret), "{secret} is in the log");
     }
 }
+
+#[test]
+fn rule_61_with_the_history_off_nothing_that_is_said_stays() {
+    let school = School::opens();
+    let (mut ada, mut bob) = ada_and_bob(&school);
+    let one = says(&mut bob, "one");
+    does(&mut ada, &json!({"act": "set", "history": false}));
+    assert_eq!(bob.hears_of("act")["said"], "Ada set the room: open, and messages are not kept.");
+    let two = says(&mut bob, "two");
+    ada.hears("one");
+    ada.hears_of("act");
+    ada.hears("two");
+    school.says("from a script");
+    bob.hears("from a script");
+    assert_eq!(kinds(&past(&school)), ["lead", "one", "set"]);
+    // What was meant to be kept is all there; what comes back to later may be missing.
+    let comes_back = |since: i64| {
+        let path = format!("/ws/{ROOM}?since={since}");
+        let (mut eve, welcome) = V1::comes_back(&school.server, &path);
+        (welcome["history"].clone(), eve.hears_the_past().1["complete"].clone())
+    };
+    assert_eq!(comes_back(one), (json!(0), json!(false)));
+    let told = school.server.get(&format!("/rooms/{ROOM}/messages?since={one}")).tells(200);
+    assert_eq!(told["complete"], false);
+    // No ref is known: it is said again.
+    bob.says_with_ref("two", "two");
+    assert!(id(&bob.hears("two")) > two);
+    does(&mut ada, &json!({"act": "set", "history": true}));
+    let act = id(&bob.hears_of("act"));
+    support::until("the next millisecond", || id_of_now() > act + 1000);
+    let three = says(&mut bob, "three");
+    assert_eq!(comes_back(two), (json!(100), json!(false)));
+    assert_eq!(comes_back(three), (json!(100), json!(true)));
+    assert_eq!(kinds(&past(&school)), ["lead", "one", "set", "set", "three"]);
+}
+
+fn id(event: &Value) -> i64 {
+    event["id"].as_i64().expect("an id")
+}
+
+/// The id that a message would have now.
+fn id_of_now() -> i64 {
+    wsroom::protocol::message::now()
+}

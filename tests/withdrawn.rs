@@ -11,7 +11,7 @@ use clap::Parser;
 use wsroom::identity::rulebook::Rulebook;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::{Author, Content, Draft};
+use wsroom::protocol::message::{Author, Content, Draft, Stay};
 use wsroom::relay::broadcaster::{Broadcaster, Keeper};
 use wsroom::relay::events::{self, Event, Rank};
 use wsroom::relay::history::History;
@@ -28,6 +28,7 @@ fn what_was_given_up_is_not_said_later() {
         content,
         origin: None,
         as_guest: None,
+        stay: Stay::Kept,
     };
     let (events, inbox) = events::open();
     // The broadcaster does not turn yet: for it the disk is slow.

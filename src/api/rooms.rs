@@ -21,7 +21,7 @@ use super::rights::{Actor, Rights};
 use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Content, Draft, MessageId, Origin, UserId};
+use crate::protocol::message::{Content, Draft, MessageId, Origin, Stay, UserId};
 use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::{Events, Receipt};
 use crate::relay::members::MembersPage;
@@ -135,7 +135,10 @@ impl Rooms {
             Some(after) => (self.log.page(&room, range(after, upto, limit)), Keep::Oldest),
             None => (self.newest(&room, upto, limit), Keep::Newest),
         };
-        let found = found.map_err(|error| failed(&error))?;
+        let mut found = found.map_err(|error| failed(&error))?;
+        let rules = self.rights.rulebook().get(&room);
+        found.complete &=
+            rules.is_none_or(|rules| since.is_none_or(|id| rules.keeps_all_since(id)));
         let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
@@ -195,7 +198,7 @@ impl Rooms {
         let origin = origin(request, author.user)?;
         let body = asked::body(request)?;
         let content = content(request, body)?;
-        let draft = Draft { room, author, content, origin, as_guest: None };
+        let draft = Draft { room, author, content, origin, as_guest: None, stay: Stay::Kept };
         match self.events.post(draft, rank, TIMEOUT) {
             Some(Ok(Receipt { id, heard: Some(heard) })) => {
                 Ok(json(202, &json!({"id": id, "heard": heard})))

@@ -43,6 +43,10 @@ impl Rules {
         }
         if let Some(history) = settings.history {
             changes.push(optional("history", (!history).then(|| "off".to_owned())));
+            if history && self.forgets {
+                // The next millisecond, in microseconds: what was said before is not missed by mistake.
+                changes.push(Change::set("kept-since", ((now + 1) * 1000).to_string()));
+            }
         }
         Ok(changes)
     }
@@ -77,8 +81,9 @@ impl Rules {
     /// Somebody with these [`marks`](super::rules::marks) may speak again.
     pub fn unmute(&self, marks: impl IntoIterator<Item = Mark>, now: i64) -> Vec<Change> {
         let mut changes = self.expired(now);
-        let muted = marks.into_iter().filter(|mark| self.muted.contains_key(mark));
-        changes.extend(muted.map(|mark| Change::delete(format!("muted:{mark}"))));
+        // All of them: another node may have muted by one a moment ago.
+        let unmute = |mark| Change::delete(format!("muted:{mark}"));
+        changes.extend(marks.into_iter().map(unmute));
         changes
     }
 
@@ -173,8 +178,12 @@ mod tests {
             mode: Some(Mode::Open),
             history: Some(true),
         };
-        let changes = rules.set(&room, &none, 0).unwrap();
-        assert_eq!(changed(rules, &changes), Rules::default());
+        let changes = rules.set(&room, &none, 7).unwrap();
+        let rules = changed(rules, &changes);
+        // It stays known that not all of what was said is there.
+        assert!(!rules.keeps_all_since(7999) && rules.keeps_all_since(8000));
+        let nothing = Change::delete("kept-since");
+        assert_eq!(changed(rules, &[nothing]), Rules::default());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Rules {
     pub mode: Mode,
     /// `history` is "off": what is said is not kept.
     pub forgets: bool,
+    /// What was said before this id may not have been kept; 0: all of it was.
+    kept_since: MessageId,
     /// The message that is shown above all others.
     pub pinned: Option<MessageId>,
     /// Who leads the room, and the name they had when they were made a leader.
@@ -181,6 +183,9 @@ impl Rules {
             "key" => self.key = value.map(|digits| unhex(digits).unwrap_or_default()),
             "mode" => self.mode = value.and_then(|mode| mode.parse().ok()).unwrap_or_default(),
             "history" => self.forgets = value == Some("off"),
+            "kept-since" => {
+                self.kept_since = value.and_then(|id| id.parse().ok()).unwrap_or_default();
+            }
             "pinned" => self.pinned = value.and_then(|id| id.parse().ok()),
             _ => {}
         }
@@ -205,6 +210,11 @@ impl Rules {
     /// Takes over who may come back, from the rules of the room that were known before.
     pub fn take_known(&mut self, before: Option<&Self>) {
         self.known = before.map_or_else(Arc::default, |before| Arc::clone(&before.known));
+    }
+
+    /// Whether all that was said after this message (0: from the first one on) was meant to be kept.
+    pub fn keeps_all_since(&self, since: MessageId) -> bool {
+        !self.forgets && since >= self.kept_since
     }
 
     /// Whether this user leads the room.
@@ -277,6 +287,7 @@ impl Rules {
             self.key.is_some(),
             self.mode != Mode::Open,
             self.forgets,
+            self.kept_since > 0,
             self.pinned.is_some(),
         ];
         let settings = settings.into_iter().filter(|is_set| *is_set).count();

@@ -72,6 +72,18 @@ pub struct Draft {
     pub origin: Option<Box<Origin>>,
     /// The session that the sender had as a guest: the message may have been kept for that.
     pub as_guest: Option<SessionId>,
+    /// Whether it stays in the history.
+    pub stay: Stay,
+}
+
+/// Whether a message stays in the history when it has been told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Stay {
+    /// It stays, within the bounds.
+    #[default]
+    Kept,
+    /// It does not: the leaders of its room have switched the history off.
+    Passing,
 }
 
 /// A message with its place in the order of all messages.

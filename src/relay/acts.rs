@@ -13,7 +13,7 @@ use super::turn::Waiting;
 use crate::identity::rules::{Rules, marks};
 use crate::protocol::act::{Act, Deed, Person, Wish};
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Author, Content, Draft, Origin, SessionId, UserId, now};
+use crate::protocol::message::{Author, Content, Draft, Origin, SessionId, Stay, UserId, now};
 use crate::protocol::rules::{Change, LeaderInfo, Mark, Settings};
 use crate::protocol::v1::{Code, Complaint, MemberId};
 
@@ -54,7 +54,10 @@ impl Broadcaster {
         match outcome {
             Ok(act) => {
                 let content = Content::Act(Box::new(act));
-                self.submit(Draft { room, author, content, origin, as_guest }, waiting);
+                self.submit(
+                    Draft { room, author, content, origin, as_guest, stay: Stay::Kept },
+                    waiting,
+                );
             }
             Err(refusal) => self.refuse_act(refusal, waiting),
         }

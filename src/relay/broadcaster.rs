@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::deeds::stay_in;
 use super::encoding::{Encoded, Speaker};
 use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
 use super::history::History;
@@ -249,19 +250,21 @@ impl Broadcaster {
             content,
             origin,
             as_guest: seat.session.and_then(|session| session.as_guest),
+            stay: seat.stay,
         };
         let speaker = Some(Speaker { client: Some(sender), member: seat.id });
         self.submit(draft, Waiting { speaker, reference, share, reply: None });
     }
 
     fn post(&mut self, post: Post) {
-        let Post { draft, rank, share, waiter } = post;
+        let Post { mut draft, rank, share, waiter } = post;
         let Some(reply) = waiter.begin() else { return };
         if let Some(silence) = self.silence_of_post(&draft, rank) {
             let (code, detail) = silence.in_words();
             let complaint = Complaint { code, detail: detail.to_owned(), reference: None };
             return drop(reply.try_send(Err(complaint)));
         }
+        draft.stay = stay_in(self.rulebook.get(&draft.room).as_deref());
         self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
     }
 

@@ -14,12 +14,13 @@ use super::events::{Parting, Rank};
 use super::presence::member_info;
 use super::sessions::{Seat, Silence};
 use crate::identity::rulebook::Rulebook;
+use crate::identity::rules::Rules;
 use crate::net::connection::ClientId;
 use crate::protocol::act::{Deed, Person};
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::message::{Content, Draft, Message};
+use crate::protocol::message::{Content, Draft, Message, Stay};
 use crate::protocol::rules::{Mark, Mode};
 use crate::protocol::v1::{Code, Complaint};
 use crate::store::Fields;
@@ -35,14 +36,25 @@ impl Silence {
     }
 }
 
-/// Why a member may not speak; `None`: it may. Leaders always may.
-pub(super) fn silence_in(rulebook: &Rulebook, seat: &Seat) -> Option<Silence> {
-    let rules = rulebook.get(&seat.room)?;
+/// Brings up to date what the rules of its room say about a member: whether it may speak (leaders
+/// always may), and whether what it says stays.
+pub(super) fn obey(rulebook: &Rulebook, seat: &mut Seat) {
+    let rules = rulebook.get(&seat.room);
+    seat.stay = stay_in(rules.as_deref());
+    seat.silence = rules.as_deref().and_then(|rules| silence_in(rules, seat));
+}
+
+fn silence_in(rules: &Rules, seat: &Seat) -> Option<Silence> {
     if rules.leads(seat.user_id()) {
         return None;
     }
     let muted = rules.is_muted(marks_of(seat)).then_some(Silence::Muted);
     muted.or((rules.mode == Mode::ReadOnly).then_some(Silence::ReadOnly))
+}
+
+/// Whether what is said in a room stays.
+pub(super) fn stay_in(rules: Option<&Rules>) -> Stay {
+    if rules.is_some_and(|rules| rules.forgets) { Stay::Passing } else { Stay::Kept }
 }
 
 impl Broadcaster {
@@ -157,16 +169,16 @@ impl Broadcaster {
     fn obey_rules(&mut self, room: &RoomName) {
         for id in self.clients_in(room, |_| true) {
             if let Some(Client::Member(seat)) = self.clients.get_mut(&id) {
-                seat.silence = silence_in(&self.rulebook, seat);
+                obey(&self.rulebook, seat);
             }
         }
         let mut infos = HashMap::new();
         for seat in self.sessions.away_mut().filter(|seat| seat.room == *room) {
-            seat.silence = silence_in(&self.rulebook, seat);
+            obey(&self.rulebook, seat);
             infos.insert(seat.id, member_info(seat));
         }
         for mut seat in self.nodes.iter().flat_map(|nodes| nodes.seats_in(room)) {
-            seat.silence = silence_in(&self.rulebook, &seat);
+            obey(&self.rulebook, &mut seat);
             infos.insert(seat.id, member_info(&seat));
         }
         if let Some(members) = self.rooms.get_mut(room) {

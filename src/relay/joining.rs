@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, going_away};
-use super::deeds::silence_in;
+use super::deeds::{obey, stay_in};
 use super::events::{Frames, Joining, Newcomer, Parting};
 use super::nodes::Nodes;
 use super::outbox::{Outbox, Slow};
@@ -26,7 +26,7 @@ use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::message::UserId;
+use crate::protocol::message::{Stay, UserId};
 use crate::protocol::rules::Mark;
 use crate::protocol::v1::{MemberId, ServerEvent};
 use crate::store::User;
@@ -109,7 +109,7 @@ impl Broadcaster {
         let address = Some(address);
         let seat = Seat::new(room.clone(), number);
         let mut seat = Seat { guest, user, session, since, address, ..seat };
-        seat.silence = silence_in(&self.rulebook, &seat);
+        obey(&self.rulebook, &mut seat);
         match earlier {
             Some((earlier, _)) if earlier.room == *room => {
                 (seat.id, seat.hand) = (earlier.id, earlier.hand);
@@ -217,8 +217,9 @@ impl Broadcaster {
         };
         let log = Arc::clone(&self.past);
         // The last message of the replay is known when it is numbered.
-        let replay =
-            Replay { permits: self.permits.clone(), log, room, past, session, upto: 0, welcome };
+        let rules = self.rulebook.get(&room);
+        let permits = self.permits.clone();
+        let replay = Replay { permits, log, room, past, session, upto: 0, rules, welcome };
         Arrival { first, replay: Some(Box::new(replay)), upto }
     }
 
@@ -231,7 +232,7 @@ impl Broadcaster {
     }
 
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
-        let members = &self.rooms[room];
+        let (members, rules) = (&self.rooms[room], self.rulebook.get(room));
         let count = members.count();
         Welcome {
             you: self.member_info(id),
@@ -239,9 +240,12 @@ impl Broadcaster {
             members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
             count,
             limit: self.max_message_size,
-            history: self.max_messages,
+            history: match stay_in(rules.as_deref()) {
+                Stay::Kept => self.max_messages,
+                Stay::Passing => 0,
+            },
             key: None,
-            rules: self.rulebook.get(room).map(|rules| rules.info()),
+            rules: rules.map(|rules| rules.info()),
         }
     }
 
@@ -335,7 +339,7 @@ impl Broadcaster {
             let is_theirs = seat.user.as_ref().is_some_and(|who| who.id == id);
             if is_theirs && seat.user.as_deref() != user.as_ref() {
                 seat.user = user.clone().map(Box::new);
-                seat.silence = silence_in(&self.rulebook, seat);
+                obey(&self.rulebook, seat);
                 renamed.push((seat.room.clone(), member_info(seat)));
                 if let Some(nodes) = &mut self.nodes {
                     nodes.tell(Entry::Renamed(nodes.present(seat)));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
-use super::deeds::silence_in;
+use super::deeds::obey;
 use super::encoding::Speaker;
 use super::events::{Newcomer, Parting};
 use super::history::Kept;
@@ -385,7 +385,7 @@ impl Broadcaster {
     /// A member on another node, as the others in its room see it.
     fn info_elsewhere(&self, present: &Present) -> MemberInfo {
         let mut seat = seat_of(present.clone());
-        seat.silence = silence_in(&self.rulebook, &seat);
+        obey(&self.rulebook, &mut seat);
         member_info(&seat)
     }
 

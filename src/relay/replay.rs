@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::permits::Permits;
+use crate::identity::rules::Rules;
 use crate::identity::session::Session;
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
@@ -40,6 +41,8 @@ pub struct Replay {
     pub session: Option<Session>,
     /// The last message of the replay. Newer ones wait in the newcomer's queue.
     pub upto: MessageId,
+    /// The rules of the room, if it has any: what was said while the history was off is missing.
+    pub rules: Option<Arc<Rules>>,
     /// The first event for a client of `wsroom.v1`; `None`: the client is plain.
     pub welcome: Option<Box<Welcome>>,
 }
@@ -100,7 +103,7 @@ impl Replay {
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         let last = self.before_newest(0)?;
         let mut page = self.page_after(self.since()?)?;
-        let mut complete = page.complete;
+        let mut complete = page.complete && self.is_all_meant_to_be_kept();
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
         }
@@ -117,6 +120,13 @@ impl Replay {
             ServerEvent::Live { last, complete }.write(out)?;
         }
         Ok(())
+    }
+
+    fn is_all_meant_to_be_kept(&self) -> bool {
+        match (&self.rules, self.past) {
+            (Some(rules), Past::Since(id)) => rules.keeps_all_since(id),
+            _ => true,
+        }
     }
 
     /// The id behind which the replay begins.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{SessionId, UserId};
+use crate::protocol::message::{SessionId, Stay, UserId};
 use crate::protocol::rules::Mark;
 use crate::protocol::v1::MemberId;
 use crate::store::User;
@@ -46,6 +46,8 @@ pub struct Seat {
     /// Why the member may not speak; `None`: it may. Brought up to date whenever the rules of the room
     /// change, so that a message costs no look at them.
     pub silence: Option<Silence>,
+    /// Whether what the member says stays in the history. It is brought up to date likewise.
+    pub stay: Stay,
     /// When the member has raised a hand, in microseconds since 1970; `None`: it is down.
     pub hand: Option<i64>,
 }
@@ -71,6 +73,7 @@ impl Seat {
             since: 0,
             address: None,
             silence: None,
+            stay: Stay::Kept,
             hand: None,
         }
     }

@@ -210,7 +210,7 @@ mod tests {
     use crate::options::Options;
     use crate::protocol::address::Past;
     use crate::protocol::dialect::Dialect;
-    use crate::protocol::message::Author;
+    use crate::protocol::message::{Author, Stay};
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events::{self, Event, Joining, Newcomer, Post, Rank, Waiter};
     use crate::store::Bounds;
@@ -219,8 +219,14 @@ mod tests {
     fn post(text: &'static str) -> Event {
         let author = Author { user: None, name: "guest".to_owned() };
         let content = Content::Text(text.into());
-        let draft =
-            Draft { room: RoomName::lobby(), author, content, origin: None, as_guest: None };
+        let draft = Draft {
+            room: RoomName::lobby(),
+            author,
+            content,
+            origin: None,
+            as_guest: None,
+            stay: Stay::Kept,
+        };
         let (reply, _) = bounded(1);
         let waiter = Waiter { decided: Arc::default(), reply };
         Event::Posted(Box::new(Post { draft, rank: Rank::Visitor, share: None, waiter }))

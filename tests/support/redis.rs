@@ -12,7 +12,7 @@ use redis::{Client, Connection, FromRedisValue};
 use tempfile::TempDir;
 use wsroom::options::RedisUrl;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::{Author, Content, Draft, MessageId, Origin, SessionId};
+use wsroom::protocol::message::{Author, Content, Draft, MessageId, Origin, SessionId, Stay};
 use wsroom::store::Bounds;
 use wsroom::store::redis::{Redis, Settings, open};
 use wsroom::store::shared::{Entry, Present, SharedLog, Told};
@@ -272,6 +272,7 @@ pub fn text(place: &str, what: &str) -> Draft {
         content: Content::Text(what.to_owned().into()),
         origin: None,
         as_guest: None,
+        stay: Stay::Kept,
     }
 }
 

@@ -8,7 +8,7 @@ use redis::Cmd;
 
 use super::records::{Packed, present_to_json};
 use crate::protocol::act::{Act, Deed};
-use crate::protocol::message::{Content, Draft};
+use crate::protocol::message::{Content, Draft, Stay};
 use crate::protocol::rules::Change;
 use crate::store::shared::{Entry, Told};
 
@@ -53,7 +53,11 @@ impl Waiting {
             Entry::Message(draft, member) => {
                 let packed = Packed::new(draft);
                 let act = act_in(draft);
-                let kind = if act.is_some() { "act" } else { "message" };
+                let kind = match draft.stay {
+                    _ if act.is_some() => "act",
+                    Stay::Kept => "message",
+                    Stay::Passing => "passing",
+                };
                 command.arg(kind).arg(self.own).arg(deadline).arg(draft.room.as_str());
                 command.arg(member.map_or_else(String::new, |member| member.to_string()));
                 command.arg(packed.size).arg(packed.origin).arg(packed.as_guest);

@@ -209,6 +209,7 @@ fn to_json(record: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::message::Stay;
     use crate::protocol::rules::Mark;
 
     fn draft(content: Content) -> Draft {
@@ -219,6 +220,7 @@ mod tests {
             content,
             origin: Some(Box::new(Origin { session, reference: "a b".to_owned() })),
             as_guest: Some(SessionId([0xff; 16])),
+            stay: Stay::Kept,
         }
     }
 
