@@ -32,7 +32,7 @@ pub fn write_header(out: &mut impl Write, kind: Data, length: usize) -> io::Resu
 }
 
 /// The longest reason of a Close: a control frame carries 125 bytes (§5.5), and two are the code.
-const MAX_REASON_BYTES: usize = 123;
+pub const MAX_REASON_BYTES: usize = 123;
 
 /// An empty Ping, which asks a silent client whether it is still there (§5.5.2).
 pub fn ping() -> Vec<u8> {
@@ -49,8 +49,14 @@ pub fn close(code: CloseCode, reason: &'static str) -> Vec<u8> {
 /// As [`close`], with a reason that somebody has written: it is cut to the bytes that a Close has space
 /// for.
 pub fn close_in_words(code: CloseCode, mut reason: String) -> Vec<u8> {
-    reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+    cut(&mut reason, MAX_REASON_BYTES);
     encoded(Frame::close(Some(CloseFrame { code, reason: reason.into() })))
+}
+
+/// Cuts a text to so many bytes, or a few less: a character stays whole.
+pub fn cut(text: &mut String, bytes: usize) {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or_default());
 }
 
 fn encoded(frame: Frame) -> Vec<u8> {

@@ -137,21 +137,13 @@ impl Broadcaster {
                 member.map(|member| self.member_of(room, member)).transpose()?;
                 (Deed::Lower { member }, Vec::new())
             }
-            Wish::Mute(member) => {
-                let seat = self.member_of(room, member)?;
-                let person = person(&seat);
-                let changes = rules.mute(marks_of(&seat), &person.name, now);
-                (Deed::Mute(person), changes)
-            }
+            Wish::Mute(member) => mute(&rules, &self.member_of(room, member)?, now),
             Wish::Unmute(member) => {
                 let seat = self.member_of(room, member)?;
                 (Deed::Unmute(person(&seat)), rules.unmute(marks_of(&seat), now))
             }
             Wish::PutOut { member, minutes, reason } => {
-                let seat = self.member_of(room, member)?;
-                let out = if minutes > 0 { marks_to_put_out(&seat) } else { Vec::new() };
-                let changes = rules.put_out(out, now + i64::from(minutes) * 60_000, now);
-                (Deed::PutOut { person: person(&seat), minutes, reason }, changes)
+                put_out(&rules, &self.member_of(room, member)?, minutes, reason, now)
             }
         };
         let space = self.rulebook.check_space(room, &changes);
@@ -188,6 +180,24 @@ fn set(
     let info = rules.info();
     let (topic, mode, has_key, history) = (info.topic, info.mode, info.has_key, info.history);
     Ok((Deed::Set { topic, mode, has_key, history }, changes))
+}
+
+fn mute(rules: &Rules, seat: &Seat, now: i64) -> (Deed, Vec<Change>) {
+    let person = person(seat);
+    let changes = rules.mute(marks_of(seat), &person.name, now);
+    (Deed::Mute(person), changes)
+}
+
+fn put_out(
+    rules: &Rules,
+    seat: &Seat,
+    minutes: u32,
+    reason: String,
+    now: i64,
+) -> (Deed, Vec<Change>) {
+    let out = if minutes > 0 { marks_to_put_out(seat) } else { Vec::new() };
+    let changes = rules.put_out(out, now + i64::from(minutes) * 60_000, now);
+    (Deed::PutOut { person: person(seat), minutes, reason }, changes)
 }
 
 fn leader(rules: &Rules, user: UserId) -> Result<LeaderInfo, Refusal> {

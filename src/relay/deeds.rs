@@ -12,6 +12,7 @@ use super::acts::marks_of;
 use super::broadcaster::{Broadcaster, Client};
 use super::events::{Parting, Rank};
 use super::presence::member_info;
+use super::room::Room;
 use super::sessions::{Seat, Silence};
 use crate::identity::rulebook::Rulebook;
 use crate::identity::rules::Rules;
@@ -81,7 +82,7 @@ impl Broadcaster {
             }
             // "An endpoint ... has received a message that violates its policy" (RFC 6455 §7.4.1).
             Some(Dialect::Plain) => {
-                self.send_away(id, frame::close(CloseCode::Policy, detail), detail)
+                self.send_away(id, frame::close(CloseCode::Policy, detail), detail);
             }
             None => {}
         }
@@ -142,7 +143,7 @@ impl Broadcaster {
     }
 
     fn clients_in(&self, room: &RoomName, is_meant: impl Fn(&Seat) -> bool) -> Vec<ClientId> {
-        let clients = self.rooms.get(room).into_iter().flat_map(|members| members.clients());
+        let clients = self.rooms.get(room).into_iter().flat_map(Room::clients);
         let is_meant = |id: &ClientId| match self.clients.get(id) {
             Some(Client::Member(seat)) => is_meant(seat),
             _ => false,
@@ -206,8 +207,8 @@ fn put_out_words(who: &str, minutes: u32, reason: &str) -> String {
         minutes => format!("You may come back in {minutes} minutes."),
     };
     // The time is what one must know, so a long reason is cut, and not the time.
-    let space = 123_usize.saturating_sub(again.len() + 2);
+    let space = frame::MAX_REASON_BYTES.saturating_sub(again.len() + 2);
     let mut words = format!("{who} put you out{why}");
-    words.truncate(words.floor_char_boundary(space));
+    frame::cut(&mut words, space);
     format!("{words}. {again}")
 }
