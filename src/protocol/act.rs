@@ -304,3 +304,88 @@ fn behind_colon(text: &str) -> String {
     let text = text.trim_end_matches('.');
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wish_has_its_fields() {
+        let put_out = |member, minutes, reason: &str| Wish::PutOut {
+            member,
+            minutes,
+            reason: reason.to_owned(),
+        };
+        let topic = Settings { topic: Some("Kepler".to_owned()), ..Settings::default() };
+        for (json, wish) in [
+            (r#"{"act":"remove","message":7}"#, Wish::Remove(7)),
+            (r#"{"act":"clear","x":[{}]}"#, Wish::Clear),
+            (r#"{"act":"pin","message":7}"#, Wish::Pin(7)),
+            (r#"{"act":"unpin"}"#, Wish::Unpin),
+            (r#"{"act":"mute","member":3}"#, Wish::Mute(3)),
+            (r#"{"act":"unmute","member":3}"#, Wish::Unmute(3)),
+            (r#"{"act":"put-out","member":3}"#, put_out(3, 10, "")),
+            (r#"{"act":"put-out","member":3,"minutes":0,"reason":"a"}"#, put_out(3, 0, "a")),
+            (r#"{"act":"set","topic":"Kepler"}"#, Wish::Set(topic)),
+            (r#"{"act":"end"}"#, Wish::End),
+            (r#"{"act":"lower"}"#, Wish::Lower(None)),
+            (r#"{"act":"lower","member":3}"#, Wish::Lower(Some(3))),
+        ] {
+            assert_eq!(Wish::parse(json.as_bytes()), Ok(wish), "{json}");
+        }
+    }
+
+    #[test]
+    fn other_wishes_are_refused_in_words() {
+        let long = format!(r#"{{"act":"put-out","member":3,"reason":"{}"}}"#, "x".repeat(256));
+        for json in [
+            "",
+            "{}",
+            r#"{"act":"dance"}"#,
+            r#"{"act":"lead","user":3}"#,
+            r#"{"act":"remove"}"#,
+            r#"{"act":"remove","message":"7"}"#,
+            r#"{"act":"mute"}"#,
+            r#"{"act":"mute","member":-1}"#,
+            r#"{"act":"put-out","member":3,"minutes":1441}"#,
+            r#"{"act":"put-out","member":3,"reason":"a\nb"}"#,
+            r#"{"act":"set"}"#,
+            r#"{"act":"set","mode":"shut"}"#,
+            &long,
+        ] {
+            let why = Wish::parse(json.as_bytes()).expect_err(json);
+            assert!(!why.is_empty(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_act_comes_back_as_it_was_and_its_changes_are_for_nobody() {
+        let person = Person { member: 3, name: "Bob".to_owned(), user: Some(2) };
+        let changes = vec![Change::set("muted:u:2", "Bob"), Change::delete("out:u:2")];
+        for deed in [
+            Deed::Mute(person.clone()),
+            Deed::PutOut { person, minutes: 1, reason: "spam.".to_owned() },
+            Deed::Lower { member: None },
+            Deed::Clear,
+        ] {
+            let act = Act { deed, changes: changes.clone() };
+            assert_eq!(Act::from_json(act.to_json().as_bytes()).as_ref(), Some(&act));
+            let told = serde_json::to_value(&act.deed).unwrap();
+            assert_eq!(told["act"], act.deed.kind());
+            assert!(told.get("changes").is_none());
+        }
+        assert_eq!(Act::from_json(br#"{"act":"dance"}"#), None);
+    }
+
+    #[test]
+    fn a_deed_is_told_in_a_sentence() {
+        let bob = || Person { member: 3, name: "Bob".to_owned(), user: None };
+        let put_out = |minutes, reason: &str| {
+            Deed::PutOut { person: bob(), minutes, reason: reason.to_owned() }.sentence("Ada")
+        };
+        assert_eq!(put_out(0, ""), "Ada put Bob out.");
+        assert_eq!(put_out(1, "spam."), "Ada put Bob out for 1 minute: spam.");
+        assert_eq!(put_out(10, "spam"), "Ada put Bob out for 10 minutes: spam.");
+        assert_eq!(Deed::Unmute(bob()).sentence("Ada"), "Ada let Bob speak again.");
+    }
+}

@@ -69,6 +69,15 @@ fn encoded(frame: Frame) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (bytes, left) in [(0, ""), (1, "a"), (2, "a"), (3, "a\u{e9}"), (9, "a\u{e9}b")] {
+            let mut text = "a\u{e9}b".to_owned();
+            cut(&mut text, bytes);
+            assert_eq!(text, left, "{bytes} bytes");
+        }
+    }
+
     /// RFC 6455 §5.2: seven bits of length, or 126 and two bytes, or 127 and eight bytes.
     #[test]
     fn a_header_is_as_short_as_its_length_allows() {

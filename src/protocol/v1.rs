@@ -525,6 +525,13 @@ mod tests {
             (r#"{"type":"m\u0065ssage","text":"hello"}"#, text("hello", None)),
             (r#"{"type":"message","text":"hello","ref":null}"#, text("hello", None)),
             (r#"{"type":"typing"}"#, Action::Type),
+            (r#"{"type":"act","act":"end"}"#, Action::Act(Wish::End, None)),
+            (
+                r#"{"type":"act","act":"pin","message":7,"ref":"7"}"#,
+                Action::Act(Wish::Pin(7), Some("7".to_owned())),
+            ),
+            (r#"{"type":"hand","up":true}"#, Action::Hand(Hand::Up)),
+            (r#"{"type":"hand","up":false}"#, Action::Hand(Hand::Down)),
             (r#"{"type":"ping"}"#, Action::Ping(None)),
             (r#"{"type":"ping","ref":"7"}"#, Action::Ping(Some("7".to_owned()))),
         ] {
@@ -609,6 +616,10 @@ mod tests {
             (r#"{"type":"message","text":["hello"]}"#, Code::BadEvent),
             (r#"{"type":"message","text":"hello","ref":7}"#, Code::BadEvent),
             (r#"{"type":"message","text":"hello","ref":""}"#, Code::BadEvent),
+            (r#"{"type":"act"}"#, Code::BadEvent),
+            (r#"{"type":"act","act":"dance"}"#, Code::BadEvent),
+            (r#"{"type":"hand"}"#, Code::BadEvent),
+            (r#"{"type":"hand","up":1}"#, Code::BadEvent),
             (r#"{"type":"binary","name":"a.png"}"#, Code::BadEvent),
             (r#"{"type":"binary","name":{}}"#, Code::BadEvent),
             (r#"{"type":"binary","media_type":false}"#, Code::BadEvent),
@@ -746,6 +757,10 @@ mod tests {
             (
                 ServerEvent::Message { id: 5, from, at: at.clone(), text: "é", reference: None },
                 r#"{"type":"message","id":5,"from":{"id":1,"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","text":"é"}"#,
+            ),
+            (
+                ServerEvent::Hand { member: HandOf { id: 1, name: "Ada" }, up: 9 },
+                r#"{"type":"hand","member":{"id":1,"name":"Ada"},"up":9}"#,
             ),
             (ServerEvent::Kept { reference: "7", id: 5 }, r#"{"type":"kept","ref":"7","id":5}"#),
             (ServerEvent::Pong { reference: None }, r#"{"type":"pong"}"#),

@@ -209,8 +209,9 @@ fn to_json(record: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::act::Deed;
     use crate::protocol::message::Stay;
-    use crate::protocol::rules::Mark;
+    use crate::protocol::rules::{Change, Mark};
 
     fn draft(content: Content) -> Draft {
         let session = SessionId([7; 16]);
@@ -231,7 +232,9 @@ mod tests {
             media_type: "image/png".to_owned(),
             bytes: Bytes::from_static(b"\0\xff"),
         };
-        for content in [Content::Text("hello\n\0".into()), binary] {
+        let act = Act { deed: Deed::Clear, changes: vec![Change::set("topic", "\u{e4}")] };
+        let act = Content::Act(Box::new(act));
+        for content in [Content::Text("hello\n\0".into()), binary, act] {
             let draft = draft(content);
             let packed = Packed::new(&draft);
             assert!(packed.as_guest.starts_with("ffff") && packed.as_guest.ends_with("a b"));
