@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::process::Command;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -16,6 +17,7 @@ use wsroom::protocol::message::{Content, Draft, Message, MessageId, now};
 use wsroom::protocol::rules::Change;
 use wsroom::store::memory::Memory;
 use wsroom::store::redis::Settings;
+use wsroom::store::shared::Told;
 use wsroom::store::sqlite::Sqlite;
 use wsroom::store::{Bounds, KeptMessages, MessageLog, Range};
 
@@ -159,7 +161,11 @@ struct Owned(Program);
 
 impl Owned {
     fn starts(file: &str) -> Self {
-        Self(Program::start_plainly(&["-q", "--data", file, "--admin-token", OWNER]))
+        let mut command = Command::new("sh");
+        // Else a file that may not grow would end the process, and not fail as on a full disk.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
+        command.args(["--listen", "127.0.0.1:0", "-q", "--data", file, "--admin-token", OWNER]);
+        Self(Program::spawn_plainly(command))
     }
 
     fn asks(&self, method: &str, path: &str, body: &str) -> Answer {
@@ -244,4 +250,41 @@ fn a_file_from_before_there_were_acts_is_brought_up_to_date() {
     eve.hears_of("act");
     let past = owned.joins("/ws/a?since=0").0.hears_the_past().0;
     assert_eq!((&past[0]["text"], &past[1]["message"]), (&json!("two"), &json!(10)));
+}
+
+/// A node that may have missed acts is told the rules anew.
+#[test]
+fn a_node_that_has_missed_something_is_told_the_rules() {
+    let redis = RedisServer::start();
+    let node = Node::on(&redis);
+    let rules = || {
+        node.is_told("the rules", |told| match told {
+            Told::Rules { rules, .. } => Some(rules.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(rules(), []);
+    let id = node.keeps(text("a", "before"));
+    // As another node would, but this one is not told of it.
+    redis.answers::<()>("HSET wsroom:{0}:rules:a mode closed");
+    redis.answers::<()>("SADD wsroom:{0}:ruled a");
+    let missed = id + 1_000_000_000;
+    redis.answers::<()>(&format!("HSET wsroom:{{0}}:head last {missed}"));
+    node.keeps(text("a", "behind"));
+    let fields = vec![("mode".to_owned(), "closed".to_owned())];
+    assert_eq!(rules(), [(room("a"), fields)]);
+}
+
+#[test]
+fn an_act_that_cannot_be_kept_changes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let owned = Owned::starts(&place.path().join("kept").display().to_string());
+    let (mut ada, _) = owned.joins("/ws/a");
+    owned.0.has_limit("--fsize=1:");
+    owned.asks("PUT", "/rooms/a", r#"{"mode":"read-only"}"#).has_a_problem(503);
+    owned.0.has_limit("--fsize=unlimited:");
+    ada.says("still open");
+    ada.hears_nothing_before("still open");
+    let (_, welcome) = owned.joins("/ws/a");
+    assert!(welcome.get("rules").is_none(), "{welcome}");
 }
