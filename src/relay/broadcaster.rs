@@ -95,6 +95,8 @@ pub struct Broadcaster {
     pub(super) changed: HashMap<UserId, (Instant, Option<User>)>,
     /// The log lines about turns that could not be kept, limited in number.
     pub(super) unkept: Limited,
+    /// The log lines about messages that were removed, limited in number.
+    pub(super) removed: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
     pub(super) stopping: Option<Instant>,
 }
@@ -152,6 +154,7 @@ impl Broadcaster {
             news: VecDeque::new(),
             changed: HashMap::new(),
             unkept: Limited::default(),
+            removed: Limited::default(),
             stopping: None,
         }
     }

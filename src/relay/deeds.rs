@@ -92,8 +92,7 @@ impl Broadcaster {
     pub(super) fn done(&mut self, message: &Message) {
         let Content::Act(act) = &message.content else { return };
         let room = &message.room;
-        // Not its words: the topic, the reason and the names are nobody else's business.
-        log::info!("room {room}: {}", act.deed.kind());
+        self.log_deed(room, &act.deed);
         self.rulebook.change(room, &act.changes);
         match &act.deed {
             Deed::PutOut { person, minutes, reason } => {
@@ -111,6 +110,18 @@ impl Broadcaster {
         }
         if !act.changes.is_empty() {
             self.obey_rules(room);
+        }
+    }
+
+    /// Logs what was done, but none of its words: the topic, the reason and the names are nobody else's
+    /// business. Everyone may remove own messages, so the lines about that are limited in number.
+    fn log_deed(&mut self, room: &RoomName, deed: &Deed) {
+        let kind = deed.kind();
+        match deed {
+            Deed::Remove { .. } => {
+                self.removed.line(|more| log::info!("room {room}: {kind}{more}"));
+            }
+            _ => log::info!("room {room}: {kind}"),
         }
     }
 
