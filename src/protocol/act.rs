@@ -145,7 +145,8 @@ pub enum Hand {
     Down,
 }
 
-/// The fields of all wishes, as JSON has them. (`flatten` would first build a tree of the unknown ones.)
+/// The fields of all wishes, as JSON has them. (`flatten` would first build a tree of the unknown
+/// ones.)
 #[derive(Deserialize)]
 struct Fields {
     act: String,

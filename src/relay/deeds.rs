@@ -59,8 +59,8 @@ pub(super) fn stay_in(rules: Option<&Rules>) -> Stay {
 }
 
 impl Broadcaster {
-    /// Why somebody who is not a client may not speak. (A guest is only known by an address, and whoever
-    /// takes the request has that.)
+    /// Why somebody who is not a client may not speak. (A guest is only known by an address, and
+    /// whoever takes the request has that.)
     pub(super) fn silence_of_post(&self, draft: &Draft, rank: Rank) -> Option<Silence> {
         let rules = self.rulebook.get(&draft.room)?;
         let user = draft.author.user;
@@ -198,8 +198,8 @@ impl Broadcaster {
         }
     }
 
-    /// Takes the rules of all rooms of a shard, as the shared log has them now: this node may have missed
-    /// acts.
+    /// Takes the rules of all rooms of a shard, as the shared log has them now: this node may have
+    /// missed acts.
     pub(super) fn know_rules(&mut self, shard: Shard, rules: Vec<(RoomName, Fields)>) {
         let Some(nodes) = &self.nodes else { return };
         self.rulebook.replace(|room| nodes.shard_of(room) == shard, rules);

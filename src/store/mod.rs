@@ -7,8 +7,9 @@
 //! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
 //! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
-//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds. [`shared`] is the trait of a log that
-//! several programs append to, and [`redis`] has that, users and history for all of them.
+//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds.
+//! [`shared`] is the trait of a log that several programs append to, and [`redis`] has that, users and
+//! history for all of them.
 //!
 //! It imports `protocol`, and from `net` the function that opens a private file.
 
