@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
 use crate::api::invitation::BaseUrl;
+use crate::api::leading::Leading;
+use crate::api::rights::Rights;
 use crate::api::rooms::Rooms;
 use crate::api::routes::{Api, Routes};
 use crate::api::users::Users;
@@ -28,6 +30,7 @@ use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
+use crate::identity::rulebook::Rulebook;
 use crate::identity::tokens::Tokens;
 use crate::logging::Limited;
 use crate::net::byte_budget::ByteBudget;
@@ -152,13 +155,22 @@ impl Server {
         let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
-        let broadcaster = Broadcaster::new(events.clone(), options, keeper);
+        let rulebook = Rulebook::default();
+        rulebook.load(past.rules().map_err(|error| StartError::Store(error.to_string()))?);
+        let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook.clone());
         let broadcaster = spawn("broadcaster", move || broadcaster.run(inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());
         let credentials = Arc::new(Credentials { auth, tokens: tokens.clone() });
+        let rights = Arc::new(Rights::new(Arc::clone(&credentials), rulebook));
         let routes = Routes {
+            leading: Leading::new(
+                events.clone(),
+                Arc::clone(&past),
+                Arc::clone(&directory),
+                Arc::clone(&rights),
+            ),
             users: Users::new(
                 directory,
                 events.clone(),
@@ -168,7 +180,7 @@ impl Server {
             rooms: Rooms::new(
                 events.clone(),
                 Arc::clone(&past),
-                Arc::clone(&credentials),
+                Arc::clone(&rights),
                 options.max_rate,
                 options.max_bytes_rate,
             ),
@@ -185,6 +197,7 @@ impl Server {
             clients: Clients {
                 limits: limits(options),
                 events: events.clone(),
+                past: Arc::clone(&past),
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 left: Limited::default(),
             },
@@ -197,6 +210,7 @@ impl Server {
             trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
             networks: Arc::clone(&networks),
             hosts: Hosts::new(&options.host, certificate.as_ref()),
+            rights,
             certificate: certificate.clone(),
             allow_origin: options.allow_origin.clone(),
             refused: Limited::default(),

@@ -74,6 +74,9 @@ class Client:
                 told = event["text"] if "text" in event else f'[{event["name"]}]'
                 print(event["id"], event["from"]["name"], told, flush=True)
                 self.answered(event.get("ref"))  # rule 18: only one's own have it
+            case "act":
+                self.newest = event["id"]  # rule 50: it has its place among the messages
+                print(event["id"], event["said"], flush=True)
             case "kept":
                 self.answered(event["ref"])  # rule 17
             case "error" if event["retry"] and "ref" in event:

@@ -163,10 +163,10 @@ fn a_bad_post_is_refused() {
     server.is_visited().asks(foreign).has_a_problem(403);
     for (method, path, allow) in [
         ("DELETE", "/rooms", "GET, HEAD"),
-        ("GET", "/rooms/a", "POST"),
-        ("POST", "/rooms/a/messages", "GET, HEAD"),
+        ("DELETE", "/rooms/a", "GET, HEAD, POST, PUT"),
+        ("POST", "/rooms/a/messages", "GET, HEAD, DELETE"),
         ("POST", "/rooms/a/members", "GET, HEAD"),
-        ("PUT", "/rooms/a/messages/1", "GET, HEAD"),
+        ("PUT", "/rooms/a/messages/1", "GET, HEAD, DELETE"),
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = server.is_visited().asks(request);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -195,6 +195,24 @@ fn one_that_breaks_a_rule_while_behind_is_still_told() {
     catches_up(&mut slow, 0..MANY);
     assert_eq!(slow.reads_a_close().0, 1002);
     slow.reads_the_end();
+}
+
+/// Progress alone is not enough: else what waits for it would be held for ever.
+#[test]
+fn one_that_has_ended_and_takes_the_rest_too_slowly_is_gone() {
+    let server = Server::with(&PLENTY);
+    let (mut ada, mut bob) = (server.joins("physics"), server.joins("physics"));
+    let mut slow = a_slow_reader(server.address());
+    talk(&mut ada, &mut bob, 0..MANY);
+    slow.sends(vec![0xff; 200 << 10]);
+    server.comes_to_have(2, "clients");
+    let (mut taken, mut some) = (0, [0; 4096]);
+    while let Ok(count @ 1..) = slow.stream.read(&mut some) {
+        taken += count;
+        // Its pace: seven minutes for all of it.
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(taken < MANY as usize * PIECE, "it got all of it");
 }
 
 #[test]

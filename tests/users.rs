@@ -446,3 +446,18 @@ fn a_file_keeps_users_over_a_restart_and_keys_stay_secret() {
         assert!(!bytes.windows(key.len()).any(|part| part == key.as_bytes()), "the key is on disk");
     }
 }
+
+#[test]
+fn a_directory_has_a_hundred_thousand_users_at_most() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kept").display().to_string();
+    Server::with(&["--data", &file]).stops();
+    // One less, so that the last one still enters.
+    let fill = "INSERT INTO users (name, folded, created_at, key)
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 99999)
+        SELECT 'user ' || n, 'user ' || n, 0, CAST(printf('%032d', n) AS BLOB) FROM numbers";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(fill).unwrap();
+    let server = Server::with(&["--data", &file]);
+    server.creates_user("Ada").tells(201);
+    server.creates_user("Bob").has_a_problem(507);
+}

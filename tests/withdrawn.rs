@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use wsroom::identity::rulebook::Rulebook;
 use wsroom::options::Options;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::{Author, Content, Draft};
+use wsroom::protocol::message::{Author, Content, Draft, Stay};
 use wsroom::relay::broadcaster::{Broadcaster, Keeper};
-use wsroom::relay::events::{self, Event};
+use wsroom::relay::events::{self, Event, Rank};
 use wsroom::relay::history::History;
 use wsroom::store::memory::Memory;
 use wsroom::store::{Bounds, KeptMessages, MessageLog, Range};
@@ -27,17 +28,22 @@ fn what_was_given_up_is_not_said_later() {
         content,
         origin: None,
         as_guest: None,
+        stay: Stay::Kept,
     };
     let (events, inbox) = events::open();
     // The broadcaster does not turn yet: for it the disk is slow.
-    let given_up = events.post(draft(text("too late")), Duration::from_millis(10));
+    let given_up = events.post(draft(text("too late")), Rank::Visitor, Duration::from_millis(10));
     assert!(given_up.is_none(), "nobody could have taken it");
     let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
     let history = History::open(Arc::clone(&log) as Arc<dyn MessageLog>, 10).unwrap();
-    let broadcaster =
-        Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), Keeper::Own(history));
+    let broadcaster = Broadcaster::new(
+        events.clone(),
+        &Options::parse_from(["wsroom"]),
+        Keeper::Own(history),
+        Rulebook::default(),
+    );
     let turning = thread::spawn(move || broadcaster.run(inbox));
-    let said = events.post(draft(text("in time")), support::PATIENCE);
+    let said = events.post(draft(text("in time")), Rank::Visitor, support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");
     let page = log.page(&room, Range::behind(0)).unwrap();
     let all: Vec<_> = page.messages.iter().map(|message| message.content.clone()).collect();

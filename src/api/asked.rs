@@ -47,6 +47,13 @@ pub fn body(request: &mut Request) -> Result<Vec<u8>, Reply> {
     Ok(body)
 }
 
+/// A 415: the body is neither JSON nor a form.
+pub fn neither_json_nor_form() -> Reply {
+    let detail = "Send JSON (Content-Type: application/json) or a form \
+                  (application/x-www-form-urlencoded).";
+    problem(415, detail)
+}
+
 /// The IP address of the client, from the field [`PEER`].
 pub fn peer(request: &Request) -> IpAddr {
     let address = header(request, PEER).and_then(|address| address.parse().ok());

@@ -28,12 +28,25 @@ pub fn problem(status: u16, detail: &str) -> Reply {
         .with_header(field("Cache-Control", "no-store"))
 }
 
+/// The same, with the reason in a word for programs, where one status has several reasons.
+pub fn problem_of(status: u16, detail: &str, reason: &str) -> Reply {
+    let mut body = problem_value(status, detail);
+    // "Problem type definitions MAY extend the problem details object with additional members"
+    // (RFC 9457 §3.2).
+    body["reason"] = json!(reason);
+    whole(status, "application/problem+json", body.to_string().into_bytes())
+        .with_header(field("Cache-Control", "no-store"))
+}
+
 /// The body of a problem. The door makes refusals too, without tiny_http.
 pub fn problem_body(status: u16, detail: &str) -> Vec<u8> {
+    problem_value(status, detail).to_string().into_bytes()
+}
+
+fn problem_value(status: u16, detail: &str) -> Value {
     let code = http::StatusCode::from_u16(status).ok();
     let title = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
-    let body = json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
-    body.to_string().into_bytes()
+    json!({"type": "about:blank", "title": title, "status": status, "detail": detail})
 }
 
 /// A 429: one address has sent too many requests. It may try again after `wait` seconds.

@@ -9,26 +9,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tiny_http::Request;
 
 use super::asked::{self, parameter};
-use super::credentials::Credentials;
 use super::disposition;
+use super::leading::complained;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
+use super::rights::{Actor, Rights};
 use super::transcript::{self, Keep};
 use crate::identity::session::Session;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Content, Draft, MessageId, Origin};
+use crate::protocol::message::{Content, Draft, MessageId, Origin, Stay, UserId};
 use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::{Events, Receipt};
 use crate::relay::members::MembersPage;
-use crate::relay::presence::author;
-use crate::store::{HistoryPage, KeptMessages, Range, StoreError, User};
+use crate::store::{HistoryPage, KeptMessages, Range, StoreError};
 
 /// The longest wait for the broadcaster.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Messages, members or rooms in one response if the request has no `limit`.
 const DEFAULT_LIMIT: usize = 100;
@@ -44,7 +44,7 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 pub struct Rooms {
     events: Events,
     log: Arc<dyn KeptMessages>,
-    credentials: Arc<Credentials>,
+    rights: Arc<Rights>,
     /// Limits the posted messages of one address to `--max-rate` a second.
     posts: PerAddress,
     /// Limits their bytes to `--max-bytes-rate` a second.
@@ -57,13 +57,13 @@ impl Rooms {
     pub fn new(
         events: Events,
         log: Arc<dyn KeptMessages>,
-        credentials: Arc<Credentials>,
+        rights: Arc<Rights>,
         rate: u32,
         bytes_rate: u32,
     ) -> Self {
         let a_second = |most| PerAddress::new(most, Duration::from_secs(1));
         let (posts, bytes) = (a_second(rate), a_second(bytes_rate));
-        Self { events, log, credentials, posts, bytes }
+        Self { events, log, rights, posts, bytes }
     }
 
     /// `GET /rooms?limit=&after=`: rooms that have members or a history, ordered by name.
@@ -83,21 +83,40 @@ impl Rooms {
             rooms.entry(name.as_str().to_owned()).or_default().0 = members;
         }
         let next = rooms.keys().nth(limit).is_some().then(|| rooms.keys().nth(limit - 1)).flatten();
-        let mut page = json!({"rooms": rooms.iter().take(limit).map(|(name, (members, last))| {
-            json!({"name": name, "members": members, "last": last})
-        }).collect::<Vec<_>>()});
+        let entry = |(name, (members, last)): (&String, &(usize, MessageId))| {
+            let entry = json!({"name": name, "members": members, "last": last});
+            self.with_rules(entry, name)
+        };
+        let mut page = json!({"rooms": rooms.iter().take(limit).map(entry).collect::<Vec<_>>()});
         if let Some(next) = next {
             page["next"] = json!(next);
         }
         Ok(json(200, &page))
     }
 
+    /// Adds what a stranger may know of a room's rules to its entry in the list. A room that has a key
+    /// shows nothing of what is inside.
+    fn with_rules(&self, mut entry: Value, name: &str) -> Value {
+        let rules = RoomName::parse(name).and_then(|room| self.rights.rulebook().get(&room));
+        match rules.map(|rules| rules.info()) {
+            Some(rules) if rules.has_key => entry["has_key"] = json!(true),
+            Some(rules) => {
+                entry["topic"] = json!(rules.topic);
+                entry["mode"] = json!(rules.mode);
+            }
+            None => {}
+        }
+        entry
+    }
+
     /// `GET /rooms/ROOM/members?limit=&after=`: who is in a room, in order of their ids.
     ///
     /// # Errors
-    /// The response to a wrong parameter, or for a broadcaster that does not answer.
-    pub fn members(&self, room: &str, url: &str) -> Result<Reply, Reply> {
-        let room = parse_room(room)?;
+    /// The response to a wrong parameter, to somebody who may not enter the room, or for a broadcaster
+    /// that does not answer.
+    pub fn members(&self, room: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, url) = (parse_room(room)?, request.url());
+        self.rights.enter(&room, request)?;
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let after = asked::number(url, "after", 0)?;
         let found = self.events.list_members(room.clone(), after, limit, TIMEOUT);
@@ -113,9 +132,11 @@ impl Rooms {
     /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
     ///
     /// # Errors
-    /// The response to a wrong parameter, or for a history that cannot be read.
-    pub fn messages(&self, room: &str, url: &str) -> Result<Reply, Reply> {
-        let room = parse_room(room)?;
+    /// The response to a wrong parameter, to somebody who may not enter the room, or for a history that
+    /// cannot be read.
+    pub fn messages(&self, room: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, url) = (parse_room(room)?, request.url());
+        self.rights.enter(&room, request)?;
         let limit = asked::limit(url, DEFAULT_LIMIT, MAX_LIMIT)?;
         let id = |name| parameter(url, name).map(parse_id).transpose();
         let since = id("since")?;
@@ -124,7 +145,10 @@ impl Rooms {
             Some(after) => (self.log.page(&room, range(after, upto, limit)), Keep::Oldest),
             None => (self.newest(&room, upto, limit), Keep::Newest),
         };
-        let found = found.map_err(|error| failed(&error))?;
+        let mut found = found.map_err(|error| failed(&error))?;
+        let rules = self.rights.rulebook().get(&room);
+        found.complete &=
+            rules.is_none_or(|rules| since.is_none_or(|id| rules.keeps_all_since(id)));
         let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
@@ -151,9 +175,12 @@ impl Rooms {
     /// `GET /rooms/ROOM/messages/ID`: the bytes of one message.
     ///
     /// # Errors
-    /// The response to a message that is not there, or for a history that cannot be read.
-    pub fn message(&self, room: &str, id: &str) -> Result<Reply, Reply> {
-        let found = self.log.message(&parse_room(room)?, parse_id(id)?);
+    /// The response to a message that is not there, to somebody who may not enter the room, or for a
+    /// history that cannot be read.
+    pub fn message(&self, room: &str, id: &str, request: &Request) -> Result<Reply, Reply> {
+        let (room, id) = (parse_room(room)?, parse_id(id)?);
+        self.rights.enter(&room, request)?;
+        let found = self.log.message(&room, id);
         let Some(kept) = found.map_err(|error| failed(&error))? else {
             return Err(problem(404, "No such message is kept in this room."));
         };
@@ -163,6 +190,7 @@ impl Rooms {
             // rights of ours. The security headers say `nosniff`.
             Content::Binary { bytes, .. } => whole(200, "application/octet-stream", bytes.to_vec())
                 .with_header(field("Content-Disposition", "attachment")),
+            Content::Act(_) => return Err(problem(404, "This is an act, and has no bytes.")),
         })
     }
 
@@ -181,18 +209,17 @@ impl Rooms {
         self.bytes
             .add(peer, size)
             .map_err(|wait| too_many("Too many bytes from your address: wait a second.", wait))?;
-        let user = self.credentials.speaker(request)?;
-        let origin = origin(request, user.as_ref())?;
+        let Actor { author, rank, .. } = self.rights.speak(&room, request)?;
+        let origin = origin(request, author.user)?;
         let body = asked::body(request)?;
         let content = content(request, body)?;
-        let author = author(None, user.as_ref());
-        let draft = Draft { room, author, content, origin, as_guest: None };
-        match self.events.post(draft, TIMEOUT) {
+        let draft = Draft { room, author, content, origin, as_guest: None, stay: Stay::Kept };
+        match self.events.post(draft, rank, TIMEOUT) {
             Some(Ok(Receipt { id, heard: Some(heard) })) => {
                 Ok(json(202, &json!({"id": id, "heard": heard})))
             }
             Some(Ok(Receipt { id, heard: None })) => Ok(json(200, &json!({"id": id, "heard": 0}))),
-            Some(Err(detail)) => Err(problem(503, &detail).with_header(field("Retry-After", "5"))),
+            Some(Err(complaint)) => Err(complained(&complaint)),
             None => Err(busy()),
         }
     }
@@ -200,7 +227,7 @@ impl Rooms {
 
 /// Where a posted message comes from, if its Idempotency-Key says so: then it may be posted again. The
 /// key is a session of one message, so it must be as hard to guess.
-fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>, Reply> {
+fn origin(request: &Request, user: Option<UserId>) -> Result<Option<Box<Origin>>, Reply> {
     let Some(key) = asked::header(request, "Idempotency-Key") else { return Ok(None) };
     // The header field is a string in quotes, but many clients leave the quotes out.
     let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
@@ -209,7 +236,7 @@ fn origin(request: &Request, user: Option<&User>) -> Result<Option<Box<Origin>>,
         let detail = "An Idempotency-Key has 16 to 255 visible ASCII characters, such as a UUID.";
         return Err(problem(400, detail));
     }
-    let session = Session::new(bare, user.map(|user| user.id)).id;
+    let session = Session::new(bare, user).id;
     Ok(Some(Box::new(Origin { session, reference: bare.to_owned() })))
 }
 
@@ -250,22 +277,22 @@ fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {
     Range { after, upto, messages, bytes: MAX_RESPONSE_BYTES }
 }
 
-fn parse_room(name: &str) -> Result<RoomName, Reply> {
+pub(super) fn parse_room(name: &str) -> Result<RoomName, Reply> {
     RoomName::parse(name).ok_or_else(|| {
         problem(400, "A room name is 1 to 64 of A-Z a-z 0-9 . _ ~ - (but not . or ..).")
     })
 }
 
-fn parse_id(digits: &str) -> Result<MessageId, Reply> {
+pub(super) fn parse_id(digits: &str) -> Result<MessageId, Reply> {
     let id = digits.parse().ok().filter(|&id| id >= 0);
     id.ok_or_else(|| problem(400, "The id of a message is a whole number."))
 }
 
-fn failed(error: &StoreError) -> Reply {
+pub(super) fn failed(error: &StoreError) -> Reply {
     log::error!("the history cannot be read: {error}");
     problem(503, "The history cannot be read at the moment.")
 }
 
-fn busy() -> Reply {
+pub(super) fn busy() -> Reply {
     problem(503, "The server is busy: try again soon.").with_header(field("Retry-After", "2"))
 }

@@ -15,6 +15,7 @@ use super::credentials::Credentials;
 use super::files;
 use super::health::Health;
 use super::invitation::BaseUrl;
+use super::leading::Leading;
 use super::reply::{Reply, field, problem, sentence};
 use super::rooms::Rooms;
 use super::users::Users;
@@ -73,8 +74,10 @@ fn serve(server: &Server, routes: &Routes) {
 pub struct Routes {
     /// `/users`.
     pub users: Users,
-    /// `/rooms`.
+    /// `/rooms`: what is said in them.
     pub rooms: Rooms,
+    /// `/rooms`: who leads them, and how.
+    pub leading: Leading,
     /// `/healthz`.
     pub health: Health,
     /// `/invitation`.
@@ -111,11 +114,24 @@ impl Routes {
             (Method::Delete, ["users", id], _) => self.users.remove(id, request),
             (Method::Get, ["rooms"], _) => self.rooms.list(request.url()),
             (Method::Post, ["rooms", room], _) => self.rooms.post(room, request),
-            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request.url()),
-            (Method::Get, ["rooms", room, "messages"], _) => {
-                self.rooms.messages(room, request.url())
+            (Method::Get, ["rooms", room], _) => self.leading.show(room, request),
+            (Method::Put, ["rooms", room], _) => self.leading.set(room, request),
+            (Method::Post, ["rooms", room, "acts"], _) => self.leading.act(room, request),
+            (Method::Put, ["rooms", room, "leaders", id], _) => {
+                self.leading.appoint(room, id, request)
             }
-            (Method::Get, ["rooms", room, "messages", id], _) => self.rooms.message(room, id),
+            (Method::Delete, ["rooms", room, "leaders", id], _) => {
+                self.leading.dismiss(room, id, request)
+            }
+            (Method::Delete, ["rooms", room, "messages"], _) => self.leading.clear(room, request),
+            (Method::Delete, ["rooms", room, "messages", id], _) => {
+                self.leading.remove(room, id, request)
+            }
+            (Method::Get, ["rooms", room, "members"], _) => self.rooms.members(room, request),
+            (Method::Get, ["rooms", room, "messages"], _) => self.rooms.messages(room, request),
+            (Method::Get, ["rooms", room, "messages", id], _) => {
+                self.rooms.message(room, id, request)
+            }
             (_, steps, file) => Err(no_route(&path, steps, file.is_some())),
         }
     }
@@ -151,10 +167,11 @@ fn no_route(path: &str, steps: &[&str], is_file: bool) -> Reply {
     let methods = match steps {
         ["users"] | ["token"] => "GET, HEAD, POST",
         ["users", _] => "GET, HEAD, PUT, DELETE",
-        ["rooms", _] => "POST",
-        ["healthz" | "invitation" | "rooms"]
-        | ["rooms", _, "members" | "messages"]
-        | ["rooms", _, "messages", _] => "GET, HEAD",
+        ["rooms", _] => "GET, HEAD, POST, PUT",
+        ["rooms", _, "acts"] => "POST",
+        ["rooms", _, "leaders", _] => "PUT, DELETE",
+        ["rooms", _, "messages"] | ["rooms", _, "messages", _] => "GET, HEAD, DELETE",
+        ["healthz" | "invitation" | "rooms"] | ["rooms", _, "members"] => "GET, HEAD",
         _ if is_file => "GET, HEAD",
         _ => return refusal(path, 404, "There is nothing at this address. The page is at /."),
     };

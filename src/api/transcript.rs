@@ -11,6 +11,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
+use crate::protocol::act::Deed;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{self, Content, Message, MessageId};
 use crate::protocol::v1;
@@ -129,6 +130,11 @@ enum EncodedContent<'a> {
         #[serde(serialize_with = "as_base64")]
         base64: &'a [u8],
     },
+    Act {
+        said: String,
+        #[serde(flatten)]
+        deed: &'a Deed,
+    },
 }
 
 impl<'a> From<&'a Message> for Encoded<'a> {
@@ -137,6 +143,10 @@ impl<'a> From<&'a Message> for Encoded<'a> {
             Content::Text(text) => EncodedContent::Text { text: String::from_utf8_lossy(text) },
             Content::Binary { name, media_type, bytes } => {
                 EncodedContent::Binary { name, media_type, size: bytes.len(), base64: bytes }
+            }
+            Content::Act(act) => {
+                let said = act.deed.sentence(&message.author.name);
+                EncodedContent::Act { said, deed: &act.deed }
             }
         };
         let from = v1::From { id: None, user: message.author.user, name: &message.author.name };

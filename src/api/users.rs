@@ -186,11 +186,7 @@ fn name_in(request: &mut Request) -> Result<Name, Reply> {
     let read = match &*asked::media_type(request) {
         "application/json" => name_in_json,
         "application/x-www-form-urlencoded" => name_in_form,
-        _ => {
-            let detail = "Send JSON (Content-Type: application/json) or a form \
-                          (application/x-www-form-urlencoded).";
-            return Err(problem(415, detail));
-        }
+        _ => return Err(asked::neither_json_nor_form()),
     };
     if request.body_length().is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(problem(413, "A user takes 4096 bytes at most."));
@@ -228,7 +224,8 @@ fn shown(user: &User) -> Value {
     json!({"id": user.id, "name": user.name, "created_at": at})
 }
 
-fn no_such_user() -> Reply {
+/// A 404 for a user who is not in the directory.
+pub fn no_such_user() -> Reply {
     problem(404, "There is no such user.")
 }
 

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::Data;
 
+use super::authorship::{Authorship, Writer};
 use super::echo::EchoOutbox;
 use super::stream::ClientStream;
 use crate::net::connection::ClientId;
+use crate::protocol::act::Wish;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::v1::{Action, ServerEvent};
-use crate::relay::events::{Event, Events};
+use crate::protocol::v1::{Action, Complaint, ServerEvent};
+use crate::relay::events::{ActRequest, By, Event, Events};
 
 /// The shortest time between two "is writing" events of one client, until it says something. More
 /// of them would cost the other members more than they cost the client.
@@ -40,11 +42,13 @@ impl Output {
     }
 }
 
-/// The limit of a client's messages, and what one of them leaves for the next ones.
+/// The limit of a client's messages, what it has written, and what one of them leaves for the next ones.
 pub struct Dispatcher {
     client: ClientId,
     /// The most bytes of a text or binary message (`--max-message-size`).
     limit: usize,
+    /// By what its own messages are known.
+    authorship: Authorship,
     /// The time at which the others were last told that this client's user is writing; `None` after
     /// a message.
     typing_sent: Option<Instant>,
@@ -52,8 +56,8 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher for a client that has said nothing yet.
-    pub fn new(client: ClientId, limit: usize) -> Self {
-        Self { client, limit, typing_sent: None }
+    pub fn new(client: ClientId, limit: usize, authorship: Authorship) -> Self {
+        Self { client, limit, authorship, typing_sent: None }
     }
 
     /// Relays a message, or takes note of a control frame.
@@ -99,11 +103,29 @@ impl Dispatcher {
                 let pong = ServerEvent::Pong { reference: reference.as_deref() };
                 events.answer(self.client, pong.frame());
             }
+            Action::Act(wish, reference) => self.ask(wish, reference, events),
+            Action::Hand(hand) => events.send(Event::Hand(self.client, hand)),
             Action::Type
                 if self.typing_sent.is_some_and(|sent| sent.elapsed() < TYPING_INTERVAL) => {}
             Action::Type => {
                 self.typing_sent = Some(Instant::now());
                 events.send(Event::Typing(self.client));
+            }
+        }
+    }
+
+    /// Asks the broadcaster for an act.
+    fn ask(&self, wish: Wish, reference: Option<String>, events: &Events) {
+        let found = wish.message().map_or(Ok(Writer::Another), |id| self.authorship.writer_of(id));
+        match found {
+            Ok(writer) => {
+                let by = By::Client(self.client, reference);
+                let is_author = writer == Writer::Own;
+                events.send(Event::Acted(Box::new(ActRequest { by, wish, is_author })));
+            }
+            Err((code, detail)) => {
+                let complaint = Complaint { code, detail, reference };
+                events.answer(self.client, complaint.event().frame());
             }
         }
     }

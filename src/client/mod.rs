@@ -7,10 +7,12 @@
 //! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that
 //! is faster than its [`pace`] is then read more slowly. A client of the echo has an outbox of its
 //! own ([`echo`]); only the broadcaster writes to a member of a room. [`closing`] explains why a
-//! client left.
+//! client left. [`authorship`] finds out which messages a client has written.
 //!
-//! It imports `relay` (for the events that it sends), `net`, `protocol` and `logging`.
+//! It imports `relay` (for the events that it sends), `identity`, `store`, `net`, `protocol` and
+//! `logging`.
 
+pub(crate) mod authorship;
 pub(crate) mod closing;
 pub(crate) mod dispatch;
 pub(crate) mod echo;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 
+use super::authorship::Authorship;
 use super::closing::{Ending, explain};
 use super::dispatch::{Dispatcher, Output};
 use super::echo::EchoOutbox;
@@ -22,6 +23,7 @@ use crate::net::connection::Connection;
 use crate::protocol::address::Target;
 use crate::protocol::frame;
 use crate::relay::events::{Event, Events, Joining, Newcomer, Parting};
+use crate::store::KeptMessages;
 
 /// The limits of every client.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,8 @@ pub struct Clients {
     pub limits: Limits,
     /// The broadcaster's inbox.
     pub events: Events,
+    /// The messages that are kept.
+    pub past: Arc<dyn KeptMessages>,
     /// The budget for messages that JSON makes longer than `--max-message-size`.
     pub escaped: Arc<ByteBudget>,
     /// The log lines about clients that have left, limited in number.
@@ -64,11 +68,12 @@ pub fn run(
 ) {
     let events = &clients.events;
     connection.becomes_client();
+    let authorship = Authorship::new(target, &joining, &clients.past);
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let mut membership = Membership { connection, events, farewell: Farewell::default() };
     let mut socket = open(connection, output, tail, clients);
-    let ending = read_all(&mut socket, connection, clients.limits);
+    let ending = read_all(&mut socket, connection, authorship, clients.limits);
     membership.farewell = part(&mut socket, &ending, target, connection, clients);
     drop(membership);
 }
@@ -168,9 +173,10 @@ fn open(
 fn read_all(
     socket: &mut WebSocket<ClientStream>,
     connection: &Connection,
+    authorship: Authorship,
     limits: Limits,
 ) -> Error {
-    let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size);
+    let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size, authorship);
     let mut pace = Pace::new(limits.rate, Instant::now());
     loop {
         let message = match socket.read() {

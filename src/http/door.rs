@@ -6,7 +6,7 @@
 //! nothing but the door. Not here: the grammar of a head (`request`).
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,10 @@ use super::response::Response;
 use crate::api::asked::Caller;
 use crate::api::credentials::{self, Credentials};
 use crate::api::invitation::BaseUrl;
+use crate::api::rights::{Denial, ROOM_KEY, Rights};
 use crate::api::routes::largest_body;
 use crate::client::reading::{self, Clients};
+use crate::identity::rules::Visitor;
 use crate::identity::session::Session;
 use crate::logging::{Limited, escaped};
 use crate::net::certificate::Certificate;
@@ -64,6 +66,8 @@ pub struct Door {
     pub threads: Pool,
     /// Finds the user whose key comes with a handshake.
     pub credentials: Arc<Credentials>,
+    /// Decides who may enter a room.
+    pub rights: Arc<Rights>,
     /// The certificate; `None` if the server does not speak TLS.
     pub certificate: Option<Arc<Certificate>>,
     /// The beginning of all URLs, if no proxy is in front.
@@ -194,7 +198,7 @@ impl Door {
             return self.refuse_request(connection, request, response);
         }
         match Target::of(&request.path) {
-            Some(Ok(target)) => match self.agree(request, &target) {
+            Some(Ok(target)) => match self.agree(request, &target, connection.peer().ip()) {
                 Ok(joining) => self.upgrade(connection, target, joining, tail),
                 Err(response) => self.refuse_request(connection, request, response),
             },
@@ -213,9 +217,14 @@ impl Door {
         }
     }
 
-    fn agree(&self, request: &Request, target: &Target) -> Result<Joining, Response> {
+    fn agree(
+        &self,
+        request: &Request,
+        target: &Target,
+        address: IpAddr,
+    ) -> Result<Joining, Response> {
         let upgrade = handshake::check(request, target, &self.allow_origin)?;
-        let JoinOptions { past, session, slow } = &upgrade.options;
+        let JoinOptions { past, session, slow, key: room_key } = &upgrade.options;
         let (past, slow, dialect) = (*past, *slow, upgrade.dialect);
         let user = self.user_of(request)?;
         let key = matches!(user, Whose::Nobody).then_some(Key::Unknown);
@@ -232,6 +241,11 @@ impl Door {
         let user = if let Whose::User(user) = user { Some(user) } else { None };
         let id = user.as_ref().map(|user| user.id);
         let session = session.as_deref().map(|name| Session::new(name, id));
+        if let Target::Room(room) = target {
+            let key = room_key.as_deref().or_else(|| request.value(ROOM_KEY));
+            let visitor = Visitor { user: id, session, address, key };
+            self.rights.check(room, &visitor).map_err(denied)?;
+        }
         let last = self.last_in(target, dialect, past)?;
         Ok(Joining { response_101, dialect, past, slow, user, session, key, last })
     }
@@ -417,6 +431,16 @@ impl Door {
                 escaped(what)
             );
         });
+    }
+}
+
+/// The response to somebody who may not enter a room. It tells in words only: a browser does not show
+/// it to its page, which asks `GET /rooms/ROOM` for the reason.
+fn denied(denial: Denial) -> Response {
+    let refusal = Response::refusal(denial.status(), &denial.sentence());
+    match denial {
+        Denial::Rules(_) => refusal,
+        Denial::TooManyKeys(wait) => refusal.with("Retry-After", &wait.to_string()),
     }
 }
 

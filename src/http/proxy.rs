@@ -25,6 +25,7 @@ use super::request::Request;
 use super::response::Response;
 use crate::api::asked::{Caller, PEER};
 use crate::api::cookies::COOKIES;
+use crate::api::rights::ROOM_KEY;
 use crate::api::routes::THREADS;
 use crate::logging::escaped;
 use crate::net::byte_budget::ByteBudget;
@@ -40,13 +41,19 @@ const LONG_RESPONSES_BYTES: usize = 16 << 20;
 const SHORT_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Header fields of a request that reach tiny_http, besides its cookies.
-const REQUEST_FIELDS: [&str; 5] =
-    ["If-None-Match", "Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key"];
+const REQUEST_FIELDS: [&str; 6] = [
+    "If-None-Match",
+    "Content-Type",
+    "Content-Disposition",
+    "Authorization",
+    "Idempotency-Key",
+    ROOM_KEY,
+];
 
 /// Those of them that are refused if they cannot be passed on: without them the request would mean
 /// something else.
-const NEEDED_FIELDS: [&str; 4] =
-    ["Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key"];
+const NEEDED_FIELDS: [&str; 5] =
+    ["Content-Type", "Content-Disposition", "Authorization", "Idempotency-Key", ROOM_KEY];
 
 /// Header fields of tiny_http's response that reach the client. The door writes its own
 /// Content-Length, Connection and Date.

@@ -9,6 +9,9 @@ use unicode_security::confusable_detection::skeleton;
 /// The longest name, in characters.
 const MAX_CHARACTERS: usize = 40;
 
+/// The name under which the owner of the server, who has `--admin-token`, does something in a room.
+pub const OWNER: &str = "The owner";
+
 /// A valid name.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Name {
@@ -39,6 +42,9 @@ impl Name {
         let folded = Self::folded(&shown);
         if is_a_guests(&shown) {
             return Err("Guests are called so: choose another name.");
+        }
+        if folded == Self::folded(OWNER) {
+            return Err("The owner of this server is called so: choose another name.");
         }
         if reads_as_another(&shown, &folded) {
             return Err("In capitals this reads as Latin letters: write it in small ones.");
@@ -120,7 +126,7 @@ fn latin(c: char) -> String {
 /// Whether a character is invisible, or changes the look of the text beside it: with such characters
 /// one name could look like another. The joiners U+200C and U+200D, and the selectors from U+FE00 on,
 /// are allowed where they have an effect: Persian and emoji need them.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -263,6 +269,14 @@ mod tests {
         ] {
             assert!(Name::parse(bad).is_err(), "{bad:?} passed");
         }
+    }
+
+    #[test]
+    fn nobody_is_called_as_the_owner_is() {
+        for bad in [OWNER, "the owner", "THE  OWNER", "The 0wner", "Th\u{435} owner"] {
+            assert!(Name::parse(bad).is_err(), "{bad:?} passed");
+        }
+        assert!(Name::parse("Owner").is_ok());
     }
 
     /// In small letters they look different, so their folded forms are different too.

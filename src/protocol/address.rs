@@ -88,6 +88,8 @@ pub struct JoinOptions {
     /// `session=S`: the client's own name for its visits, and its secret. So this type has no
     /// `Debug`: nobody can log it by mistake.
     pub session: Option<String>,
+    /// `key=K`: what the client takes for the room's key, a secret too.
+    pub key: Option<String>,
     /// `slow=N`: the client is sent at most this many bytes a second, as over a bad network.
     pub slow: Option<u32>,
 }
@@ -118,6 +120,8 @@ impl JoinOptions {
                     let grammar = "session is 16 to 64 of A-Z a-z 0-9 - _ of your own making.";
                     options.session = Some(session.ok_or(grammar)?);
                 }
+                // Not checked: a wrong one does not open the room, whatever its form.
+                "key" => options.key = Some(value.to_owned()),
                 "slow" => {
                     let pace = value.parse().ok().filter(|pace| SLOW.contains(pace));
                     options.slow = Some(pace.ok_or("slow is 100 to 1000000, in bytes a second.")?);
@@ -188,6 +192,7 @@ mod tests {
             ("", none()),
             ("x=y&&since", none()),
             ("since=7&slow=1000", JoinOptions { slow: Some(1000), ..past(Past::Since(7)) }),
+            ("key=pi~3.14", JoinOptions { key: Some("pi~3.14".to_owned()), ..none() }),
             ("last=0", past(Past::Newest(0))),
             ("last=100", past(Past::Newest(100))),
             (&of_session, JoinOptions { session: Some(session.to_owned()), ..none() }),

@@ -48,7 +48,8 @@ impl Dialect {
         }
     }
 
-    /// Writes a message; a plain client gets its payload alone, without what is `copied`.
+    /// Writes a message; a plain client gets its payload alone, without what is
+    /// `copied`, and nothing of an act.
     ///
     /// # Errors
     /// `out` cannot be written to. A vector always can.
@@ -62,6 +63,8 @@ impl Dialect {
             (Self::V1, _) => v1::write_message(out, message, copied),
             (Self::Plain, Content::Text(text)) => frame::write(out, Data::Text, text),
             (Self::Plain, Content::Binary { bytes, .. }) => frame::write(out, Data::Binary, bytes),
+            // Its frame would look like something that somebody says.
+            (Self::Plain, Content::Act(_)) => Ok(()),
         }
     }
 }

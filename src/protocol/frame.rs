@@ -31,6 +31,9 @@ pub fn write_header(out: &mut impl Write, kind: Data, length: usize) -> io::Resu
     out.write_all(&bytes[..bytes.len() - unused])
 }
 
+/// The longest reason of a Close: a control frame carries 125 bytes (§5.5), and two are the code.
+pub const MAX_REASON_BYTES: usize = 123;
+
 /// An empty Ping, which asks a silent client whether it is still there (§5.5.2).
 pub fn ping() -> Vec<u8> {
     encoded(Frame::ping(Bytes::new()))
@@ -39,8 +42,21 @@ pub fn ping() -> Vec<u8> {
 /// A Close with a code (§7.4) and a reason of at most 123 bytes: a control frame carries 125
 /// (§5.5), and the code takes two of them.
 pub fn close(code: CloseCode, reason: &'static str) -> Vec<u8> {
-    debug_assert!(reason.len() <= 123, "the reason is too long for a Close frame");
+    debug_assert!(reason.len() <= MAX_REASON_BYTES, "the reason is too long for a Close frame");
     encoded(Frame::close(Some(CloseFrame { code, reason: reason.into() })))
+}
+
+/// As [`close`], with a reason that somebody has written: it is cut to the bytes that a Close has space
+/// for.
+pub fn close_in_words(code: CloseCode, mut reason: String) -> Vec<u8> {
+    cut(&mut reason, MAX_REASON_BYTES);
+    encoded(Frame::close(Some(CloseFrame { code, reason: reason.into() })))
+}
+
+/// Cuts a text to so many bytes, or a few less: a character stays whole.
+pub fn cut(text: &mut String, bytes: usize) {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or_default());
 }
 
 fn encoded(frame: Frame) -> Vec<u8> {
@@ -52,6 +68,15 @@ fn encoded(frame: Frame) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (bytes, left) in [(0, ""), (1, "a"), (2, "a"), (3, "a\u{e9}"), (9, "a\u{e9}b")] {
+            let mut text = "a\u{e9}b".to_owned();
+            cut(&mut text, bytes);
+            assert_eq!(text, left, "{bytes} bytes");
+        }
+    }
 
     /// RFC 6455 §5.2: seven bits of length, or 126 and two bytes, or 127 and eight bytes.
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::act::Act;
 use super::address::RoomName;
 
 /// The id of a message: microseconds since 1970, made strictly increasing. No id is given out twice,
@@ -39,6 +40,8 @@ pub enum Content {
         /// The payload.
         bytes: Bytes,
     },
+    /// Something that was done to the room, or to a message.
+    Act(Box<Act>),
 }
 
 /// The hash of a client's session, which stands for it everywhere behind the door. The session
@@ -69,6 +72,18 @@ pub struct Draft {
     pub origin: Option<Box<Origin>>,
     /// The session that the sender had as a guest: the message may have been kept for that.
     pub as_guest: Option<SessionId>,
+    /// Whether it stays in the history.
+    pub stay: Stay,
+}
+
+/// Whether a message stays in the history when it has been told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Stay {
+    /// It stays, within the bounds.
+    #[default]
+    Kept,
+    /// It does not: the leaders of its room have switched the history off.
+    Passing,
 }
 
 /// A message with its place in the order of all messages.
@@ -87,11 +102,12 @@ pub struct Message {
 }
 
 impl Content {
-    /// Bytes of the payload, the file name and the media type.
+    /// Bytes of the payload, the file name and the media type. An act counts as it is kept.
     pub fn size(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary { name, media_type, bytes } => name.len() + media_type.len() + bytes.len(),
+            Self::Act(act) => act.to_json().len(),
         }
     }
 }

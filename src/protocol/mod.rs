@@ -4,10 +4,14 @@
 //! nothing is stored. All other folders use these types, so this one imports no other folder.
 //!
 //! The walk: a WebSocket connects to an [`address`]. Its client says a [`message`]. The message
-//! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events.
+//! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events. An
+//! [`act`] is what is done to a room by its leaders, and [`rules`] are the words in which its rules
+//! are told and kept.
 
+pub mod act;
 pub mod address;
 pub(crate) mod dialect;
 pub(crate) mod frame;
 pub mod message;
+pub mod rules;
 pub(crate) mod v1;

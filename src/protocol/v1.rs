@@ -12,8 +12,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tungstenite::protocol::frame::coding::Data;
 
+use super::act::{Deed, Hand, Wish};
 use super::frame;
 use super::message::{self, Content, Message, MessageId, UserId};
+use super::rules::RulesInfo;
 
 /// The name of the subprotocol in the handshake (`Sec-WebSocket-Protocol`).
 pub const NAME: &str = "wsroom.v1";
@@ -36,6 +38,10 @@ pub type MemberId = u64;
 pub enum Action {
     /// The client says this to everyone, with a `ref` if it gave one.
     Say(Content, Option<String>),
+    /// The client asks for an act, with a `ref` if it gave one.
+    Act(Wish, Option<String>),
+    /// The client's user raises a hand, or lowers it.
+    Hand(Hand),
     /// The client's user is writing.
     Type,
     /// The client asks for a pong, with the `ref` of its ping.
@@ -62,7 +68,7 @@ pub fn read(kind: Data, payload: &[u8], limit: usize) -> Result<Action, Complain
         let detail = format!("a message has {limit} bytes at most, and this one has {length}");
         return Err(complaint(Code::TooLarge, detail));
     }
-    event.act(bytes).map_err(|detail| complaint(Code::BadEvent, detail))
+    event.act(json, bytes).map_err(|detail| complaint(Code::BadEvent, detail))
 }
 
 /// The line of JSON at the beginning of a binary message, and the bytes behind its newline.
@@ -114,14 +120,17 @@ impl ClientEvent<'_> {
         }
     }
 
-    /// The action that this event asks for; `bytes` came with it in a binary frame.
-    fn act(self, bytes: Option<&[u8]>) -> Result<Action, String> {
+    /// The action that this event asks for; `bytes` came with it in a binary frame. The fields of rare
+    /// events are not in this struct: they are read from the `json` once more.
+    fn act(self, json: &[u8], bytes: Option<&[u8]>) -> Result<Action, String> {
         let Self { kind, text, name, media_type, reference } = self;
         match (&*kind, text, bytes) {
             ("message", Some(text), None) => Ok(Action::Say(Content::Text(text.into()), reference)),
             ("message", None, None) => Err("a message has a text".to_owned()),
             ("typing", _, None) => Ok(Action::Type),
             ("ping", _, None) => Ok(Action::Ping(reference)),
+            ("act", _, None) => Wish::parse(json).map(|wish| Action::Act(wish, reference)),
+            ("hand", _, None) => read_hand(json).map(Action::Hand),
             ("binary", _, Some(bytes)) => {
                 let (name, media_type) = (name.unwrap_or_default(), media_type.unwrap_or_default());
                 // Copied: the payload is a part of tungstenite's read buffer, and a message that
@@ -132,10 +141,19 @@ impl ClientEvent<'_> {
             ("binary", _, None) => {
                 Err("a binary message is one binary frame: its line, a newline, the bytes".into())
             }
-            (_, _, None) => Err("type is message, typing or ping".to_owned()),
+            (_, _, None) => Err("type is message, typing, ping, act or hand".to_owned()),
             (_, _, Some(_)) => Err("the line of a binary frame has the type binary".to_owned()),
         }
     }
+}
+
+fn read_hand(json: &[u8]) -> Result<Hand, String> {
+    #[derive(Deserialize)]
+    struct Raised {
+        up: bool,
+    }
+    let Raised { up } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    Ok(if up { Hand::Up } else { Hand::Down })
 }
 
 /// The reason why a client's message had no effect. The client stays connected.
@@ -161,6 +179,14 @@ pub enum Code {
     TooLarge,
     /// The message could not be kept, so nobody has heard it.
     NotKept,
+    /// Only a leader of the room may do this.
+    NotLeader,
+    /// A leader has muted the client.
+    Muted,
+    /// Only leaders speak in the room.
+    ReadOnly,
+    /// There is no such message, member or user.
+    Unknown,
 }
 
 impl Complaint {
@@ -182,6 +208,23 @@ pub struct MemberInfo {
     pub user: Option<UserId>,
     /// The name that people see.
     pub name: String,
+    /// A leader has muted the member.
+    #[serde(skip_serializing_if = "is_false")]
+    pub muted: bool,
+    /// When the member has raised a hand, in microseconds since 1970; missing while it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hand: Option<i64>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl MemberInfo {
+    /// A member that may speak, and has raised no hand.
+    pub fn new(id: MemberId, user: Option<UserId>, name: impl Into<String>) -> Self {
+        Self { id, user, name: name.into(), muted: false, hand: None }
+    }
 }
 
 /// An event from the server to a client.
@@ -211,6 +254,9 @@ pub enum ServerEvent<'a> {
         /// What the server thinks of the client's key; missing if it is good, or if there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<Key>,
+        /// The rules of the room; missing if it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rules: Option<&'a RulesInfo>,
     },
     /// The replay ends here. This event is sent even if there was no replay.
     Live {
@@ -277,6 +323,30 @@ pub enum ServerEvent<'a> {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
+    /// Something was done to the room, or to a message.
+    Act {
+        /// Its place in the order of all messages.
+        id: MessageId,
+        /// Who did it.
+        from: From<'a>,
+        /// When, RFC 3339.
+        at: String,
+        /// What was done, in a sentence.
+        said: String,
+        /// What was done, for programs.
+        #[serde(flatten)]
+        deed: &'a Deed,
+        /// The sender's `ref`, in the sender's own copy alone.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
+    },
+    /// A member has raised a hand, or it was lowered.
+    Hand {
+        /// That member.
+        member: HandOf<'a>,
+        /// When it was raised, in microseconds since 1970, for the order; 0: it is down.
+        up: i64,
+    },
     /// A message with this `ref` was kept before, so it is not relayed again.
     Kept {
         /// The sender's `ref`.
@@ -315,6 +385,15 @@ pub enum ServerEvent<'a> {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
+}
+
+/// A member whose hand is raised or lowered.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HandOf<'a> {
+    /// The member's number.
+    pub id: MemberId,
+    /// The name that people see.
+    pub name: &'a str,
 }
 
 /// What the server thinks of a client's key.
@@ -404,6 +483,10 @@ pub fn write_message(out: &mut impl Write, message: &Message, copied: Copied) ->
             out.write_all(&line)?;
             out.write_all(bytes)
         }
+        Content::Act(act) => {
+            let (deed, said) = (&act.deed, act.deed.sentence(from.name));
+            ServerEvent::Act { id, from, at, said, deed, reference }.write(out)
+        }
     }
 }
 
@@ -442,6 +525,13 @@ mod tests {
             (r#"{"type":"m\u0065ssage","text":"hello"}"#, text("hello", None)),
             (r#"{"type":"message","text":"hello","ref":null}"#, text("hello", None)),
             (r#"{"type":"typing"}"#, Action::Type),
+            (r#"{"type":"act","act":"end"}"#, Action::Act(Wish::End, None)),
+            (
+                r#"{"type":"act","act":"pin","message":7,"ref":"7"}"#,
+                Action::Act(Wish::Pin(7), Some("7".to_owned())),
+            ),
+            (r#"{"type":"hand","up":true}"#, Action::Hand(Hand::Up)),
+            (r#"{"type":"hand","up":false}"#, Action::Hand(Hand::Down)),
             (r#"{"type":"ping"}"#, Action::Ping(None)),
             (r#"{"type":"ping","ref":"7"}"#, Action::Ping(Some("7".to_owned()))),
         ] {
@@ -526,6 +616,10 @@ mod tests {
             (r#"{"type":"message","text":["hello"]}"#, Code::BadEvent),
             (r#"{"type":"message","text":"hello","ref":7}"#, Code::BadEvent),
             (r#"{"type":"message","text":"hello","ref":""}"#, Code::BadEvent),
+            (r#"{"type":"act"}"#, Code::BadEvent),
+            (r#"{"type":"act","act":"dance"}"#, Code::BadEvent),
+            (r#"{"type":"hand"}"#, Code::BadEvent),
+            (r#"{"type":"hand","up":1}"#, Code::BadEvent),
             (r#"{"type":"binary","name":"a.png"}"#, Code::BadEvent),
             (r#"{"type":"binary","name":{}}"#, Code::BadEvent),
             (r#"{"type":"binary","media_type":false}"#, Code::BadEvent),
@@ -603,8 +697,8 @@ mod tests {
 
     #[test]
     fn each_event_of_the_server_is_one_text_frame() {
-        let ada = MemberInfo { id: 1, user: Some(7), name: "Ada".to_owned() };
-        let guest = MemberInfo { id: 2, user: None, name: "guest-2".to_owned() };
+        let ada = MemberInfo::new(1, Some(7), "Ada");
+        let guest = MemberInfo::new(2, None, "guest-2");
         let members = [ada.clone(), guest.clone()];
         let (you, room, count) = (&guest, "physics", 2);
         let (last, complete, limit, history) = (5, true, 1024, 100);
@@ -618,6 +712,7 @@ mod tests {
             limit,
             history,
             key,
+            rules: None,
         };
         let from = From { id: Some(1), user: Some(7), name: "Ada" };
         let at = "1970-01-01T00:00:00.000Z".to_owned();
@@ -662,6 +757,10 @@ mod tests {
             (
                 ServerEvent::Message { id: 5, from, at: at.clone(), text: "é", reference: None },
                 r#"{"type":"message","id":5,"from":{"id":1,"user":7,"name":"Ada"},"at":"1970-01-01T00:00:00.000Z","text":"é"}"#,
+            ),
+            (
+                ServerEvent::Hand { member: HandOf { id: 1, name: "Ada" }, up: 9 },
+                r#"{"type":"hand","member":{"id":1,"name":"Ada"},"up":9}"#,
             ),
             (ServerEvent::Kept { reference: "7", id: 5 }, r#"{"type":"kept","ref":"7","id":5}"#),
             (ServerEvent::Pong { reference: None }, r#"{"type":"pong"}"#),

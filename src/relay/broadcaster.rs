@@ -11,12 +11,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::deeds::stay_in;
 use super::encoding::{Encoded, Speaker};
 use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
 use super::history::History;
@@ -29,13 +29,14 @@ use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
 use super::sessions::{Seat, Sessions};
 use super::turn::{Turn, Waiting};
+use crate::identity::rulebook::Rulebook;
 use crate::logging::Limited;
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;
 use crate::protocol::frame;
 use crate::protocol::message::{Draft, Origin, UserId};
-use crate::protocol::v1::{self};
+use crate::protocol::v1::{self, Complaint};
 use crate::store::shared::{Entry, SharedLog};
 use crate::store::{KeptMessages, User};
 
@@ -74,6 +75,8 @@ pub struct Broadcaster {
     /// All clients that have completed the handshake and have not left.
     pub(super) clients: HashMap<ClientId, Client>,
     pub(super) sessions: Sessions,
+    /// The rules of all rooms. This thread alone changes them.
+    pub(super) rulebook: Rulebook,
     /// The other nodes, and the log that all share; `None`: this server is alone.
     pub(super) nodes: Option<Nodes>,
     /// Numbers messages, and keeps them before they are sent; `None`: the log that all nodes share does.
@@ -93,6 +96,8 @@ pub struct Broadcaster {
     pub(super) changed: HashMap<UserId, (Instant, Option<User>)>,
     /// The log lines about turns that could not be kept, limited in number.
     pub(super) unkept: Limited,
+    /// The log lines about messages that were removed, limited in number.
+    pub(super) removed: Limited,
     /// Set when the server stops: the time until which clients may answer the Close.
     pub(super) stopping: Option<Instant>,
 }
@@ -124,7 +129,7 @@ enum Woken {
 
 impl Broadcaster {
     /// A broadcaster with no clients.
-    pub fn new(events: Events, options: &Options, keeper: Keeper) -> Self {
+    pub fn new(events: Events, options: &Options, keeper: Keeper, rulebook: Rulebook) -> Self {
         let (history, past, nodes) = match keeper {
             Keeper::Own(history) => {
                 let past = history.past();
@@ -139,6 +144,7 @@ impl Broadcaster {
             rooms: HashMap::new(),
             clients: HashMap::new(),
             sessions: Sessions::default(),
+            rulebook,
             nodes,
             history,
             past,
@@ -149,6 +155,7 @@ impl Broadcaster {
             news: VecDeque::new(),
             changed: HashMap::new(),
             unkept: Limited::default(),
+            removed: Limited::default(),
             stopping: None,
         }
     }
@@ -202,6 +209,8 @@ impl Broadcaster {
         match event {
             Event::Said(id, submission) => self.say(id, *submission),
             Event::Posted(post) => self.post(*post),
+            Event::Acted(request) => self.act(*request),
+            Event::Hand(id, hand) => self.raise(id, hand),
             Event::Typing(id) => self.tell_typing(id),
             Event::Answered(id, frames) => self.answer(id, frames),
             Event::Joined(newcomer) => self.admit(*newcomer),
@@ -230,6 +239,9 @@ impl Broadcaster {
         // A client that was cut off or ended in this turn is in no room, so its message is dropped.
         let Some(Client::Member(seat)) = self.clients.get(&sender) else { return };
         let Submission { content, reference, share } = submission;
+        if let Some(silence) = seat.silence {
+            return self.refuse(sender, silence, reference);
+        }
         let origin = seat.session.zip(reference.clone());
         let origin =
             origin.map(|(session, reference)| Box::new(Origin { session: session.id, reference }));
@@ -239,22 +251,29 @@ impl Broadcaster {
             content,
             origin,
             as_guest: seat.session.and_then(|session| session.as_guest),
+            stay: seat.stay,
         };
         let speaker = Some(Speaker { client: Some(sender), member: seat.id });
         self.submit(draft, Waiting { speaker, reference, share, ..Waiting::default() });
     }
 
     fn post(&mut self, post: Post) {
-        let Post { draft, share, decided, reply } = post;
-        // The sender has given up waiting, and was told that the message is not relayed.
-        if decided.swap(true, Ordering::AcqRel) {
-            return;
+        let Post { mut draft, rank, share, waiter } = post;
+        let Some(reply) = waiter.begin() else { return };
+        if let Some(silence) = self.silence_of_post(&draft, rank) {
+            let (code, detail) = silence.in_words();
+            let complaint = Complaint { code, detail: detail.to_owned(), reference: None };
+            return drop(reply.try_send(Err(complaint)));
         }
+        draft.stay = stay_in(self.rulebook.get(&draft.room).as_deref());
         self.submit(draft, Waiting { share, reply: Some(reply), ..Waiting::default() });
     }
 
     fn tell_typing(&mut self, id: ClientId) {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
+        if seat.silence.is_some() {
+            return;
+        }
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
             members.tell_typing(&member_info(seat), Some(id));
@@ -269,7 +288,7 @@ impl Broadcaster {
         }
     }
 
-    fn answer(&mut self, id: ClientId, frames: Frames) {
+    pub(super) fn answer(&mut self, id: ClientId, frames: Frames) {
         let Some(Client::Member(seat)) = self.clients.get(&id) else { return };
         let Some(members) = self.rooms.get_mut(&seat.room) else { return };
         self.turn.bytes += EVENT_OVERHEAD + frames.bytes.len();

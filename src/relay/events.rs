@@ -16,10 +16,11 @@ use super::members::{MembersPage, MembersQuery};
 use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
+use crate::protocol::act::{Hand, Wish};
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
-use crate::protocol::message::{Content, Draft, MessageId, UserId};
-use crate::protocol::v1::Key;
+use crate::protocol::message::{Author, Content, Draft, MessageId, UserId};
+use crate::protocol::v1::{Complaint, Key};
 use crate::store::User;
 use crate::store::shared::Told;
 
@@ -44,6 +45,10 @@ pub enum Event {
     Said(ClientId, Box<Submission>),
     /// Somebody who is not a client has said something to a room, over HTTP.
     Posted(Box<Post>),
+    /// Somebody asks for an act: see [`Wish`].
+    Acted(Box<ActRequest>),
+    /// The client's user raises a hand, or lowers it.
+    Hand(ClientId, Hand),
     /// The client's user is writing a message.
     Typing(ClientId),
     /// Frames for this client alone, at this place in its stream: pongs, pings, complaints.
@@ -131,8 +136,25 @@ pub struct Submission {
 pub struct Post {
     /// The message.
     pub draft: Draft,
+    /// The rank of the one who says it.
+    pub rank: Rank,
     /// The share of the channel's bytes, freed when the broadcaster has sent the message.
     pub share: Option<Share>,
+    /// Waits for the outcome.
+    pub waiter: Waiter,
+}
+
+/// The rank of somebody who comes over HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rank {
+    /// What a user may do is in the rules of the room.
+    Visitor,
+    /// The owner of the server, who may do everything in every room.
+    Owner,
+}
+
+/// A thread that waits until a message or an act was kept and sent, or was not.
+pub struct Waiter {
     /// Set by the first of two threads. If that is the broadcaster, it relays the message. If that is
     /// the thread that waits for the receipt, because its time is over, the message is withdrawn: it
     /// is never relayed, and may be posted again.
@@ -141,8 +163,59 @@ pub struct Post {
     pub reply: Sender<PostOutcome>,
 }
 
-/// The outcome of a [`Post`]; an error says why the message was not kept.
-pub type PostOutcome = Result<Receipt, String>;
+impl Waiter {
+    /// Begins to relay the message. Receives the outcome; `None`: the thread has given up waiting, and
+    /// has said that the message is not relayed.
+    pub fn begin(self) -> Option<Sender<PostOutcome>> {
+        let withdrawn = self.decided.swap(true, Ordering::AcqRel);
+        (!withdrawn).then_some(self.reply)
+    }
+}
+
+/// The outcome of a [`Post`] or an [`ActRequest`]; an error says why it has no effect.
+pub type PostOutcome = Result<Receipt, Complaint>;
+
+/// Somebody asks for an act.
+pub struct ActRequest {
+    /// Who asks.
+    pub by: By,
+    /// What for.
+    pub wish: Wish,
+    /// Whether the one who asks has written the message that the act is about. The broadcaster never
+    /// reads the history, so whoever sends this has looked.
+    pub is_author: bool,
+}
+
+/// Who asks for an act.
+pub enum By {
+    /// A client, in its room, with a `ref` if it gave one.
+    Client(ClientId, Option<String>),
+    /// Somebody who comes over HTTP.
+    Api {
+        /// The room.
+        room: RoomName,
+        /// The user; or the name that the room is told.
+        author: Author,
+        /// The rank.
+        rank: Rank,
+        /// Waits for the outcome.
+        waiter: Waiter,
+    },
+}
+
+/// An act that somebody asks for over HTTP: see [`ActRequest`] and [`By::Api`].
+pub struct ApiAct {
+    /// The room.
+    pub room: RoomName,
+    /// The user; or the name that the room is told.
+    pub author: Author,
+    /// The rank.
+    pub rank: Rank,
+    /// What is asked for.
+    pub wish: Wish,
+    /// Whether the one who asks has written the message that the act is about.
+    pub is_author: bool,
+}
 
 /// The receipt for a message that was kept and sent.
 #[derive(Clone, Copy, Debug)]
@@ -210,12 +283,26 @@ impl Events {
     /// if the broadcaster has not begun to relay it within `timeout`; then it never will. Once the
     /// broadcaster has begun, the message can no longer be withdrawn, so this waits as long as the
     /// disk takes.
-    pub fn post(&self, draft: Draft, timeout: Duration) -> Option<PostOutcome> {
-        let (reply, receipt) = bounded(1);
+    pub fn post(&self, draft: Draft, rank: Rank, timeout: Duration) -> Option<PostOutcome> {
         let share = self.share(draft.content.size());
+        self.wait(timeout, |waiter| Event::Posted(Box::new(Post { draft, rank, share, waiter })))
+    }
+
+    /// Asks for an act in a room, for somebody who is not a client, and waits until it is done and
+    /// kept. `None` as with [`post`](Self::post). `is_author`: see [`ActRequest::is_author`].
+    pub fn act(&self, request: ApiAct, timeout: Duration) -> Option<PostOutcome> {
+        let ApiAct { room, author, rank, wish, is_author } = request;
+        self.wait(timeout, |waiter| {
+            let by = By::Api { room, author, rank, waiter };
+            Event::Acted(Box::new(ActRequest { by, wish, is_author }))
+        })
+    }
+
+    fn wait(&self, timeout: Duration, event: impl FnOnce(Waiter) -> Event) -> Option<PostOutcome> {
+        let (reply, receipt) = bounded(1);
         let decided = Arc::default();
-        let post = Post { draft, share, decided: Arc::clone(&decided), reply };
-        self.send_timeout(Event::Posted(Box::new(post)), timeout)?;
+        let waiter = Waiter { decided: Arc::clone(&decided), reply };
+        self.send_timeout(event(waiter), timeout)?;
         if let Ok(outcome) = receipt.recv_timeout(timeout) {
             return Some(outcome);
         }

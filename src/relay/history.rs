@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::trouble::Trouble;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Draft, Message, MessageId, Origin, now};
+use crate::protocol::message::{Content, Draft, Message, MessageId, Origin, Stay, now};
 use crate::store::{KeptMessages, MessageLog, Result};
 
 /// The order of all messages, and the log that keeps them.
@@ -93,17 +93,20 @@ impl History {
         let (mut outcome, mut messages) = (Vec::with_capacity(drafts.len()), Vec::new());
         for draft in drafts {
             let id = now().max(self.last + 1);
-            let before = if self.max_messages > 0 { known.find_or_note(&draft, id)? } else { None };
+            let is_kept = self.max_messages > 0 && draft.stay == Stay::Kept;
+            let before = if is_kept { known.find_or_note(&draft, id)? } else { None };
+            // An act changes the rules, which are kept even where nothing else is.
+            let is_written = is_kept || matches!(draft.content, Content::Act(_));
             outcome.push(if let Some(before) = before {
                 Kept::Before(before)
             } else {
                 self.last = id;
                 let message = Arc::new(numbered(draft, id));
-                messages.push(Arc::clone(&message));
+                messages.extend(is_written.then(|| Arc::clone(&message)));
                 Kept::Now(message)
             });
         }
-        if self.max_messages > 0 && !messages.is_empty() {
+        if !messages.is_empty() {
             self.log.append(&messages)?;
         }
         Ok(outcome)

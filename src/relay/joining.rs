@@ -5,12 +5,14 @@
 //! messages (`broadcaster`), and what is remembered of a session (`sessions`). Runs on the
 //! broadcaster's thread.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD, going_away};
+use super::deeds::{obey, stay_in};
 use super::events::{Frames, Joining, Newcomer, Parting};
 use super::nodes::Nodes;
 use super::outbox::{Outbox, Slow};
@@ -18,12 +20,14 @@ use super::presence::{CROWD, member_info};
 use super::replay::{Replay, Welcome};
 use super::room::{Arrival, Member, Upto};
 use super::sessions::{Earlier, Seat};
+use crate::identity::rules::{Refusal, Visitor, mark_of};
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::frame;
-use crate::protocol::message::UserId;
+use crate::protocol::message::{Stay, UserId};
+use crate::protocol::rules::Mark;
 use crate::protocol::v1::{MemberId, ServerEvent};
 use crate::store::User;
 use crate::store::shared::Entry;
@@ -54,6 +58,8 @@ impl Broadcaster {
             return;
         }
         let (id, dialect) = (connection.id(), joining.dialect);
+        let ip = connection.peer().ip();
+        let address = mark_of(ip);
         let slow = joining.slow.map(|rate| Slow { bytes_per_second: rate, dialect });
         let outbox = Outbox::new(connection, slow);
         if self.stopping.is_some() {
@@ -61,8 +67,12 @@ impl Broadcaster {
             self.clients.insert(id, Client::Member(Box::new(Seat::new(room, id.number()))));
             return outbox.end(&[joining.response_101, going_away()].concat(), &self.writers);
         }
+        if let Err(refusal) = self.check_again(&room, &joining, ip) {
+            let close = frame::close_in_words(CloseCode::Policy, refusal.sentence());
+            return outbox.end(&[joining.response_101, close].concat(), &self.writers);
+        }
         self.tell_departures(&room);
-        let number = self.seat(id, &room, &joining);
+        let number = self.seat(id, &room, &joining, address);
         let members = self.rooms.entry(room.clone()).or_default();
         self.turn.begin(members, &room);
         members.add(Member { id, number, dialect, outbox, arrival: None });
@@ -70,9 +80,22 @@ impl Broadcaster {
         self.find(id).expect("it was added just now").arrival = Some(Box::new(arrival));
     }
 
+    /// Checks that a newcomer may enter still: somebody may have been put out since the door looked.
+    fn check_again(&self, room: &RoomName, joining: &Joining, ip: IpAddr) -> Result<(), Refusal> {
+        let user = joining.user.as_ref().map(|user| user.id);
+        let visitor = Visitor { user, session: joining.session, address: ip, key: None };
+        self.rulebook.check_again(room, &visitor)
+    }
+
     /// Gives a newcomer a seat, the one that its session had in this room if there is one. Returns the
     /// member's number.
-    fn seat(&mut self, id: ClientId, room: &RoomName, joining: &Joining) -> MemberId {
+    fn seat(
+        &mut self,
+        id: ClientId,
+        room: &RoomName,
+        joining: &Joining,
+        address: Mark,
+    ) -> MemberId {
         let session = joining.session;
         let number = self.nodes.as_ref().map_or(id.number(), |nodes| nodes.member(id.number()));
         let earlier = session.and_then(|session| self.earlier_seat(&session));
@@ -83,10 +106,13 @@ impl Broadcaster {
             (None, None) => number,
         };
         let since = self.since(earlier.as_ref().map(|(seat, _)| &**seat));
-        let mut seat = Seat { guest, user, session, since, ..Seat::new(room.clone(), number) };
+        let address = Some(address);
+        let seat = Seat::new(room.clone(), number);
+        let mut seat = Seat { guest, user, session, since, address, ..seat };
+        obey(&self.rulebook, &mut seat);
         match earlier {
             Some((earlier, _)) if earlier.room == *room => {
-                seat.id = earlier.id;
+                (seat.id, seat.hand) = (earlier.id, earlier.hand);
                 self.sit_again(&seat, &earlier);
             }
             elsewhere => {
@@ -191,8 +217,9 @@ impl Broadcaster {
         };
         let log = Arc::clone(&self.past);
         // The last message of the replay is known when it is numbered.
-        let replay =
-            Replay { permits: self.permits.clone(), log, room, past, session, upto: 0, welcome };
+        let rules = self.rulebook.get(&room);
+        let permits = self.permits.clone();
+        let replay = Replay { permits, log, room, past, session, upto: 0, rules, welcome };
         Arrival { first, replay: Some(Box::new(replay)), upto }
     }
 
@@ -205,7 +232,7 @@ impl Broadcaster {
     }
 
     fn welcome(&self, id: ClientId, room: &RoomName) -> Welcome {
-        let members = &self.rooms[room];
+        let (members, rules) = (&self.rooms[room], self.rulebook.get(room));
         let count = members.count();
         Welcome {
             you: self.member_info(id),
@@ -213,8 +240,12 @@ impl Broadcaster {
             members: (count <= CROWD).then(|| members.everyone(|id| self.member_info(id))),
             count,
             limit: self.max_message_size,
-            history: self.max_messages,
+            history: match stay_in(rules.as_deref()) {
+                Stay::Kept => self.max_messages,
+                Stay::Passing => 0,
+            },
             key: None,
+            rules: rules.map(|rules| rules.info()),
         }
     }
 
@@ -235,13 +266,23 @@ impl Broadcaster {
         code: CloseCode,
         reason: &'static str,
     ) -> Option<Box<Seat>> {
+        self.end_client_with(id, frame::close(code, reason), reason)
+    }
+
+    /// As [`Broadcaster::end_client`], with a Close of any reason; `why` is for the log.
+    pub(super) fn end_client_with(
+        &mut self,
+        id: ClientId,
+        close: Vec<u8>,
+        why: &'static str,
+    ) -> Option<Box<Seat>> {
         let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
             if let Some(member) = members.find(id) {
-                member.outbox.will_end(reason);
+                member.outbox.will_end(why);
             }
-            members.remove(id, frame::close(code, reason).into());
+            members.remove(id, close.into());
         }
         Some(seat)
     }
@@ -298,6 +339,7 @@ impl Broadcaster {
             let is_theirs = seat.user.as_ref().is_some_and(|who| who.id == id);
             if is_theirs && seat.user.as_deref() != user.as_ref() {
                 seat.user = user.clone().map(Box::new);
+                obey(&self.rulebook, seat);
                 renamed.push((seat.room.clone(), member_info(seat)));
                 if let Some(nodes) = &mut self.nodes {
                     nodes.tell(Entry::Renamed(nodes.present(seat)));
@@ -325,10 +367,16 @@ pub(super) fn left(seat: &Seat) -> Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
     use clap::Parser;
 
     use super::*;
+    use crate::identity::rulebook::Rulebook;
+    use crate::net::connection::Connection;
     use crate::options::Options;
+    use crate::protocol::rules::Change;
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
     use crate::relay::history::History;
@@ -339,13 +387,49 @@ mod tests {
         User { id, name: name.to_owned(), created_at: 0 }
     }
 
-    /// The look-up is on another thread, and the change may overtake it.
-    #[test]
-    fn who_was_changed_between_look_up_and_joining_joins_as_changed() {
+    fn broadcaster(rulebook: Rulebook) -> Broadcaster {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        let mut broadcaster = Broadcaster::new(events::open().0, &options, Keeper::Own(history));
+        Broadcaster::new(events::open().0, &options, Keeper::Own(history), rulebook)
+    }
+
+    /// The door is on another thread, and the act may overtake it.
+    #[test]
+    fn who_was_let_in_before_the_room_was_closed_and_joins_after_it_is_sent_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Connection::new(ClientId::new(1), socket, peer, ()).unwrap();
+        let rulebook = Rulebook::default();
+        let mut broadcaster = broadcaster(rulebook.clone());
+        let room = RoomName::lobby();
+        rulebook.change(&room, &[Change::set("mode", "closed")]);
+        let joining = Joining {
+            response_101: b"101".to_vec(),
+            dialect: Dialect::Plain,
+            past: None,
+            slow: None,
+            user: None,
+            session: None,
+            key: None,
+            last: 0,
+        };
+        broadcaster.add(Newcomer { connection, room, joining: Box::new(joining) });
+        assert!(broadcaster.rooms.is_empty());
+        let mut bytes = [0; 7];
+        client.read_exact(&mut bytes).unwrap();
+        let [.., close, _, high, low] = bytes;
+        assert_eq!(
+            (&bytes[..3], close, u16::from_be_bytes([high, low])),
+            (&b"101"[..], 0x88, 1008)
+        );
+    }
+
+    /// The look-up is on another thread, and the change may overtake it.
+    #[test]
+    fn who_was_changed_between_look_up_and_joining_joins_as_changed() {
+        let mut broadcaster = broadcaster(Rulebook::default());
         broadcaster.rename(1, None);
         broadcaster.rename(2, Some(user(2, "Bob B.")));
         assert_eq!(broadcaster.as_of_now(Some(user(1, "Ada"))), None);

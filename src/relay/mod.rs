@@ -6,17 +6,21 @@
 //! The walk: other threads send [`events`] to the broadcaster's [`inbox`]. The [`broadcaster`] gathers
 //! them, keeps the messages of a [`turn`] ([`history`]; [`trouble`] if it cannot), and lets each
 //! [`room`] deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`]
-//! sends them, or queues them, [`shared`] with other queues. A newcomer who asks for the past is sent
-//! a [`replay`] first, few of them at a time ([`permits`]). [`presence`] is the news that members get
-//! of each other, and [`members`] the list that others ask for. [`joining`] is how a client comes and
-//! goes, and [`sessions`] tells who is back after a break. With a log that several servers share,
-//! [`nodes`] is the way to the others.
+//! sends them, or queues them, [`shared`] with other queues. A newcomer who asks for the past is sent a
+//! [`replay`] first, few of them at a time ([`permits`]). [`presence`] is the news that members get of
+//! each other, and [`members`] the list that others ask for. [`joining`] is how a client comes and
+//! goes, and [`sessions`] tells who is back after a break. [`acts`] is what leaders ask for, [`deeds`]
+//! what that does when it is kept, and [`hands`] is who has raised one. With a log that several servers
+//! share, [`nodes`] is the way to the others.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
+pub(crate) mod acts;
 pub mod broadcaster;
+pub(crate) mod deeds;
 pub(crate) mod encoding;
 pub mod events;
+pub(crate) mod hands;
 pub mod history;
 pub(crate) mod inbox;
 pub(crate) mod joining;

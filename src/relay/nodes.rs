@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
+use super::deeds::obey;
 use super::encoding::Speaker;
 use super::events::{Mark, Newcomer, Parting};
 use super::history::Kept;
@@ -144,6 +145,8 @@ impl Nodes {
             guest: seat.guest,
             user: seat.user.as_deref().cloned(),
             session: seat.session.map(|session| session.id),
+            address: seat.address,
+            hand: seat.hand,
         }
     }
 
@@ -156,6 +159,33 @@ impl Nodes {
     /// Whether a member is known to have connected later than this.
     fn knows_better(&self, present: &Present) -> bool {
         self.members.get(&present.member).is_some_and(|known| known.since > present.since)
+    }
+
+    /// The seat of a member on another node.
+    pub fn seat(&self, member: MemberId) -> Option<Seat> {
+        self.members.get(&member).cloned().map(seat_of)
+    }
+
+    /// The seats of all members of a room on other nodes.
+    pub fn seats_in(&self, room: &RoomName) -> impl Iterator<Item = Seat> {
+        self.members.values().filter(move |one| one.room == *room).cloned().map(seat_of)
+    }
+
+    /// Takes down the hands of the members on other nodes that are meant, and returns these.
+    pub fn lower(&mut self, is_meant: impl Fn(&Seat) -> bool) -> Vec<MemberInfo> {
+        let with_hand = self.members.values_mut().filter(|one| one.hand.is_some());
+        let meant = with_hand.filter(|one| is_meant(&seat_of((*one).clone())));
+        meant
+            .map(|one| {
+                one.hand = None;
+                member_info(&seat_of(one.clone()))
+            })
+            .collect()
+    }
+
+    /// The shard that a room belongs to.
+    pub fn shard_of(&self, room: &RoomName) -> Shard {
+        self.log.shard_of(room)
     }
 
     fn add(&mut self, present: Present) {
@@ -203,9 +233,10 @@ impl Nodes {
 
 /// The seat of a member on another node.
 fn seat_of(present: Present) -> Seat {
-    let Present { room, member, since, guest, user, session, .. } = present;
+    let Present { room, member, since, guest, user, session, address, hand, .. } = present;
     let session = session.map(|id| Session { id, as_guest: None });
-    Seat { guest, user: user.map(Box::new), session, since, ..Seat::new(room, member) }
+    let user = user.map(Box::new);
+    Seat { guest, user, session, since, address, hand, ..Seat::new(room, member) }
 }
 
 impl Broadcaster {
@@ -229,6 +260,7 @@ impl Broadcaster {
                     self.others().told.insert(shard, upto);
                     self.send_back(shard);
                 }
+                Told::Rules { shard, rules } => self.know_rules(shard, rules),
                 Told::State(state) => self.others().trouble = state.err(),
             }
         }
@@ -263,6 +295,7 @@ impl Broadcaster {
             Waiting { speaker, reference, ..Waiting::default() }
         });
         self.turn.bytes += message.size() + EVENT_OVERHEAD;
+        self.turn.note_act(&message.content);
         self.decide(&room, Ok(Kept::Now(message)), waiting);
     }
 
@@ -291,7 +324,7 @@ impl Broadcaster {
         let session = seat.and_then(|seat| seat.session);
         let before = session.and_then(|session| self.gives_up_seat(&session, &present));
         let before = self.forget_elsewhere(present.member).or(before);
-        let info = member_info(&seat_of(present.clone()));
+        let info = self.info_elsewhere(&present);
         let room = present.room.clone();
         self.rooms.entry(room.clone()).or_default().keep_seat(info.clone());
         match before {
@@ -349,16 +382,27 @@ impl Broadcaster {
     }
 
     fn renamed_elsewhere(&mut self, present: Present) {
-        let known = self.others().members.get(&present.member);
-        if known.is_none_or(|known| known.since > present.since || *known == present) {
-            return;
-        }
-        let info = member_info(&seat_of(present.clone()));
+        let known = self.others().members.get(&present.member).cloned();
+        let is_news = |known: &Present| known.since <= present.since && *known != present;
+        let Some(known) = known.filter(is_news) else { return };
+        let info = self.info_elsewhere(&present);
         if let Some(members) = self.rooms.get_mut(&present.room) {
             members.rename_away(&info);
         }
-        self.note_news(&present.room, |presence| presence.renamed(info));
+        if known.hand != present.hand {
+            self.tell_hand(&present.room, &info);
+        }
+        if (Present { hand: present.hand, ..known }) != present {
+            self.note_news(&present.room, |presence| presence.renamed(info));
+        }
         self.others().add(present);
+    }
+
+    /// A member on another node, as the others in its room see it.
+    fn info_elsewhere(&self, present: &Present) -> MemberInfo {
+        let mut seat = seat_of(present.clone());
+        obey(&self.rulebook, &mut seat);
+        member_info(&seat)
     }
 
     fn typing_elsewhere(&mut self, room: &RoomName, member: MemberId) {
@@ -422,6 +466,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::identity::rulebook::Rulebook;
     use crate::net::connection::{ClientId, Connection};
     use crate::options::Options;
     use crate::protocol::dialect::Dialect;
@@ -456,7 +501,8 @@ mod tests {
     fn broadcaster() -> Broadcaster {
         let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
         let keeper = Keeper::Shared(Arc::new(Silent), log);
-        Broadcaster::new(events::open().0, &Options::parse_from(["wsroom"]), keeper)
+        let options = Options::parse_from(["wsroom"]);
+        Broadcaster::new(events::open().0, &options, keeper, Rulebook::default())
     }
 
     /// A client of `wsroom.v1` that goes on behind this message, and the other end of its line.
@@ -525,7 +571,9 @@ mod tests {
         broadcaster.handle(lost);
         let (room, member, session) = (RoomName::lobby(), (7 << 32) + 1, Some(SessionId([9; 16])));
         let user = Some(User { id: 1, name: "Ada".to_owned(), created_at: 1 });
-        let moved = Present { room, member, node: 2, since: 200, guest: member, user, session };
+        let (guest, address, hand) = (member, None, None);
+        let (node, since) = (2, 200);
+        let moved = Present { room, member, node, since, guest, user, session, address, hand };
         broadcaster.hear(vec![Told::Joined(moved)], None);
         assert_eq!(broadcaster.rooms[&RoomName::lobby()].count(), 1);
         assert_eq!(broadcaster.sessions.away().count(), 0, "it is given up here");
@@ -563,9 +611,11 @@ mod tests {
         let mut broadcaster = broadcaster();
         let (joined, ada) = newcomer(1, 0);
         broadcaster.handle(joined);
-        let (room, user, session) = (RoomName::lobby(), None, None);
+        let (user, session, address, hand) = (None, None, None, None);
         let (member, node, since, guest) = (1 << 33, 2, 1, 1);
-        let bob = Present { room: room.clone(), member, node, since, guest, user, session };
+        let room = RoomName::lobby();
+        let bob = Present { room, member, node, since, guest, user, session, address, hand };
+        let room = RoomName::lobby();
         broadcaster.hear(vec![Told::Joined(bob.clone())], None);
         broadcaster.tell_news_of(&room);
         broadcaster.end_turn();

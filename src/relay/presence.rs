@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::sessions::Seat;
+use super::sessions::{Seat, Silence};
 use crate::protocol::message::Author;
 use crate::protocol::v1::{MemberId, MemberInfo, ServerEvent};
 use crate::store::User;
@@ -96,6 +96,12 @@ impl Presence {
         first
     }
 
+    /// Brings what is noted of a member up to date, if there is something.
+    pub fn update(&mut self, member: &MemberInfo) {
+        let noted = self.came.iter_mut().chain(&mut self.renamed);
+        noted.filter(|noted| noted.id == member.id).for_each(|noted| *noted = member.clone());
+    }
+
     fn is_empty(&self) -> bool {
         self.came.is_empty() && self.went.is_empty() && self.renamed.is_empty()
     }
@@ -168,7 +174,8 @@ fn guest_name(number: u64) -> String {
 /// A member as the other members see it.
 pub fn member_info(seat: &Seat) -> MemberInfo {
     let Author { user, name } = author(Some(seat.guest), seat.user.as_deref());
-    MemberInfo { id: seat.id, user, name }
+    let muted = seat.silence == Some(Silence::Muted);
+    MemberInfo { muted, hand: seat.hand, ..MemberInfo::new(seat.id, user, name) }
 }
 
 #[cfg(test)]
@@ -176,7 +183,7 @@ mod tests {
     use super::*;
 
     fn member(id: u64, name: &str) -> MemberInfo {
-        MemberInfo { id, user: None, name: name.to_owned() }
+        MemberInfo::new(id, None, name)
     }
 
     /// Takes the news of a room that is no crowd and was none.

@@ -9,10 +9,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::permits::Permits;
+use crate::identity::rules::Rules;
 use crate::identity::session::Session;
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
+use crate::protocol::rules::RulesInfo;
 use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
 use crate::store::{HistoryPage, KeptMessages, Range, Result, StoreError};
 
@@ -39,6 +41,8 @@ pub struct Replay {
     pub session: Option<Session>,
     /// The last message of the replay. Newer ones wait in the newcomer's queue.
     pub upto: MessageId,
+    /// The rules of the room, if it has any: what was said while the history was off is missing.
+    pub rules: Option<Arc<Rules>>,
     /// The first event for a client of `wsroom.v1`; `None`: the client is plain.
     pub welcome: Option<Box<Welcome>>,
 }
@@ -60,6 +64,8 @@ pub struct Welcome {
     pub history: usize,
     /// What the server thinks of the client's key, if it is not good.
     pub key: Option<Key>,
+    /// The rules of the room, if it has any.
+    pub rules: Option<RulesInfo>,
 }
 
 impl Welcome {
@@ -69,11 +75,22 @@ impl Welcome {
     /// # Errors
     /// `out` cannot be written to. A vector always can.
     pub fn write(&self, last: MessageId, complete: bool, out: &mut impl Write) -> io::Result<()> {
-        let Self { you, room, members, count, limit, history, key } = self;
+        let Self { you, room, members, count, limit, history, key, rules } = self;
         let (room, members, count) = (room.as_str(), members.as_deref(), *count);
-        let (limit, history, key) = (*limit, *history, *key);
-        ServerEvent::Welcome { you, room, members, count, last, complete, limit, history, key }
-            .write(out)
+        let (limit, history, key, rules) = (*limit, *history, *key, rules.as_ref());
+        ServerEvent::Welcome {
+            you,
+            room,
+            members,
+            count,
+            last,
+            complete,
+            limit,
+            history,
+            key,
+            rules,
+        }
+        .write(out)
     }
 }
 
@@ -86,7 +103,7 @@ impl Replay {
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         let last = self.before_newest(0)?;
         let mut page = self.page_after(self.since()?)?;
-        let mut complete = page.complete;
+        let mut complete = page.complete && self.is_all_meant_to_be_kept();
         if let Some(welcome) = &self.welcome {
             welcome.write(last, complete, out)?;
         }
@@ -103,6 +120,13 @@ impl Replay {
             ServerEvent::Live { last, complete }.write(out)?;
         }
         Ok(())
+    }
+
+    fn is_all_meant_to_be_kept(&self) -> bool {
+        match (&self.rules, self.past) {
+            (Some(rules), Past::Since(id)) => rules.keeps_all_since(id),
+            _ => true,
+        }
     }
 
     /// The id behind which the replay begins.

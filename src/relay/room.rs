@@ -6,7 +6,7 @@
 //! among the messages, and cost no other member a send. Runs on the broadcaster's thread. Not here:
 //! who is in which room, and when a turn ends (`broadcaster`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::encoding::{Encoded, Speaker};
@@ -18,7 +18,7 @@ use super::replay::Replay;
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
-use crate::protocol::v1::{Code, Complaint, MemberId, MemberInfo, ServerEvent};
+use crate::protocol::v1::{Code, Complaint, HandOf, MemberId, MemberInfo, ServerEvent};
 
 /// A member of a room.
 pub struct Member {
@@ -138,14 +138,19 @@ impl Room {
         self.last
     }
 
+    /// The connection of the member with this number; `None`: it has none here.
+    pub fn client_of(&self, number: MemberId) -> Option<ClientId> {
+        self.members.iter().find(|member| member.number == number).map(|member| member.id)
+    }
+
+    /// The connections of all members.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.members.iter().map(|member| member.id)
+    }
+
     /// Finds a member.
     pub fn find(&mut self, id: ClientId) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
-    }
-
-    /// The connection here of the member with this number.
-    pub fn client_of(&self, number: MemberId) -> Option<ClientId> {
-        self.members.iter().find(|member| member.number == number).map(|member| member.id)
     }
 
     /// Adds a member.
@@ -176,6 +181,15 @@ impl Room {
         self.away.iter_mut().filter(|away| away.id == member.id).for_each(|away| {
             *away = member.clone();
         });
+    }
+
+    /// Brings the members that are away up to date.
+    pub fn update_away(&mut self, infos: &HashMap<MemberId, MemberInfo>) {
+        for away in &mut self.away {
+            if let Some(info) = infos.get(&away.id) {
+                away.clone_from(info);
+            }
+        }
     }
 
     /// Removes a member; `last_frames` end its stream. `false`: there is no such member.
@@ -226,6 +240,15 @@ impl Room {
     /// Adds an item to this turn.
     pub fn record(&mut self, item: Item) {
         self.turn.push(item);
+    }
+
+    /// Tells the members that speak `wsroom.v1` whether a member's hand is up.
+    pub fn tell_hand(&mut self, member: &MemberInfo) {
+        self.presence.update(member);
+        if self.hears_events() {
+            let (of, up) = (HandOf { id: member.id, name: &member.name }, member.hand.unwrap_or(0));
+            self.turn.push(Item::Event(ServerEvent::Hand { member: of, up }.frame(), None));
+        }
     }
 
     /// Tells the other members, if they speak `wsroom.v1`, that a member is writing. A crowd is not

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::identity::session::Session;
 use crate::net::connection::ClientId;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::SessionId;
+use crate::protocol::message::{SessionId, Stay, UserId};
+use crate::protocol::rules::Mark;
 use crate::protocol::v1::MemberId;
 use crate::store::User;
 
@@ -26,7 +27,7 @@ const MAX_AWAY: usize = 4096;
 const MAX_GUESTS: usize = 16_384;
 
 /// A member's seat in a room: what stays the same when its session comes back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Seat {
     /// The room.
     pub room: RoomName,
@@ -40,12 +41,46 @@ pub struct Seat {
     pub session: Option<Session>,
     /// When the member connected last, in the time of the log that several nodes share; else 0.
     pub since: i64,
+    /// The mark of the member's address; `None`: it is not known.
+    pub address: Option<Mark>,
+    /// Why the member may not speak; `None`: it may. Brought up to date whenever the rules of the room
+    /// change, so that a message costs no look at them.
+    pub silence: Option<Silence>,
+    /// Whether what the member says stays in the history. It is brought up to date likewise.
+    pub stay: Stay,
+    /// When the member has raised a hand, in microseconds since 1970; `None`: it is down.
+    pub hand: Option<i64>,
+}
+
+/// Why a member may not speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Silence {
+    /// A leader has muted it.
+    Muted,
+    /// Only leaders speak in the room.
+    ReadOnly,
 }
 
 impl Seat {
     /// The seat of a new guest without a session.
     pub fn new(room: RoomName, number: u64) -> Self {
-        Self { room, id: number, guest: number, user: None, session: None, since: 0 }
+        Self {
+            room,
+            id: number,
+            guest: number,
+            user: None,
+            session: None,
+            since: 0,
+            address: None,
+            silence: None,
+            stay: Stay::Kept,
+            hand: None,
+        }
+    }
+
+    /// The number of the member's user; `None`: a guest.
+    pub fn user_id(&self) -> Option<UserId> {
+        self.user.as_deref().map(|user| user.id)
     }
 }
 

@@ -17,7 +17,8 @@ use super::history::{History, Kept};
 use super::room::{Item, Outcome, Room, Sending};
 use crate::net::byte_budget::Share;
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Draft, MessageId};
+use crate::protocol::message::{Content, Draft, MessageId};
+use crate::protocol::v1::{Code, Complaint};
 
 /// The turn that is being gathered, apart from the items, which the rooms record.
 #[derive(Default)]
@@ -33,6 +34,8 @@ pub struct Turn {
     pub bytes: usize,
     /// The indices and rooms of posted messages, whose senders wait for a receipt.
     posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
+    /// The indices of acts. They are done when they are kept.
+    pub acts: Vec<usize>,
     /// The messages' shares of the inbox, which are freed when the messages are sent.
     pub shares: Vec<Share>,
     /// Clients that wait for the end of this turn.
@@ -60,6 +63,13 @@ impl Turn {
         self.drafts.len() + self.decided.len()
     }
 
+    /// Notes the next message if it is an act.
+    pub fn note_act(&mut self, content: &Content) {
+        if let Content::Act(_) = content {
+            self.acts.push(self.count());
+        }
+    }
+
     /// Call this before a room records an item, so that the turn includes the room.
     pub fn begin(&mut self, members: &Room, room: &RoomName) {
         if !members.has_turn() {
@@ -74,6 +84,7 @@ impl Broadcaster {
         self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
         match &mut self.nodes {
             None => {
+                self.turn.note_act(&draft.content);
                 let room = draft.room.clone();
                 self.add_message(&room, waiting);
                 self.turn.drafts.push(draft);
@@ -121,6 +132,11 @@ impl Broadcaster {
         if outcomes.iter().any(Result::is_err) {
             self.end_unheard(&outcomes);
         }
+        for index in std::mem::take(&mut self.turn.acts) {
+            if let Ok(Kept::Now(message)) = &outcomes[index] {
+                self.done(message);
+            }
+        }
         let turn = std::mem::take(&mut self.turn);
         let Turn { mut rooms, posts, shares: _shares, marks: _marks, .. } = turn;
         // Rooms with few members come first: the large ones hardly notice, and a quiet room does not
@@ -131,7 +147,7 @@ impl Broadcaster {
         }
         for (index, room, reply) in posts {
             let receipt = outcomes[index].as_ref().map(|kept| self.receipt(kept, &room));
-            drop(reply.try_send(receipt.map_err(ToString::to_string)));
+            drop(reply.try_send(receipt.map_err(|why| not_kept(why))));
         }
     }
 
@@ -188,6 +204,10 @@ impl Broadcaster {
     }
 }
 
+fn not_kept(why: &str) -> Complaint {
+    Complaint { code: Code::NotKept, detail: why.to_owned(), reference: None }
+}
+
 /// The reason for the sender of a message that is not kept.
 pub fn unheard(why: &str) -> Arc<str> {
     format!("your message was not kept, and nobody has heard it: {why}").into()
@@ -203,23 +223,31 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::identity::rulebook::Rulebook;
     use crate::net::connection::{ClientId, Connection};
     use crate::options::Options;
     use crate::protocol::address::Past;
     use crate::protocol::dialect::Dialect;
-    use crate::protocol::message::{Author, Content};
+    use crate::protocol::message::{Author, Stay};
     use crate::relay::broadcaster::Keeper;
-    use crate::relay::events::{self, Event, Joining, Newcomer, Post};
+    use crate::relay::events::{self, Event, Joining, Newcomer, Post, Rank, Waiter};
     use crate::store::Bounds;
     use crate::store::memory::Memory;
 
     fn post(text: &'static str) -> Event {
         let author = Author { user: None, name: "guest".to_owned() };
         let content = Content::Text(text.into());
-        let draft =
-            Draft { room: RoomName::lobby(), author, content, origin: None, as_guest: None };
+        let draft = Draft {
+            room: RoomName::lobby(),
+            author,
+            content,
+            origin: None,
+            as_guest: None,
+            stay: Stay::Kept,
+        };
         let (reply, _) = bounded(1);
-        Event::Posted(Box::new(Post { draft, share: None, decided: Arc::default(), reply }))
+        let waiter = Waiter { decided: Arc::default(), reply };
+        Event::Posted(Box::new(Post { draft, rank: Rank::Visitor, share: None, waiter }))
     }
 
     /// A plain client that wants the whole past, and the other end of its line.
@@ -252,8 +280,12 @@ mod tests {
         }
         let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
         let keeper = Keeper::Own(History::open(log, 10).unwrap());
-        let broadcaster =
-            Broadcaster::new(events.clone(), &Options::parse_from(["wsroom"]), keeper);
+        let broadcaster = Broadcaster::new(
+            events.clone(),
+            &Options::parse_from(["wsroom"]),
+            keeper,
+            Rulebook::default(),
+        );
         let turning = thread::spawn(move || broadcaster.run(inbox));
         let mut told = [0; 3 + 8 + 8];
         line.read_exact(&mut told).unwrap();

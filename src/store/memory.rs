@@ -9,9 +9,13 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::protocol::act::{Act, Deed};
 use crate::protocol::address::RoomName;
-use crate::protocol::message::{Message, MessageId, Origin, now};
-use crate::store::{Bounds, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range, Result};
+use crate::protocol::message::{Content, Message, MessageId, Origin, now};
+use crate::protocol::rules::Change;
+use crate::store::{
+    Bounds, Fields, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range, Result,
+};
 
 /// The bytes that a message counts besides its content, names and origin, as in a file.
 const MESSAGE_OVERHEAD: usize = 64;
@@ -40,13 +44,17 @@ struct Rooms {
     by_last: BTreeMap<MessageId, RoomName>,
     /// Bytes that all rooms take in memory.
     bytes: usize,
+    /// The rules of the rooms that have any. Their number is bounded elsewhere.
+    rules: HashMap<RoomName, HashMap<String, String>>,
 }
 
 #[derive(Default)]
 struct Room {
     messages: VecDeque<Arc<Message>>,
-    /// The messages that have an origin.
+    /// The messages that have an origin, also those that were removed.
     by_origin: HashMap<Origin, MessageId>,
+    /// The origins of messages that were removed, until older messages than these are dropped.
+    removed: BTreeMap<MessageId, Origin>,
     /// Bytes of the messages, as [`ROOM_BYTES`] counts them.
     bytes: usize,
     /// Messages up to this id are not known: the room is made with its first message, but may have
@@ -76,7 +84,12 @@ impl MessageLog for Memory {
     fn append(&self, messages: &[Arc<Message>]) -> Result<()> {
         let mut rooms = self.rooms();
         for message in messages {
-            rooms.add(message, self.bounds.messages);
+            if self.bounds.messages > 0 {
+                rooms.add(message, self.bounds.messages);
+            }
+            if let Content::Act(act) = &message.content {
+                rooms.act(message, act, self.bounds.messages);
+            }
         }
         while rooms.bytes > self.bounds.bytes && rooms.drop_one_from_longest_silent() {}
         if let Some(idle) = self.bounds.idle {
@@ -135,6 +148,12 @@ impl KeptMessages for Memory {
         let behind = rooms.by_name.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
         Ok(behind.take(limit).map(|(name, room)| (name.clone(), room.last())).collect())
     }
+
+    fn rules(&self) -> Result<Vec<(RoomName, Fields)>> {
+        let fields = |fields: &HashMap<String, String>| fields.clone().into_iter().collect();
+        let rules = &self.rooms().rules;
+        Ok(rules.iter().map(|(room, rules)| (room.clone(), fields(rules))).collect())
+    }
 }
 
 impl Rooms {
@@ -148,6 +167,29 @@ impl Rooms {
         let before = room.memory();
         room.add(message, max_messages);
         self.bytes = self.bytes + room.memory() - before;
+    }
+
+    /// Does what an act says.
+    fn act(&mut self, message: &Message, act: &Act, max_messages: usize) {
+        if let Some(room) = self.by_name.get_mut(&message.room) {
+            let before = room.memory();
+            match &act.deed {
+                Deed::Remove { message } => room.remove(*message, max_messages),
+                Deed::Clear => room.clear(message.id, max_messages),
+                _ => {}
+            }
+            self.bytes = self.bytes + room.memory() - before;
+        }
+        for Change { field, value } in &act.changes {
+            let fields = self.rules.entry(message.room.clone()).or_default();
+            match value {
+                Some(value) => drop(fields.insert(field.clone(), value.clone())),
+                None => drop(fields.remove(field)),
+            }
+        }
+        if self.rules.get(&message.room).is_some_and(HashMap::is_empty) {
+            self.rules.remove(&message.room);
+        }
     }
 
     /// Drops the oldest message of the room that was silent for the longest; `false` if there is none.
@@ -210,6 +252,41 @@ impl Room {
         self.bytes -= counted(&oldest);
         if let Some(origin) = &oldest.origin {
             self.by_origin.remove(&**origin);
+        }
+        while let Some(first) = self.removed.first_entry().filter(|one| *one.key() < oldest.id) {
+            self.by_origin.remove(&first.remove());
+        }
+    }
+
+    /// Removes a message, but remembers its origin.
+    fn remove(&mut self, id: MessageId, max_messages: usize) {
+        let Ok(place) = self.messages.binary_search_by_key(&id, |message| message.id) else {
+            return;
+        };
+        let removed = self.messages.remove(place).expect("it was found there");
+        self.forget_content(&removed, max_messages);
+    }
+
+    /// Removes all messages before this id.
+    fn clear(&mut self, before: MessageId, max_messages: usize) {
+        let count = self.messages.partition_point(|message| message.id < before);
+        let removed: Vec<_> = self.messages.drain(..count).collect();
+        for message in removed {
+            self.forget_content(&message, max_messages);
+        }
+    }
+
+    /// Remembers the origin of a message that was removed. No more origins are remembered than
+    /// messages.
+    fn forget_content(&mut self, removed: &Message, max_messages: usize) {
+        self.bytes -= counted(removed);
+        if let Some(origin) = &removed.origin {
+            self.removed.insert(removed.id, (**origin).clone());
+        }
+        if self.removed.len() > max_messages
+            && let Some((_, oldest)) = self.removed.pop_first()
+        {
+            self.by_origin.remove(&oldest);
         }
     }
 

@@ -66,7 +66,12 @@ pub trait KeptMessages: Send + Sync {
     /// Lists at most `limit` rooms whose names come after `after`, in order of their names, each with
     /// its newest message.
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>>;
+    /// Reads the rules of all rooms that have any. They stay when a room's history is forgotten.
+    fn rules(&self) -> Result<Vec<(RoomName, Fields)>>;
 }
+
+/// The fields of a room's rules, by their names, in no order.
+pub type Fields = Vec<(String, String)>;
 
 /// The history of all rooms, of this program alone: what is appended is kept when the call returns.
 /// The broadcaster alone appends. Readers never make it wait longer than it takes to read one page.
@@ -79,6 +84,10 @@ pub trait MessageLog: KeptMessages {
     fn last_id(&self) -> Result<MessageId>;
     /// Keeps messages, in order of their ids: all of them, or none. Also deletes messages beyond the
     /// [`Bounds`], a few in each call, so that no call takes long.
+    ///
+    /// Acts among them are done: the rules change, and what they remove is gone. (Of a removed message
+    /// the origin stays [`known`](KeptMessages::known) as long as if it were there.) A log that may
+    /// keep no messages at all does the acts, and keeps nothing else.
     ///
     /// # Errors
     /// None of the messages is kept.

@@ -7,8 +7,9 @@
 //! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
 //! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
-//! reads, [`retention`] deletes messages beyond the bounds. [`shared`] is the trait of a log that
-//! several programs append to, and [`redis`] has that, users and history for all of them.
+//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds.
+//! [`shared`] is the trait of a log that several programs append to, and [`redis`] has that, users and
+//! history for all of them.
 //!
 //! It imports `protocol`, and from `net` the function that opens a private file.
 
@@ -22,8 +23,9 @@ pub mod shared;
 pub(crate) mod retention;
 pub(crate) mod schema;
 pub mod sqlite;
+pub(crate) mod sqlite_acts;
 pub(crate) mod sqlite_log;
 
 pub use directory::{Directory, KeyHash, User};
 pub use error::{Result, StoreError};
-pub use message_log::{Bounds, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range};
+pub use message_log::{Bounds, Fields, HistoryPage, KeptMessages, MessageLog, ROOM_BYTES, Range};

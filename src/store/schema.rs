@@ -16,7 +16,7 @@ const APPLICATION: i32 = 0x7773_726d;
 
 /// Each migration makes the next version of the schema (`PRAGMA user_version`). New ones are added at
 /// the end. Old ones never change, because files of every version exist.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,6 +80,18 @@ const MIGRATIONS: [&str; 3] = [
     ALTER TABLE messages ADD COLUMN session BLOB;
     ALTER TABLE messages ADD COLUMN ref TEXT;
     CREATE INDEX messages_by_origin ON messages (room, session, ref) WHERE session IS NOT NULL;
+    ",
+    "
+    -- kind: NULL is something that was said, 1 an act (its payload is JSON), and 2 a message that was
+    -- removed: of that only its place and its origin are left.
+    ALTER TABLE messages ADD COLUMN kind INTEGER;
+    -- By name, because a room's rules stay when its history is forgotten.
+    CREATE TABLE room_rules (
+        room TEXT NOT NULL,
+        field TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (room, field)
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Draft, Message, MessageId, SessionId, UserId};
+use crate::protocol::rules::Mark;
 use crate::protocol::v1::MemberId;
 
-use super::User;
+use super::{Fields, User};
 
 /// The number of a node, below 2^20. Each start of the program gets another one. The ids of a node's
 /// members are its number × 2^32 + n, so no two nodes have the same ones.
@@ -38,6 +39,10 @@ pub struct Present {
     pub user: Option<User>,
     /// The member's session, if it has one. It is for nodes only, and never sent to clients.
     pub session: Option<SessionId>,
+    /// The mark of the member's address, for nodes only too.
+    pub address: Option<Mark>,
+    /// When the member has raised a hand, in microseconds since 1970; `None`: it is down.
+    pub hand: Option<i64>,
 }
 
 /// What a node wants to be appended.
@@ -54,7 +59,8 @@ pub enum Entry {
         /// Its id.
         member: MemberId,
     },
-    /// A member of this node is now called otherwise, or has another user or session.
+    /// A member of this node is now called otherwise, has another user or session, or has raised a hand
+    /// or taken it down.
     Renamed(Present),
     /// A member of this node is writing. It is told once, and not kept.
     Typing {
@@ -67,7 +73,7 @@ pub enum Entry {
 
 /// What the log says: to every node the same, in the same order in each shard. Only
 /// [`Before`](Self::Before), [`NotKept`](Self::NotKept), [`Everyone`](Self::Everyone),
-/// [`Gap`](Self::Gap) and [`State`](Self::State) are for one node.
+/// [`Rules`](Self::Rules), [`Gap`](Self::Gap) and [`State`](Self::State) are for one node.
 #[derive(Clone, Debug)]
 pub enum Told {
     /// A message is kept, and may now be sent.
@@ -107,7 +113,8 @@ pub enum Told {
         /// The node that it was connected to.
         node: Node,
     },
-    /// A member is now called otherwise, or has another user or session.
+    /// A member is now called otherwise, has another user or session, or has raised a hand or taken it
+    /// down.
     Renamed(Present),
     /// A member is writing.
     Typing {
@@ -123,6 +130,14 @@ pub enum Told {
         shard: Shard,
         /// The members, in no order.
         members: Vec<Present>,
+    },
+    /// The rules of all rooms of a shard: they replace what was known. They are told when the members
+    /// are.
+    Rules {
+        /// The shard: see [`SharedLog::shard_of`].
+        shard: Shard,
+        /// The fields of the rooms that have rules.
+        rules: Vec<(RoomName, Fields)>,
     },
     /// A user has a new name.
     UserRenamed(User),

@@ -17,10 +17,11 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, Origin, UserId, now};
 use crate::store::schema::{self, Fold};
+use crate::store::sqlite_acts;
 use crate::store::sqlite_log::{self, Appender};
 use crate::store::{
-    Bounds, Directory, HistoryPage, KeptMessages, KeyHash, MessageLog, Range, Result, StoreError,
-    User,
+    Bounds, Directory, Fields, HistoryPage, KeptMessages, KeyHash, MessageLog, Range, Result,
+    StoreError, User,
 };
 
 /// The most users in the directory.
@@ -200,6 +201,10 @@ impl KeptMessages for Sqlite {
 
     fn rooms(&self, after: &str, limit: usize) -> Result<Vec<(RoomName, MessageId)>> {
         self.read(|connection| sqlite_log::rooms(connection, after, limit))
+    }
+
+    fn rules(&self) -> Result<Vec<(RoomName, Fields)>> {
+        self.read(sqlite_acts::rules)
     }
 }
 

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Author, Content, Message, MessageId, Origin, SessionId};
 use crate::store::retention::{Budget, Mark, Retention, SIZE, delete_oldest};
+use crate::store::sqlite_acts;
 use crate::store::{Bounds, HistoryPage, ROOM_BYTES, Range};
 
 /// The bytes that a message counts besides its content, names and origin, as in [`SIZE`].
@@ -94,6 +95,12 @@ impl Appender {
         }
         let (mut written, mut made) = (0, 0);
         let mut talking = Vec::new();
+        for message in messages {
+            sqlite_acts::change_rules(connection, message)?;
+        }
+        if self.max_messages == 0 {
+            return Ok(0);
+        }
         for (room, messages) in by_room(messages) {
             let mut totals = match self.known.get(room) {
                 Some(totals) => *totals,
@@ -173,11 +180,15 @@ impl Totals {
             self.behind.total += size(message);
             self.insert(connection, message)?;
         }
+        for message in messages {
+            sqlite_acts::remove(connection, self.row, message)?;
+        }
         Ok(self.behind.total - before)
     }
 
     fn insert(&self, connection: &Connection, message: &Message) -> rusqlite::Result<usize> {
         let Message { id, author, .. } = message;
+        let mut kind = None;
         let (name, media_type, payload) = match &message.content {
             // SQLite tells text from bytes, so there is no column for that.
             Content::Text(text) => {
@@ -187,6 +198,10 @@ impl Totals {
             Content::Binary { name, media_type, bytes } => {
                 (name.as_str(), media_type.as_str(), ToSqlOutput::from(bytes.as_ref()))
             }
+            Content::Act(act) => {
+                kind = Some(sqlite_acts::ACT);
+                ("", "", ToSqlOutput::from(act.to_json()))
+            }
         };
         let Mark { number, total } = self.behind;
         let origin = message.origin.as_deref();
@@ -194,8 +209,8 @@ impl Totals {
             .prepare_cached(
                 "INSERT INTO messages
                      (room, id, number, total, user, author, name, media_type, payload,
-                      session, ref)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                      session, ref, kind)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 self.row,
@@ -209,6 +224,7 @@ impl Totals {
                 payload,
                 origin.map(|origin| origin.session.0),
                 origin.map(|origin| origin.reference.as_str()),
+                kind,
             ])
     }
 
@@ -315,8 +331,8 @@ fn messages(
     row: i64,
     range: Range,
 ) -> rusqlite::Result<(Vec<Arc<Message>>, bool)> {
-    let sql = "SELECT id, user, author, name, media_type, payload, session, ref FROM messages
-               WHERE room = ?1 AND id > ?2 AND id <= ?3 ORDER BY id";
+    let sql = "SELECT id, user, author, name, media_type, payload, session, ref, kind FROM messages
+               WHERE room = ?1 AND id > ?2 AND id <= ?3 AND kind IS NOT 2 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row, range.after, range.upto])?;
     let (mut messages, mut bytes) = (Vec::new(), 0);
@@ -368,7 +384,8 @@ fn find_before_newest(
     let Some((row, unknown, newest)) = found.optional()? else { return Ok(0) };
     let hidden = newest.unwrap_or_default().saturating_sub(max_messages);
     let sql = format!(
-        "SELECT id, number, {SIZE} FROM messages WHERE room = ?1 AND id <= ?2 ORDER BY id DESC"
+        "SELECT id, number, {SIZE} FROM messages
+         WHERE room = ?1 AND id <= ?2 AND kind IS NOT 2 ORDER BY id DESC"
     );
     let mut newest_first = connection.prepare_cached(&sql)?;
     let mut rows = newest_first.query([row, range.upto])?;
@@ -404,8 +421,10 @@ pub fn message(
     room: &RoomName,
     id: MessageId,
 ) -> rusqlite::Result<Option<Arc<Message>>> {
-    let sql = "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload, m.session, m.ref
-               FROM messages m JOIN rooms r ON m.room = r.id WHERE m.id = ?1 AND r.name = ?2";
+    let sql =
+        "SELECT m.id, m.user, m.author, m.name, m.media_type, m.payload, m.session, m.ref, m.kind
+               FROM messages m JOIN rooms r ON m.room = r.id
+               WHERE m.id = ?1 AND r.name = ?2 AND m.kind IS NOT 2";
     let mut found = connection.prepare_cached(sql)?;
     found
         .query_one(params![id, room.as_str()], |row| message_from(room, row))
@@ -443,9 +462,11 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_one(sql, [], first)
 }
 
-/// Makes a message of a row: id, user, author, name, media type, payload, session, `ref`.
+/// Makes a message of a row: id, user, author, name, media type, payload, session, `ref`, kind.
 fn message_from(room: &RoomName, row: &Row) -> rusqlite::Result<Message> {
+    let is_act = row.get::<_, Option<i64>>(8)? == Some(sqlite_acts::ACT);
     let content = match row.get_ref(5)? {
+        ValueRef::Text(json) if is_act => sqlite_acts::content(json)?,
         // Another program may have changed the file, but the rest of wsroom relies on UTF-8.
         ValueRef::Text(text) => Content::Text(String::from_utf8_lossy(text).into_owned().into()),
         other => Content::Binary {

@@ -20,6 +20,7 @@ mod python;
 pub mod redis;
 pub mod roamer;
 mod schema;
+pub mod school;
 mod slow_line;
 mod stream;
 mod traveller;

@@ -12,7 +12,7 @@ use redis::{Client, Connection, FromRedisValue};
 use tempfile::TempDir;
 use wsroom::options::RedisUrl;
 use wsroom::protocol::address::RoomName;
-use wsroom::protocol::message::{Author, Content, Draft, MessageId, Origin, SessionId};
+use wsroom::protocol::message::{Author, Content, Draft, MessageId, Origin, SessionId, Stay};
 use wsroom::store::Bounds;
 use wsroom::store::redis::{Redis, Settings, open};
 use wsroom::store::shared::{Entry, Present, SharedLog, Told};
@@ -211,6 +211,8 @@ impl Node {
             guest: number,
             user: None,
             session: Some(SessionId([7; 16])),
+            address: None,
+            hand: None,
         };
         self.appends(Entry::Joined(present.clone()));
         present
@@ -270,6 +272,7 @@ pub fn text(place: &str, what: &str) -> Draft {
         content: Content::Text(what.to_owned().into()),
         origin: None,
         as_guest: None,
+        stay: Stay::Kept,
     }
 }
 
@@ -283,6 +286,6 @@ pub fn text_of(session: u8, reference: &str, place: &str, what: &str) -> Draft {
 pub fn said(content: &Content) -> String {
     match content {
         Content::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        Content::Binary { .. } => String::new(),
+        Content::Binary { .. } | Content::Act(_) => String::new(),
     }
 }

@@ -102,7 +102,7 @@ impl V1 {
         loop {
             let event = self.next();
             match event["type"].as_str() {
-                Some("message" | "binary") => messages.push(event),
+                Some("message" | "binary" | "act") => messages.push(event),
                 Some("live") => return (messages, event),
                 _ => panic!("in the past came {event}"),
             }
@@ -112,6 +112,17 @@ impl V1 {
     /// The next event that is no news of members nor the end of the past, which is of this type.
     pub fn hears_of(&mut self, kind: &str) -> Value {
         self.hears_whole(kind).0
+    }
+
+    /// The next event that is no news of members, nor of this type.
+    pub fn next_but(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.next();
+            let news = ["live", "joined", "left", "renamed", "members", kind];
+            if !news.iter().any(|news| event["type"] == *news) {
+                return event;
+            }
+        }
     }
 
     fn hears_whole(&mut self, kind: &str) -> (Value, Vec<u8>) {
@@ -152,10 +163,15 @@ impl V1 {
 
     /// The type of the event that answers the message with this `ref`.
     pub fn hears_an_answer(&mut self, reference: &str) -> String {
+        self.hears_the_answer(reference)["type"].as_str().expect("a type").to_owned()
+    }
+
+    /// The event that answers the message or the act with this `ref`.
+    pub fn hears_the_answer(&mut self, reference: &str) -> Value {
         loop {
             let event = self.next();
             if event["ref"] == reference {
-                return event["type"].as_str().expect("a type").to_owned();
+                return event;
             }
         }
     }

@@ -7,6 +7,9 @@ use std::time::Instant;
 use redis::Cmd;
 
 use super::records::{Packed, present_to_json};
+use crate::protocol::act::{Act, Deed};
+use crate::protocol::message::{Content, Draft, Stay};
+use crate::protocol::rules::Change;
 use crate::store::shared::{Entry, Told};
 
 /// The most entries of a batch. Redis is busy with it for about a millisecond.
@@ -49,10 +52,19 @@ impl Waiting {
         match &self.entry {
             Entry::Message(draft, member) => {
                 let packed = Packed::new(draft);
-                command.arg("message").arg(self.own).arg(deadline).arg(draft.room.as_str());
+                let act = act_in(draft);
+                let kind = match draft.stay {
+                    _ if act.is_some() => "act",
+                    Stay::Kept => "message",
+                    Stay::Passing => "passing",
+                };
+                command.arg(kind).arg(self.own).arg(deadline).arg(draft.room.as_str());
                 command.arg(member.map_or_else(String::new, |member| member.to_string()));
                 command.arg(packed.size).arg(packed.origin).arg(packed.as_guest);
-                command.arg(packed.header).arg(packed.field).arg(packed.payload);
+                command.arg(packed.header).arg(packed.field).arg(&*packed.payload);
+                if let Some(act) = act {
+                    add_act_to(command, act);
+                }
             }
             Entry::Joined(present) => {
                 command.arg("joined").arg(present.member).arg(present_to_json(present));
@@ -100,6 +112,27 @@ impl Batch {
             _ => None,
         };
         answered.filter_map(told).collect()
+    }
+}
+
+fn act_in(draft: &Draft) -> Option<&Act> {
+    match &draft.content {
+        Content::Act(act) => Some(act),
+        _ => None,
+    }
+}
+
+/// Adds what the script does for an act: what is removed, and which fields change.
+fn add_act_to(command: &mut Cmd, act: &Act) {
+    match &act.deed {
+        Deed::Remove { message } => command.arg(message),
+        Deed::Clear => command.arg("*"),
+        _ => command.arg("-"),
+    };
+    command.arg(act.changes.len());
+    for Change { field, value } in &act.changes {
+        let has_value = if value.is_some() { "+" } else { "-" };
+        command.arg(field).arg(has_value).arg(value.as_deref().unwrap_or_default());
     }
 }
 

@@ -13,11 +13,12 @@ use super::connect::{Failure, Link};
 use super::open::Redis;
 use super::read::Entries;
 use super::records::{self, counted, origin_text};
+use super::rules::read_rules;
 use super::scripts::Script;
 use super::told::message_id;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Message, MessageId, Origin};
-use crate::store::{HistoryPage, KeptMessages, Range, Result};
+use crate::store::{Fields, HistoryPage, KeptMessages, Range, Result};
 
 /// The most messages that are read in one call.
 const MAX_MESSAGES: usize = 1024;
@@ -150,7 +151,7 @@ impl Reading<'_> {
     }
 }
 
-/// Makes a message of its fields: `h`, and `t` or `b`.
+/// Makes a message of its fields: `h`, and `t`, `b` or `a`.
 fn read_message(id: MessageId, room: &RoomName, fields: Vec<Vec<u8>>) -> Option<Message> {
     let mut fields = fields.into_iter();
     let (mut header, mut payload) = (None, None);
@@ -159,6 +160,7 @@ fn read_message(id: MessageId, room: &RoomName, fields: Vec<Vec<u8>>) -> Option<
             b"h" => header = Some(value),
             b"t" => payload = Some(("t", value)),
             b"b" => payload = Some(("b", value)),
+            b"a" => payload = Some(("a", value)),
             _ => {}
         }
     }
@@ -226,6 +228,14 @@ impl KeptMessages for Redis {
         }
         all.sort_unstable();
         all.truncate(limit);
+        Ok(all)
+    }
+
+    fn rules(&self) -> Result<Vec<(RoomName, Fields)>> {
+        let mut all = Vec::new();
+        for shard in 0..self.keys().shards() {
+            all.extend(self.pool().call(|link| read_rules(link, self.keys(), shard))?);
+        }
         Ok(all)
     }
 }

@@ -161,7 +161,7 @@ impl Outgoing {
 mod tests {
     use super::*;
     use crate::protocol::address::RoomName;
-    use crate::protocol::message::{Author, Content, Draft};
+    use crate::protocol::message::{Author, Content, Draft, Stay};
 
     /// Messages with these numbers, of a byte each.
     fn outgoing(numbers: std::ops::RangeInclusive<u64>) -> Outgoing {
@@ -173,6 +173,7 @@ mod tests {
                 content: Content::Text("x".into()),
                 origin: None,
                 as_guest: None,
+                stay: Stay::Kept,
             };
             let entry = Entry::Message(draft, None);
             outgoing.push(Waiting { own, entry, since: Instant::now(), bytes: 1 });

@@ -18,6 +18,7 @@ use super::append::Context;
 use super::connect::{CALL_TIMEOUT, Failure, Link, pause};
 use super::health::Part;
 use super::presence::read_everyone;
+use super::rules::read_rules;
 use super::scripts::Script;
 use super::told::{self, LogEntry, Says};
 use crate::protocol::message::MessageId;
@@ -144,7 +145,12 @@ impl Reader {
 
     fn tell_everyone(&self, link: &mut Link) -> Result<(), Failure> {
         let members = read_everyone(link, &self.context.server.keys, self.shard)?;
-        (self.context.tell)(vec![Told::Everyone { shard: self.shard, members }]);
+        let rules = read_rules(link, &self.context.server.keys, self.shard)?;
+        let (members, rules) = (
+            Told::Everyone { shard: self.shard, members },
+            Told::Rules { shard: self.shard, rules },
+        );
+        (self.context.tell)(vec![members, rules]);
         Ok(())
     }
 
@@ -182,6 +188,8 @@ impl Reader {
             let last = self.seen.last();
             if previous > last {
                 told.push(Told::Gap { shard: self.shard, upto: previous });
+                // Acts may be missing too.
+                self.rebuild.get_or_insert_with(Instant::now);
             }
             match says {
                 Says::Told(_) if from.is_some_and(|from| self.is_known(from)) => {}

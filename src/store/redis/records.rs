@@ -4,9 +4,12 @@
 //! part of JSON, because it may be bytes. Pure functions, on any thread. Not here: the entries of the
 //! log (`told`).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::act::Act;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{
     Author, Content, Draft, Message, MessageId, Origin, SessionId, UserId,
@@ -53,16 +56,20 @@ struct PresentRecord {
     user: Option<UserRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hand: Option<i64>,
 }
 
 /// The parts of a message as they are given to Redis.
 pub struct Packed<'a> {
     /// See [`Header`].
     pub header: String,
-    /// The name of the payload's field: `t` is a text, `b` are bytes.
+    /// The name of the payload's field: `t` is a text, `b` are bytes, `a` is an act.
     pub field: &'static str,
     /// The payload.
-    pub payload: &'a [u8],
+    pub payload: Cow<'a, [u8]>,
     /// Bytes, as they count against the bound of a room.
     pub size: usize,
     /// The origin, as one text; empty if there is none.
@@ -78,10 +85,11 @@ impl<'a> Packed<'a> {
     /// Packs a message.
     pub fn new(draft: &'a Draft) -> Self {
         let (field, payload, name, media_type) = match &draft.content {
-            Content::Text(text) => ("t", text, "", ""),
+            Content::Text(text) => ("t", Cow::Borrowed(&**text), "", ""),
             Content::Binary { name, media_type, bytes } => {
-                ("b", bytes, name.as_str(), media_type.as_str())
+                ("b", Cow::Borrowed(&**bytes), name.as_str(), media_type.as_str())
             }
+            Content::Act(act) => ("a", Cow::Owned(act.to_json().into_bytes()), "", ""),
         };
         let origin = draft.origin.as_deref();
         let header = Header {
@@ -127,11 +135,11 @@ pub fn message(
 ) -> Option<Message> {
     let Header { author, user, name, media_type, session, reference } =
         serde_json::from_slice(header).ok()?;
-    let content = if field == "t" {
+    let content = match field {
         // The rest of wsroom relies on UTF-8.
-        Content::Text(String::from_utf8(payload).ok()?.into())
-    } else {
-        Content::Binary { name, media_type, bytes: Bytes::from(payload) }
+        "t" => Content::Text(String::from_utf8(payload).ok()?.into()),
+        "a" => Content::Act(Box::new(Act::from_json(&payload)?)),
+        _ => Content::Binary { name, media_type, bytes: Bytes::from(payload) },
     };
     let origin = session.as_deref().and_then(session_id).zip(reference);
     let origin = origin.map(|(session, reference)| Box::new(Origin { session, reference }));
@@ -152,6 +160,8 @@ pub fn present_to_json(present: &Present) -> String {
             created_at: user.created_at,
         }),
         session: present.session.map(|session| hex(&session.0)),
+        address: present.address.map(|mark| mark.to_string()),
+        hand: present.hand,
     })
 }
 
@@ -166,6 +176,8 @@ pub fn present(json: &[u8]) -> Option<Present> {
         guest: record.guest,
         user: record.user.map(UserRecord::user),
         session: record.session.as_deref().and_then(session_id),
+        address: record.address.and_then(|mark| mark.parse().ok()),
+        hand: record.hand,
     })
 }
 
@@ -197,6 +209,9 @@ fn to_json(record: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::act::Deed;
+    use crate::protocol::message::Stay;
+    use crate::protocol::rules::{Change, Mark};
 
     fn draft(content: Content) -> Draft {
         let session = SessionId([7; 16]);
@@ -206,6 +221,7 @@ mod tests {
             content,
             origin: Some(Box::new(Origin { session, reference: "a b".to_owned() })),
             as_guest: Some(SessionId([0xff; 16])),
+            stay: Stay::Kept,
         }
     }
 
@@ -216,7 +232,9 @@ mod tests {
             media_type: "image/png".to_owned(),
             bytes: Bytes::from_static(b"\0\xff"),
         };
-        for content in [Content::Text("hello\n\0".into()), binary] {
+        let act = Act { deed: Deed::Clear, changes: vec![Change::set("topic", "\u{e4}")] };
+        let act = Content::Act(Box::new(act));
+        for content in [Content::Text("hello\n\0".into()), binary, act] {
             let draft = draft(content);
             let packed = Packed::new(&draft);
             assert!(packed.as_guest.starts_with("ffff") && packed.as_guest.ends_with("a b"));
@@ -233,8 +251,11 @@ mod tests {
         let user = User { id: 3, name: "Ada".to_owned(), created_at: 9 };
         for (user, session) in [(None, None), (Some(user), Some(SessionId([1; 16])))] {
             let room = RoomName::lobby();
+            let hand = session.map(|_| 9);
+            let address = Some(Mark::Address([3; 16]));
+            let (member, node) = (1 << 50, 7);
             let known =
-                Present { room, member: 1 << 50, node: 7, since: 1, guest: 5, user, session };
+                Present { room, member, node, since: 1, guest: 5, user, session, address, hand };
             assert_eq!(present(present_to_json(&known).as_bytes()), Some(known));
         }
     }

@@ -11,7 +11,7 @@
 //! | `r` | message, left, typing | the room |
 //! | `m` | message, left, typing, user-removed | the member (a message may have none) or the user |
 //! | `h` | message | the header, as JSON: author and origin |
-//! | `t`, `b` | message | the payload: a text or bytes |
+//! | `t`, `b`, `a` | message | the payload: a text, bytes, or an act as JSON |
 //! | `j` | joined, renamed, user-renamed | the member or the user, as JSON |
 //!
 //! The kinds `probe` and `began` have no more fields.
@@ -110,7 +110,7 @@ fn says(id: MessageId, fields: &mut Fields, node: Node) -> Option<Says> {
 }
 
 fn message(id: MessageId, fields: &mut Fields, node: Node) -> Option<Told> {
-    let field = if fields.get("t").is_some() { "t" } else { "b" };
+    let field = ["t", "b", "a"].into_iter().find(|field| fields.get(field).is_some())?;
     let payload = fields.0.remove(field.as_bytes())?;
     let message = records::message(id, fields.room()?, fields.get("h")?, field, payload)?;
     let is_own = fields.number::<Node>("n") == Some(node);

@@ -92,27 +92,54 @@ local function keep(name, id, size, origin, guest, header, field, payload)
   end
 end
 
-local function message()
+-- `stays` says whether the message stays in the history; if not, it has no origin to be known by.
+local function message(stays)
   local own, deadline, name, member = next_argument(), next_argument(), next_argument(), next_argument()
   local size, origin, as_guest = next_argument(), next_argument(), next_argument()
   local header, field, payload = next_argument(), next_argument(), next_argument()
   if now > tonumber(deadline) then
     return '-'
   end
-  local before = max_messages > 0 and (find(name, origin, member) or find(name, as_guest, member))
+  local before = stays and (find(name, origin, member) or find(name, as_guest, member))
   if before then
     return '=' .. before
   end
   local id = next_id()
   tell(id, #header + #payload, 'message', 'n', node, 'o', own, 'r', name, 'm', member, 'h', header, field, payload)
-  if max_messages > 0 then
+  if stays then
     local is_seated = as_guest ~= '' and member ~= ''
     keep(name, whole(id), size, origin, is_seated and string.sub(as_guest, 1, 32) or '-', header, field, payload)
     if is_seated then
       redis.call('HSET', key('refs:' .. name), as_guest, whole(id) .. ' ' .. member)
     end
   end
-  return '+' .. whole(id)
+  return '+' .. whole(id), name, id
+end
+
+-- An act is a message. Then come what it removes (`-` nothing, `*` all before it, or an id), the number of
+-- fields of the room's rules that it changes, and of each the name, `+` or `-`, and the new value. What
+-- is removed keeps its place in `order`, and its origin: sent again, it is not kept again.
+local function act()
+  local said, name, id = message(max_messages > 0)
+  local removed, count = next_argument(), tonumber(next_argument())
+  if id and removed == '*' then
+    redis.call('XTRIM', key('kept:' .. name), 'MINID', whole(id))
+  elseif id and removed ~= '-' then
+    redis.call('XDEL', key('kept:' .. name), removed .. '-0')
+  end
+  for _ = 1, count do
+    local field, has_value, value = next_argument(), next_argument(), next_argument()
+    if id and has_value == '+' then
+      redis.call('HSET', key('rules:' .. name), field, value)
+    elseif id then
+      redis.call('HDEL', key('rules:' .. name), field)
+    end
+  end
+  if id and count > 0 then
+    local has_rules = redis.call('EXISTS', key('rules:' .. name)) == 1
+    redis.call(has_rules and 'SADD' or 'SREM', key('ruled'), name)
+  end
+  return said
 end
 
 local function present(kind)
@@ -156,7 +183,11 @@ local said = {}
 while place < #ARGV do
   local kind = next_argument()
   if kind == 'message' then
-    said[#said + 1] = message()
+    said[#said + 1] = message(max_messages > 0)
+  elseif kind == 'passing' then
+    said[#said + 1] = message(false)
+  elseif kind == 'act' then
+    said[#said + 1] = act()
   elseif kind == 'left' then
     said[#said + 1] = left()
   elseif kind == 'typing' then
