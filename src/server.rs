@@ -158,7 +158,7 @@ impl Server {
         let rulebook = Rulebook::default();
         rulebook.load(past.rules().map_err(|error| StartError::Store(error.to_string()))?);
         let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook.clone());
-        let broadcaster = spawn("broadcaster", move || broadcaster.run(inbox))?;
+        let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
         let auth = Auth::new(Arc::clone(&directory), options.admin_token.as_deref());

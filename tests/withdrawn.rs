@@ -42,7 +42,7 @@ fn what_was_given_up_is_not_said_later() {
         Keeper::Own(history),
         Rulebook::default(),
     );
-    let turning = thread::spawn(move || broadcaster.run(inbox));
+    let turning = thread::spawn(move || broadcaster.run(&inbox));
     let said = events.post(draft(text("in time")), Rank::Visitor, support::PATIENCE);
     said.expect("the broadcaster turns").expect("memory has room");
     let page = log.page(&room, Range::behind(0)).unwrap();

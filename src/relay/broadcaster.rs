@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::deeds::stay_in;
 use super::encoding::{Encoded, Speaker};
 use super::events::{Counts, Event, Events, Frames, Goodbye, Post, Submission};
 use super::history::History;
-use super::inbox::Inbox;
 use super::members::{self, MembersPage, MembersQuery};
 use super::nodes::Nodes;
 use super::outbox::Writers;
@@ -161,19 +161,19 @@ impl Broadcaster {
     }
 
     /// Runs the broadcaster's thread, until the server has stopped.
-    pub fn run(mut self, mut inbox: Inbox) {
+    pub fn run(mut self, inbox: &Receiver<Event>) {
         let mut in_chorus = false;
         loop {
-            match self.next(&mut inbox) {
+            match self.next(inbox) {
                 Woken::Event(event) => self.handle(event),
                 Woken::Due => {}
                 Woken::End => return,
             }
-            if in_chorus && inbox.count() < ENOUGH_EVENTS {
+            if in_chorus && inbox.len() < ENOUGH_EVENTS {
                 thread::sleep(GATHERING_TIME);
             }
             in_chorus = false;
-            for event in std::iter::from_fn(|| inbox.receive_now()).take(TURN_EVENTS) {
+            for event in inbox.try_iter().take(TURN_EVENTS) {
                 in_chorus = true;
                 self.handle(event);
                 if self.turn.bytes >= TURN_BYTES.min(self.max_backlog) {
@@ -187,7 +187,7 @@ impl Broadcaster {
     }
 
     /// Waits for the first event of a turn.
-    fn next(&self, inbox: &mut Inbox) -> Woken {
+    fn next(&self, inbox: &Receiver<Event>) -> Woken {
         let news = self.news.front().map(|(due, _)| *due);
         let due = news.into_iter().chain(self.sessions.next_end()).min();
         let until = match self.stopping {
@@ -198,10 +198,14 @@ impl Broadcaster {
             Some(deadline) => Some(deadline),
             None => due,
         };
-        match inbox.receive(until) {
-            Some(event) => Woken::Event(event),
-            None if self.stopping.is_none() => Woken::Due,
-            None => Woken::End,
+        let event = match until {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => inbox.recv_deadline(until),
+        };
+        match event {
+            Ok(event) => Woken::Event(event),
+            Err(RecvTimeoutError::Timeout) if self.stopping.is_none() => Woken::Due,
+            Err(_) => Woken::End,
         }
     }
 

@@ -1,17 +1,16 @@
-//! The events that the broadcaster receives, and the sending end of its inbox.
+//! The events that the broadcaster receives, and the channel that carries them.
 //!
 //! Other threads hold an [`Events`], the sending end; the broadcaster holds its inbox, the receiving
-//! end (`inbox`). It is the backpressure: when the broadcaster cannot keep up, `send` blocks, the
-//! client's thread stops reading, and TCP slows down the sender. It is bounded in events and in
-//! bytes. Every thread may send, except the broadcaster: it must never wait.
+//! end. The channel is the backpressure: when the broadcaster cannot keep up, `send` blocks, the
+//! client's thread stops reading, and TCP slows down the sender. The channel is bounded in events
+//! and in bytes. Every thread may send, except the broadcaster: it must never wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::inbox::{self, Inbox};
 use super::members::{MembersPage, MembersQuery};
 use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
@@ -24,10 +23,13 @@ use crate::protocol::v1::{Complaint, Key};
 use crate::store::User;
 use crate::store::shared::Told;
 
+/// The most events that wait.
+const MAX_EVENTS: usize = 1024;
+
 /// The most bytes of large frames that wait. A frame larger than that waits alone.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Frames up to this size, in bytes, are bounded by their number alone (4 MiB in all), and so need
+/// Frames up to this size, in bytes, are bounded by [`MAX_EVENTS`] alone (4 MiB in all), and so need
 /// no lock.
 const SMALL_BYTES: usize = 4096;
 
@@ -243,13 +245,13 @@ pub struct Counts {
 /// The sending end of the broadcaster's inbox.
 #[derive(Clone)]
 pub struct Events {
-    sender: inbox::Sender,
+    sender: Sender<Event>,
     budget: Arc<ByteBudget>,
 }
 
 /// Both ends of a new inbox.
-pub fn open() -> (Events, Inbox) {
-    let (sender, inbox) = inbox::open();
+pub fn open() -> (Events, Receiver<Event>) {
+    let (sender, inbox) = bounded(MAX_EVENTS);
     (Events { sender, budget: Arc::new(ByteBudget::new(MAX_BYTES)) }, inbox)
 }
 
@@ -257,19 +259,14 @@ impl Events {
     /// Sends an event; blocks while the inbox is full. After the broadcaster has ended, the server has
     /// stopped, and the event is dropped.
     pub fn send(&self, event: Event) {
-        self.sender.send(event);
-    }
-
-    /// As [`Events::send`]; `None` if there was no room within `timeout`.
-    fn send_timeout(&self, event: Event, timeout: Duration) -> Option<()> {
-        self.sender.send_timeout(event, timeout).then_some(())
+        let _ = self.sender.send(event);
     }
 
     /// Asks how many clients and rooms there are; `None` if the broadcaster does not answer within
     /// `timeout`.
     pub fn ask(&self, timeout: Duration) -> Option<Counts> {
         let (reply, counts) = bounded(1);
-        self.send_timeout(Event::Asked(reply), timeout)?;
+        self.sender.send_timeout(Event::Asked(reply), timeout).ok()?;
         counts.recv_timeout(timeout).ok()
     }
 
@@ -302,7 +299,7 @@ impl Events {
         let (reply, receipt) = bounded(1);
         let decided = Arc::default();
         let waiter = Waiter { decided: Arc::clone(&decided), reply };
-        self.send_timeout(event(waiter), timeout)?;
+        self.sender.send_timeout(event(waiter), timeout).ok()?;
         if let Ok(outcome) = receipt.recv_timeout(timeout) {
             return Some(outcome);
         }
@@ -314,7 +311,7 @@ impl Events {
     /// `timeout`.
     pub fn list(&self, timeout: Duration) -> Option<Vec<(RoomName, usize)>> {
         let (reply, rooms) = bounded(1);
-        self.send_timeout(Event::Listed(reply), timeout)?;
+        self.sender.send_timeout(Event::Listed(reply), timeout).ok()?;
         rooms.recv_timeout(timeout).ok()
     }
 
@@ -329,7 +326,7 @@ impl Events {
     ) -> Option<MembersPage> {
         let (reply, members) = bounded(1);
         let query = Box::new(MembersQuery { room, after, limit, reply });
-        self.send_timeout(Event::MembersListed(query), timeout)?;
+        self.sender.send_timeout(Event::MembersListed(query), timeout).ok()?;
         members.recv_timeout(timeout).ok()
     }
 

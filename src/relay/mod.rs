@@ -3,7 +3,7 @@
 //! The thread `broadcaster` runs nearly all of this, so there is no lock on the client list. A
 //! member that is behind has a thread `writer` until it has caught up.
 //!
-//! The walk: other threads send [`events`] to the broadcaster's [`inbox`]. The [`broadcaster`] gathers
+//! The walk: other threads send [`events`] to the broadcaster. The [`broadcaster`] gathers
 //! them, keeps the messages of a [`turn`] ([`history`]; [`trouble`] if it cannot), and lets each
 //! [`room`] deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`]
 //! sends them, or queues them, [`shared`] with other queues. A newcomer who asks for the past is sent a
@@ -22,7 +22,6 @@ pub(crate) mod encoding;
 pub mod events;
 pub(crate) mod hands;
 pub mod history;
-pub(crate) mod inbox;
 pub(crate) mod joining;
 pub(crate) mod members;
 pub(crate) mod nodes;

@@ -286,7 +286,7 @@ mod tests {
             keeper,
             Rulebook::default(),
         );
-        let turning = thread::spawn(move || broadcaster.run(inbox));
+        let turning = thread::spawn(move || broadcaster.run(&inbox));
         let mut told = [0; 3 + 8 + 8];
         line.read_exact(&mut told).unwrap();
         assert_eq!(&told, b"101\x81\x06before\x81\x06behind");
