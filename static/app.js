@@ -81,21 +81,11 @@ function sendText() {
   else draft.value = "";
 }
 
-/** @param {Iterable<File>} files */
-async function sendFiles(files) {
-  const here = room; // whatever room the user is in when a slow disk has answered
-  for (const file of files) {
-    const problem = here && (await sendFile(here, file));
-    if (problem) log.showNotice(`${file.name} was not sent: ${problem}`);
-  }
-}
-
-/** @param {Room} here @param {File} file */
-async function sendFile(here, file) {
-  const problem = here.tooLarge(file.size);
-  if (problem) return problem;
-  const bytes = await file.arrayBuffer().catch(() => null);
-  return bytes ? here.show(file.name, file.type, bytes) : "it cannot be read. A folder, perhaps?";
+/** To the room we are in now, whatever room that is when a slow disk has answered. @param {FileList | undefined | null} list */
+function sendFiles(list) {
+  const files = [...(list ?? [])];
+  const here = room;
+  import("./files.js").then((module) => here && module.send(files, here)).catch((error) => log.showNotice(error.message));
 }
 
 // ---- keys, buttons, drag and paste
@@ -118,14 +108,13 @@ draft.addEventListener("keydown", (event) => {
 });
 
 fileField.addEventListener("change", () => {
-  sendFiles([...(fileField.files ?? [])]);
+  sendFiles(fileField.files);
   fileField.value = ""; // so that the same file can be chosen again
 });
 
 document.addEventListener("paste", (event) => {
-  const files = [...(event.clipboardData?.files ?? [])];
-  const hasText = event.clipboardData?.types.includes("text/plain"); // a spreadsheet adds a picture of itself
-  if (files.length === 0 || hasText) return;
+  const { files, types } = event.clipboardData ?? {};
+  if (!files?.length || types?.includes("text/plain")) return; // a spreadsheet adds a picture of itself
   event.preventDefault();
   sendFiles(files);
 });
@@ -144,7 +133,7 @@ window.addEventListener("drop", (event) => {
   if (!bringsFiles(event)) return;
   event.preventDefault();
   dropSign.hidden = true;
-  sendFiles([...(event.dataTransfer?.files ?? [])]);
+  sendFiles(event.dataTransfer?.files);
 });
 
 /** @param {DragEvent} event */

@@ -1,9 +1,8 @@
-// The log: what was said, drawn; below it what of ours still waits, and how the connection is. Files reach the
-// document as blob: addresses with a harmless type: a picture's own, or "application/octet-stream".
+// The log: what was said, drawn; below it what of ours still waits, and how the connection is.
 //
-// It is not: what a message is (room.js), or when something happens (app.js).
+// It is not: what a message is (room.js), how files look (files.js), or when something happens (app.js).
 
-import { button, element, make, size, tell } from "./dom.js";
+import { button, element, make, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
 /** @import { Binary, Entry, Member, State, Text, Waiting } from "./types.js" */
@@ -109,7 +108,7 @@ export function showMessage(message, own) {
   body.dir = "auto";
   item.append(head, body);
   if ("text" in message) say(message.text, body, entry);
-  else body.append(...attachment(message.bytes, message.name, entry));
+  else attach(message.bytes, message.name, body, entry);
   last = { key, time };
   add(entry);
   if (document.hidden) unseen += 1;
@@ -204,7 +203,10 @@ function say(text, body, entry) {
   const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
   const isHuge = text.length > MAX_SHOWN;
   body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
-  if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text), "message.txt", entry));
+  if (isHuge) {
+    body.append("…");
+    attach(new TextEncoder().encode(text), "message.txt", body, entry);
+  }
   if (!isLong) return;
   const unfold = button("", () => fold(!body.classList.contains("folded")));
   const fold = (/** @type {boolean} */ folded) => {
@@ -245,53 +247,24 @@ function withoutEnd(address) {
 }
 
 /**
- * A link to save the bytes, and the picture if they are one.
+ * A link to save the bytes, and the picture if they are one. What makes them is fetched with the first file.
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {string} name
+ * @param {HTMLElement} body
  * @param {Entry} entry
  */
-function attachment(bytes, name, entry) {
-  name = tidy(name);
-  const type = pictureType(bytes);
-  const url = URL.createObjectURL(new Blob([bytes], { type: type || "application/octet-stream" }));
-  entry.urls.push(url);
-  entry.size += bytes.byteLength;
-
-  const link = make("a", "attachment", `${name}, ${size(bytes.byteLength)}`);
-  link.href = url;
-  link.download = name;
-  return type ? [thumbnail(url, name), link] : [link];
-}
-
-/** @param {string} url @param {string} name */
-function thumbnail(url, name) {
-  const image = make("img");
-  image.alt = name;
-  image.decoding = "async";
-  image.src = url;
-  const enlarge = button("", () =>
-    import("./panels.js").then((panels) => panels.enlarge(url, name)).catch((error) => showNotice(error.message)));
-  enlarge.className = "thumbnail";
-  enlarge.title = "Enlarge";
-  enlarge.append(image);
-  image.addEventListener("error", () => enlarge.remove()); // broken: the link to save it remains
-  return enlarge;
-}
-
-/** By its first bytes, never by what the sender claims. No SVG: it can hold scripts. @param {Uint8Array} bytes */
-function pictureType(bytes) {
-  const start = String.fromCharCode(...bytes.subarray(0, 12));
-  if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
-  if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
-  if (/^GIF8[79]a/.test(start)) return "image/gif";
-  if (/^RIFF[^]{4}WEBP/.test(start)) return "image/webp";
-  if (/^[^]{4}ftypavi[fs]/.test(start)) return "image/avif";
-  return "";
-}
-
-/** No name of a file breaks the line or turns it round: "cat\u202egnp.exe" looks like "catexe.png". @param {string} name */
-function tidy(name) {
-  return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
+function attach(bytes, name, body, entry) {
+  entry.size = bytes.byteLength;
+  import("./files.js").then(
+    (files) => body.isConnected && body.append(...files.attachment(bytes, name, entry)),
+    () => {
+      const again = button("Show the file", () => {
+        again.remove();
+        attach(bytes, name, body, entry);
+      });
+      body.append(again);
+    },
+  );
 }
 
 /** The same colour for the same sender. @param {string} key */

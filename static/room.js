@@ -107,13 +107,7 @@ export class Room {
   /** @param {string} text @returns {string} why it is not taken; empty if it is */
   say(text) {
     text = text.toWellFormed(); // half a character is no JSON
-    return this.#add({ type: "message", text }, text, encoder.encode(text).length);
-  }
-
-  /** Likewise. @param {string} name @param {string} media_type @param {ArrayBuffer} bytes */
-  show(name, media_type, bytes) {
-    const event = { type: "binary", name: shortened(name), media_type: media_type.slice(0, 255) };
-    return this.#add(event, `${name}, ${size(bytes.byteLength)}`, bytes.byteLength, bytes);
+    return this.add({ type: "message", text }, text, encoder.encode(text).length);
   }
 
   /** The user is writing. */
@@ -140,14 +134,19 @@ export class Room {
     return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
   }
 
-  /** @param {object} event @param {string} label @param {number} length @param {ArrayBuffer} [bytes] */
-  #add(event, label, length, bytes) {
+  /**
+   * Likewise, for anything that is said.
+   * @param {object} event
+   * @param {string} label
+   * @param {number} length
+   * @param {(line: string) => Frame} [packed]
+   */
+  add(event, label, length, packed = (line) => line) {
     const problem = this.tooLarge(length);
     if (problem) return problem;
     if (this.#waiting.length >= MOST_WAITING) return `${MOST_WAITING} messages wait already.`;
     const ref = `${PAGE}-${(refs += 1)}`;
-    const line = JSON.stringify({ ...event, ref });
-    const frame = bytes ? packed(line, bytes) : line;
+    const frame = packed(JSON.stringify({ ...event, ref }));
     this.#waiting.push({ ref, label, frame, length, sent: false, trouble: "", mayRetry: true });
     log.goToEnd();
     this.#sendWaiting();
@@ -300,23 +299,7 @@ export class Room {
   }
 }
 
-/** The protocol takes 255 bytes; the end of a file's name says what it is. @param {string} name */
-function shortened(name) {
-  name = name.toWellFormed();
-  while (encoder.encode(name).length > 255) name = [...name].slice(1).join("");
-  return name;
-}
-
-/** A binary frame: a line of JSON, and the bytes. @param {string} line @param {ArrayBuffer} bytes */
-function packed(line, bytes) {
-  const head = encoder.encode(`${line}\n`);
-  const frame = new Uint8Array(head.length + bytes.byteLength);
-  frame.set(head);
-  frame.set(new Uint8Array(bytes), head.length);
-  return frame.buffer;
-}
-
-/** A text frame is such a line alone. @param {Frame} frame */
+/** A binary frame is a line of JSON, and bytes; a text frame such a line alone. @param {Frame} frame */
 export function split(frame) {
   if (typeof frame === "string") return { line: frame, bytes: new Uint8Array() };
   const all = new Uint8Array(frame);

@@ -33,6 +33,7 @@ const FILES: &[File] = &[
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
     file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
     file!("/echo.js", "echo.js", "text/javascript; charset=utf-8"),
+    file!("/files.js", "files.js", "text/javascript; charset=utf-8"),
     file!("/log.js", "log.js", "text/javascript; charset=utf-8"),
     file!("/panels.css", "panels.css", "text/css; charset=utf-8"),
     file!("/panels.html", "panels.html", "text/html; charset=utf-8"),
