@@ -140,10 +140,16 @@ export function showPresence(came, went) {
   tellPresence();
 }
 
-/** Whoever came as a guest has a name now. @param {Member[]} members */
-export function renamePresence(members) {
+/** Whoever came just now as a guest has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
+export function showNames(members, before) {
+  const justCame = entries.at(-1)?.item === presence.item ? presence.came.map(({ id }) => id) : [];
   presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
   tellPresence();
+  const sentences = members.map(({ id, name }) => {
+    const former = before.get(id)?.name ?? name;
+    return former === name || justCame.includes(id) ? "" : `${former} is called ${name} now.`;
+  });
+  for (const sentence of new Set(sentences)) if (sentence) showNotice(sentence);
 }
 
 function tellPresence() {

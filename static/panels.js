@@ -10,20 +10,9 @@ let brought = null;
 export async function people(shown) {
   await bring();
   element("people", HTMLElement).hidden = !shown;
+  const { list } = await import("./members.js");
   present.show = shown ? list : () => {};
   present.show();
-}
-
-function list() {
-  const { members, count, you } = present;
-  const items = members.map(({ id, name, user }) => {
-    const item = make("li", user === undefined ? "quiet-text" : "", name);
-    item.dir = "auto";
-    if (id === you) item.append(make("span", "you quiet-text", "you"));
-    return item;
-  });
-  if (members.length < count) items.push(make("li", "quiet-text", "Too many to name them all."));
-  element("members", HTMLUListElement).replaceChildren(...items);
 }
 
 export async function wire() {

@@ -166,12 +166,16 @@ giveUp.addEventListener("click", () => {
 /** Who is in the room, in a crowd not all; the panel shows it while it is open. */
 export const present = { members: /** @type {Member[]} */ ([]), count: 0, you: 0, show: () => {} };
 
-/** @param {Member[]} members @param {number} count @param {Member} me */
+/** A user with two tabs is one person. @param {Member} member */
+export const personOf = ({ user, id }) => user ?? `guest ${id}`;
+
+/** @param {Member[]} members @param {number} count  of connections @param {Member} me */
 export function showMembers(members, count, me) {
   if (me.user !== undefined) become({ id: me.user, name: me.name });
   else if (you.id !== undefined) become({ name: "" }); // the name was given up, perhaps in another window
   nameButton.textContent = me.name;
-  for (const sign of document.querySelectorAll("[data-count]")) sign.textContent = people(count);
+  const persons = members.length < count ? count : new Set(members.map(personOf)).size;
+  for (const sign of document.querySelectorAll("[data-count]")) sign.textContent = people(persons);
   Object.assign(present, { members, count, you: me.id });
   present.show();
 }

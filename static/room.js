@@ -264,22 +264,23 @@ export class Room {
   /** In a crowd nobody is named. @param {{ members?: Member[], count: number }} event */
   #joined({ members, count }) {
     if (!members) return this.#tellMembers([], count);
-    log.showPresence(members.filter(({ id }) => !this.#members.has(id)), []);
+    log.showPresence(others(members, [...this.#members.values()]), []);
     this.#tellMembers([...this.#members.values(), ...members], count);
   }
 
   /** @param {{ members?: number[], count: number }} event */
   #left({ members, count }) {
     if (!members) return this.#tellMembers([], count);
-    log.showPresence([], members.flatMap((id) => this.#members.get(id) ?? []));
+    const { here, gone } = Object.groupBy(this.#members.values(), ({ id }) => (members.includes(id) ? "gone" : "here"));
+    log.showPresence([], others(gone ?? [], here ?? []));
     people.stopTyping(members);
-    this.#tellMembers([...this.#members.values()].filter(({ id }) => !members.includes(id)), count);
+    this.#tellMembers(here ?? [], count);
   }
 
   /** @param {Member[]} members */
   #renamed(members) {
     this.#you = members.find(({ id }) => id === this.#you?.id) ?? this.#you;
-    log.renamePresence(members);
+    log.showNames(members, this.#members);
     this.#tellMembers([...this.#members.values()].map((one) => members.find(({ id }) => id === one.id) ?? one), this.#count);
   }
 
@@ -297,6 +298,12 @@ export class Room {
     this.#count = count;
     if (this.#you) people.showMembers([...this.#members.values()], count, this.#you);
   }
+}
+
+/** Who is none of these; each once. @param {Member[]} members @param {Member[]} these */
+function others(members, these) {
+  const known = new Set(these.map(people.personOf));
+  return members.filter((one) => known.size < known.add(people.personOf(one)).size);
 }
 
 /** A binary frame is a line of JSON, and bytes; a text frame such a line alone. @param {Frame} frame */

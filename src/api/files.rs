@@ -35,6 +35,7 @@ const FILES: &[File] = &[
     file!("/echo.js", "echo.js", "text/javascript; charset=utf-8"),
     file!("/files.js", "files.js", "text/javascript; charset=utf-8"),
     file!("/log.js", "log.js", "text/javascript; charset=utf-8"),
+    file!("/members.js", "members.js", "text/javascript; charset=utf-8"),
     file!("/panels.css", "panels.css", "text/css; charset=utf-8"),
     file!("/panels.html", "panels.html", "text/html; charset=utf-8"),
     file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
