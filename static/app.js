@@ -9,7 +9,7 @@
 import { element } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
-import { NO_ROOM, Room, roomNamed } from "./room.js";
+import { NO_ROOM, Room, keyOf, keys, roomNamed } from "./room.js";
 
 const roomsButton = element("rooms-button", HTMLButtonElement);
 const compose = element("compose", HTMLFormElement);
@@ -27,13 +27,19 @@ let room = null;
 
 // ---- room
 
-/** Into the room in the address; one that names none leads to where we are, or to the lobby. */
+/**
+ * Into the room in the address; one that names none leads to where we are, or to the lobby. A key of the room may stand
+ * behind it (#physics?key=…), and leaves the address bar at once.
+ */
 function enterRoom() {
-  const wish = fragment();
+  const given = fragment();
+  const [wish = "", key] = given.split("?key=");
   const wished = roomNamed(wish);
   const next = wished ?? (name || "lobby");
-  if (wish && wish !== next) history.replaceState(null, "", `#${next}`);
+  if (key) keys[keyOf(next)] = key;
+  if (given && given !== next) history.replaceState(null, "", `#${next}`);
   if (next !== name) move(next);
+  else if (key) room?.connection.retry();
   if (!wished) log.showNotice(`“${wish}” ${NO_ROOM}`);
 }
 
@@ -45,7 +51,7 @@ function move(next) {
   if (room?.unheard.length) log.showNotice(`Not sent to #${before}: ${room.unheard.join(", ")}`);
   room?.connection.end();
   roomsButton.textContent = `#${name}`;
-  room = new Room(addressOf);
+  room = new Room(name, addressOf);
 }
 
 function fragment() {
@@ -68,6 +74,8 @@ function addressOf(since) {
   if (since === null) address.searchParams.set("last", "100");
   else address.searchParams.set("since", String(since));
   if (pace) address.searchParams.set("slow", pace);
+  const key = keys[keyOf(name)];
+  if (key) address.searchParams.set("key", key);
   return address;
 }
 
@@ -152,7 +160,10 @@ function toggles(id, show) {
 /** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
 const fetched = (use) => import("./panels.js").then(use).catch((error) => log.showNotice(error.message));
 
-toggles("people-button", (shown) => fetched((panels) => panels.people(shown)));
+toggles("people-button", (shown) => {
+  room?.rule(); // so that it is known who leads
+  fetched((panels) => panels.people(shown));
+});
 toggles("wire-button", (shown) => fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
 
 /** @param {string} bytes  a second; empty: as fast as it goes */
@@ -167,6 +178,13 @@ element("projector-button", HTMLButtonElement).addEventListener("click", () =>
   fetched(async (panels) => (await panels.places()).project(name)));
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
+
+element("hand-button", HTMLButtonElement).addEventListener("click", () => room?.rule().then((rules) => rules ? rules.raise() : log.showNotice("There is no connection.")));
+
+// Beside a message there may be something to do about it.
+for (const type of ["pointermove", "pointerdown", "focusin"]) {
+  element("scroller", HTMLDivElement).addEventListener(type, () => room?.rule(), { once: true });
+}
 
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave

@@ -4,9 +4,10 @@
 //
 // It is not: where in the log they stand (log.js), nor that they arrive (room.js).
 
-import { button, make, size } from "./dom.js";
+import { button, element, make, size } from "./dom.js";
 import * as log from "./log.js";
 
+/** @import { Connection } from "./connection.js" */
 /** @import { Room } from "./room.js" */
 /** @import { Entry } from "./types.js" */
 
@@ -14,8 +15,12 @@ const encoder = new TextEncoder();
 
 // ---- sent
 
+/** The connection that the last file goes over. @type {Connection | null} */
+let connection = null;
+
 /** @param {File[]} files @param {Room} room */
 export async function send(files, room) {
+  connection = room.connection;
   for (const file of files) {
     const problem = await sendOne(file, room);
     if (problem) log.showNotice(`${file.name} was not sent: ${problem}`);
@@ -47,6 +52,20 @@ function packed(line, bytes) {
   frame.set(new Uint8Array(bytes), head.length);
   return frame.buffer;
 }
+
+const waiting = element("waiting", HTMLOListElement);
+
+/** How much of it has left this browser; each time that what waits is shown anew. */
+function showProgress() {
+  const underWay = connection?.underWay ?? 0;
+  for (const bar of waiting.querySelectorAll("progress")) {
+    bar.max = Math.max(bar.max, underWay);
+    bar.value = bar.max - underWay;
+  }
+  if (underWay > 0) setTimeout(showProgress, 50);
+}
+
+new MutationObserver(showProgress).observe(waiting, { childList: true });
 
 // ---- shown
 

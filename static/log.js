@@ -20,7 +20,7 @@ const FOLD_LINES = 15;
 const MAX_SHOWN = 20_000;
 
 /** What the log shows, oldest first. @type {Entry[]} */
-let entries = [];
+export const entries = [];
 let held = 0; // bytes, the sum of their sizes
 
 /** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
@@ -96,7 +96,7 @@ export function showMessage(message, own) {
   item.style.setProperty("--hue", hue(key));
 
   /** @type {Entry} */
-  const entry = { item, urls: [], size: 0 };
+  const entry = { item, urls: [], size: 0, id: message.id };
   const head = make("div", "head");
   const name = make("span", "from", from.name);
   name.dir = "auto";
@@ -123,11 +123,11 @@ function showDay(at) {
   if (name !== known) showNotice(name);
 }
 
-/** What the page itself has to say. @param {string} sentence */
-export function showNotice(sentence) {
+/** What the page itself has to say, or of an act. @param {string} sentence @param {number} [id]  of the act */
+export function showNotice(sentence, id = 0) {
   const item = make("li", "notice", sentence);
   last = null;
-  add({ item, urls: [], size: 0 });
+  add({ item, urls: [], size: 0, id });
   return item;
 }
 
@@ -140,16 +140,17 @@ export function showPresence(came, went) {
   tellPresence();
 }
 
-/** Whoever came just now as a guest has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
+/** New names; whoever came just now has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
 export function showNames(members, before) {
   const justCame = entries.at(-1)?.item === presence.item ? presence.came.map(({ id }) => id) : [];
   presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
   tellPresence();
-  const sentences = members.map(({ id, name }) => {
+  for (const { id, name } of members) {
     const former = before.get(id)?.name ?? name;
-    return former === name || justCame.includes(id) ? "" : `${former} is called ${name} now.`;
-  });
-  for (const sentence of new Set(sentences)) if (sentence) showNotice(sentence);
+    const sentence = `${former} is called ${name} now.`;
+    const isTold = former === name || justCame.includes(id) || entries.at(-1)?.item.textContent === sentence;
+    if (!isTold) showNotice(sentence);
+  }
 }
 
 function tellPresence() {
@@ -183,19 +184,12 @@ export function showWaiting(waiting, room) {
   if (following) follow();
 }
 
-/** @param {number} underWay  bytes of the last file that have not left this browser */
-export function showProgress(underWay) {
-  for (const bar of waitingList.querySelectorAll("progress")) {
-    bar.max = Math.max(bar.max, underWay);
-    bar.value = bar.max - underWay;
-  }
-}
-
 /** For another room. @param {string} name */
 export function clear(name) {
   room = name;
   showTitle();
   while (entries.length > 0) removeOldest();
+  log.dispatchEvent(new Event("emptied"));
   waitingList.replaceChildren();
   last = null;
   lastDay = "";
@@ -252,22 +246,14 @@ function withoutEnd(address) {
   }
 }
 
-/**
- * A link to save the bytes, and the picture if they are one. What makes them is fetched with the first file.
- * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {string} name
- * @param {HTMLElement} body
- * @param {Entry} entry
- */
+/** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */
 function attach(bytes, name, body, entry) {
   entry.size = bytes.byteLength;
   import("./files.js").then(
     (files) => body.isConnected && body.append(...files.attachment(bytes, name, entry)),
     () => {
-      const again = button("Show the file", () => {
-        again.remove();
-        attach(bytes, name, body, entry);
-      });
+      const again = button("Show the file", () => attach(bytes, name, body, entry));
+      again.onclick = () => again.remove();
       body.append(again);
     },
   );
@@ -295,11 +281,17 @@ function add(entry) {
 }
 
 function removeOldest() {
-  const entry = entries.shift();
-  if (!entry) return;
+  const [oldest] = entries;
+  if (oldest) remove(oldest);
+}
+
+/** @param {Entry} entry */
+export function remove(entry) {
+  entries.splice(entries.indexOf(entry), 1);
   held -= entry.size;
+  const page = entry.item.parentElement;
   entry.item.remove();
-  if (!log.firstElementChild?.hasChildNodes()) log.firstElementChild?.remove();
+  if (!page?.hasChildNodes()) page?.remove();
   entry.urls.forEach((url) => URL.revokeObjectURL(url));
 }
 

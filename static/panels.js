@@ -9,10 +9,11 @@ let brought = null;
 /** @param {boolean} shown */
 export async function people(shown) {
   await bring();
-  element("people", HTMLElement).hidden = !shown;
   const { list } = await import("./members.js");
-  present.show = shown ? list : () => {};
-  present.show();
+  if (shown) present.shows.add(list);
+  else present.shows.delete(list);
+  list();
+  element("people", HTMLElement).hidden = !shown;
 }
 
 export async function wire() {
@@ -41,10 +42,17 @@ export async function enlarge(url, name) {
   dialog.showModal();
 }
 
-function bring() {
+/** Puts them there, once. */
+export function bring() {
   brought ??= Promise.all([elements(), looks()]).then(([found]) => {
-    element("main", HTMLElement).append(...found.querySelectorAll("aside"));
+    const main = element("main", HTMLElement);
+    main.append(...found.querySelectorAll("aside"));
+    main.before(...found.querySelectorAll("#banner"));
+    element("compose", HTMLFormElement).before(...found.querySelectorAll("#silence"));
     document.body.append(...found.querySelectorAll("dialog"));
+    for (const close of document.querySelectorAll("[data-close]")) {
+      close.addEventListener("click", () => close.closest("dialog")?.close());
+    }
   });
   // What has failed is tried again with the next press.
   brought.catch(() => (brought = null));

@@ -3,7 +3,8 @@
 // It is not: being in a room (room.js).
 
 import { ask, button, element, make, people } from "./dom.js";
-import { NO_ROOM, roomNamed } from "./room.js";
+import { NO_ROOM, keyOf, keys, roomNamed } from "./room.js";
+import { rules } from "./rules.js";
 
 const rooms = element("rooms-dialog", HTMLDialogElement);
 const roomList = element("rooms", HTMLUListElement);
@@ -14,6 +15,7 @@ const projectedRoom = element("projected-room", HTMLHeadingElement);
 const code = element("code", HTMLImageElement);
 const address = element("address", HTMLParagraphElement);
 const others = element("addresses", HTMLUListElement);
+const keyNote = element("key-note", HTMLParagraphElement);
 
 /** How often the list of rooms is fetched anew while it is open, in milliseconds. */
 const LOOK = 2_000;
@@ -53,12 +55,18 @@ async function list() {
 
 /** @param {string} room */
 export async function project(room) {
+  const key = (rules.has_key && keys[keyOf(room)]) || "";
+  const page = `${location.origin}${location.pathname}`;
   /** @type {{ url: string, also: string[], svg: string }} */
-  const { url, also, svg } = await ask(`invitation?page=${location.origin}${location.pathname}&room=${room}`);
+  const { url, also, svg } = await ask(`invitation?page=${page}&room=${room}${key && `&key=${key}`}`);
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
   address.textContent = url;
   others.replaceChildren(...also.map((other) => make("li", "", other)));
+  const note = key
+    ? "The key of the room is in this link: whoever sees it can enter."
+    : "Whoever opens this link is asked for the key of the room.";
+  keyNote.textContent = rules.has_key ? note : "";
   projectedRoom.textContent = `#${room}`;
   element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;
   projector.showModal();

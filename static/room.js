@@ -7,11 +7,11 @@
 // It is not: keeping a connection (connection.js), nor the looks (log.js, people.js), which it tells.
 
 import { Connection, random, witness } from "./connection.js";
-import { size } from "./dom.js";
+import { size, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Binary, Frame, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
+/** @import { Act, Binary, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
 /** What may wait while there is no connection. */
 const MOST_WAITING = 100;
@@ -35,6 +35,15 @@ export function roomNamed(wish) {
 }
 
 export const NO_ROOM = "is no name for a room: it takes 1 to 64 of the letters A to Z, digits, and . _ ~ -";
+
+/** This tab's keys of rooms. @type {Record<string, string>} */
+export const keys = storage("sessionStorage") ?? {};
+
+/** @param {string} room */
+export const keyOf = (room) => `wsroom.key.${room}`;
+
+/** Whether this page has met a room with rules. */
+let hasRules = false;
 
 export class Room {
   /** @type {Member | null} */
@@ -71,8 +80,12 @@ export class Room {
   #isAsked = false; // the server, whether it is there
   #typedAt = 0;
 
-  /** @param {(since: number | null) => URL} address */
-  constructor(address) {
+  /** What rules.js has not heard yet. @type {(Welcome | Act | Hand)[]} */
+  #rulings = [];
+
+  /** @param {string} name @param {(since: number | null) => URL} address */
+  constructor(name, address) {
+    this.name = name;
     this.connection = new Connection({
       address: () => address(this.#since),
       prepare: people.settle,
@@ -84,6 +97,7 @@ export class Room {
         if (state !== "open") this.#isLive = false;
         if (state === "stopped" || state === "elsewhere") this.#doubt();
         log.showState(state, why, seconds);
+        if (state === "locked") import("./key.js").then((key) => key.askFor(name, why ?? "")).catch(() => {});
       },
       hear: (frame) => {
         const { line, bytes } = split(frame);
@@ -134,13 +148,7 @@ export class Room {
     return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
   }
 
-  /**
-   * Likewise, for anything that is said.
-   * @param {object} event
-   * @param {string} label
-   * @param {number} length
-   * @param {(line: string) => Frame} [packed]
-   */
+  /** Likewise. @param {object} event @param {string} label @param {number} length @param {(line: string) => Frame} [packed] */
   add(event, label, length, packed = (line) => line) {
     const problem = this.tooLarge(length);
     if (problem) return problem;
@@ -163,12 +171,6 @@ export class Room {
 
   #tellWaiting() {
     log.showWaiting(this.#waiting, this);
-    this.#tellProgress();
-  }
-
-  #tellProgress() {
-    log.showProgress(this.connection.underWay);
-    if (this.connection.underWay > 0) setTimeout(() => this.#tellProgress(), 50);
   }
 
   // ---- what the server says
@@ -183,6 +185,12 @@ export class Room {
       case "message":
       case "binary":
         return this.#keep(event);
+      case "act":
+        this.#since = event.id;
+        log.showNotice(event.said, event.id);
+        return this.rule(event);
+      case "hand":
+        return this.rule(event);
       case "kept":
         return this.#settle(event.ref);
       case "pong":
@@ -197,7 +205,7 @@ export class Room {
       case "members":
         return this.#tellMembers(event.members, event.count);
       case "typing":
-        return people.showTyping(event.from);
+        return this.#showTyping(event.from);
       case "behind":
         return witness.tell("behind", event);
       case "error":
@@ -206,8 +214,15 @@ export class Room {
     }
   }
 
+  /** Unless they have said it meanwhile. @param {Member} from */
+  #showTyping(from) {
+    const since = this.#since;
+    import("./writing.js").then((writing) => since === this.#since && writing.show(from)).catch(() => {});
+  }
+
   /** @param {Welcome} welcome */
-  #enter({ you, members, count, limit, history }) {
+  #enter(welcome) {
+    const { you, members, count, limit, history, rules } = welcome;
     // Before anything is said in the name of a guest.
     if (people.isStranger(you)) return this.connection.again();
     if (this.#key !== undefined && this.#key !== you.user) this.#doubt();
@@ -219,8 +234,24 @@ export class Room {
     this.#isAsked = false;
     this.#missed = 0;
     this.#missedLine = null;
-    people.stopTyping();
+    people.writing.stop();
+    if (this.#rulings.at(-1)?.type === "welcome") this.#rulings.pop();
+    this.#rulings.push(welcome);
+    if (hasRules || rules) this.rule();
     this.#tellMembers(members ?? [], count);
+  }
+
+  /** Rules, acts and hands: what handles them is fetched with the first one. @param {Act | Hand} [event] */
+  async rule(event) {
+    hasRules = true;
+    if (event) this.#rulings.push(event);
+    try {
+      const rules = await import("./rules.js");
+      await rules.take(this, this.#rulings);
+      return rules;
+    } catch {
+      if (event) log.showNotice("The rules of this room cannot be shown yet.");
+    }
   }
 
   /** All of the past has been told: what still waits is sent again. @param {{ last: number, complete: boolean }} live */
@@ -251,7 +282,7 @@ export class Room {
     }
     this.#since = id;
     log.showMessage(message, isOurs || (from.user !== undefined && from.user === this.#you?.user));
-    if (from.id !== undefined) people.stopTyping([from.id]);
+    if (from.id !== undefined) people.writing.stop([from.id]);
     this.#settle(ref);
   }
 
@@ -273,7 +304,7 @@ export class Room {
     if (!members) return this.#tellMembers([], count);
     const { here, gone } = Object.groupBy(this.#members.values(), ({ id }) => (members.includes(id) ? "gone" : "here"));
     log.showPresence([], others(gone ?? [], here ?? []));
-    people.stopTyping(members);
+    people.writing.stop(members);
     this.#tellMembers(here ?? [], count);
   }
 
@@ -303,7 +334,7 @@ export class Room {
 /** Who is none of these; each once. @param {Member[]} members @param {Member[]} these */
 function others(members, these) {
   const known = new Set(these.map(people.personOf));
-  return members.filter((one) => known.size < known.add(people.personOf(one)).size);
+  return members.filter((one) => !known.has(people.personOf(one)) && known.add(people.personOf(one)));
 }
 
 /** A binary frame is a line of JSON, and bytes; a text frame such a line alone. @param {Frame} frame */
