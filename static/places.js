@@ -41,11 +41,12 @@ export function showRooms() {
 
 async function list() {
   if (!rooms.open) return;
-  /** @type {{ rooms: { name: string, members: number }[] }} */
+  /** @type {{ rooms: { name: string, members: number, topic?: string, has_key?: boolean }[] }} */
   const { rooms: there } = await ask("rooms").catch(() => ({ rooms: [] }));
-  const items = there.map(({ name, members }) => {
+  const items = there.map(({ name, members, topic, has_key }) => {
     const item = make("li");
-    item.append(button(name, () => enter(name)), make("span", "quiet-text", members ? people(members) : "nobody now"));
+    const notes = [members ? people(members) : "nobody now", has_key && "has a key", topic].filter(Boolean);
+    item.append(button(name, () => enter(name)), make("span", "quiet-text", notes.join(" · ")));
     return item;
   });
   // Not while somebody goes through it by keyboard: the button under their fingers would vanish.

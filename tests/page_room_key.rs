@@ -72,11 +72,17 @@ fn without_the_key_the_page_asks_for_it() {
 fn a_closed_room_is_explained() {
     let (program, browser) = (Program::start(&OWNED), Browser::start());
     program.has_a_room_with("physics", &json!({"mode": "closed"}));
+    program.has_a_room_with("chemistry", &json!({"topic": "salts"}));
+    let _in_chemistry = program.joins("chemistry");
     let mut ada = browser.opens(&program, "#physics");
     ada.is_asked_for_a_name();
     ada.clicks("#guest");
     ada.has_state("stopped");
     ada.reads("#words", "This room is closed");
+    // The list of rooms says what another one is about.
+    ada.opens_the_rooms();
+    ada.reads("#rooms", "1 person · salts");
+    ada.presses_escape();
     program.has_a_room_with("physics", &json!({"mode": "open"}));
     ada.clicks("#retry");
     ada.is_connected_to("physics");
