@@ -6,7 +6,7 @@
 import { element } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
-import { NO_ROOM, Room, roomNamed } from "./room.js";
+import { NO_ROOM, Room, keyOf, keys, roomNamed } from "./room.js";
 
 const roomsButton = element("rooms-button", HTMLButtonElement);
 const compose = element("compose", HTMLFormElement);
@@ -24,13 +24,19 @@ let room = null;
 
 // ---- room
 
-/** Into the room in the address; one that names none leads to where we are, or to the lobby. */
+/**
+ * Into the room in the address; one that names none leads to where we are, or to the lobby. A key of the room may stand
+ * behind it (#physics?key=…), and leaves the address bar at once.
+ */
 function enterRoom() {
-  const wish = fragment();
+  const given = fragment();
+  const [wish = "", key] = given.split("?key=");
   const wished = roomNamed(wish);
   const next = wished ?? (name || "lobby");
-  if (wish && wish !== next) history.replaceState(null, "", `#${next}`);
+  if (key) keys[keyOf(next)] = key;
+  if (given && given !== next) history.replaceState(null, "", `#${next}`);
   if (next !== name) move(next);
+  else if (key) room?.connection.retry();
   if (!wished) log.showNotice(`“${wish}” ${NO_ROOM}`);
 }
 
@@ -42,7 +48,7 @@ function move(next) {
   if (room?.unheard.length) log.showNotice(`Not sent to #${before}: ${room.unheard.join(", ")}`);
   room?.connection.end();
   roomsButton.textContent = `#${name}`;
-  room = new Room(addressOf);
+  room = new Room(name, addressOf);
 }
 
 function fragment() {
@@ -65,6 +71,8 @@ function addressOf(since) {
   if (since === null) address.searchParams.set("last", "100");
   else address.searchParams.set("since", String(since));
   if (pace) address.searchParams.set("slow", pace);
+  const key = keys[keyOf(name)];
+  if (key) address.searchParams.set("key", key);
   return address;
 }
 
@@ -78,21 +86,11 @@ function sendText() {
   else draft.value = "";
 }
 
-/** @param {Iterable<File>} files */
-async function sendFiles(files) {
-  const here = room; // whatever room the user is in when a slow disk has answered
-  for (const file of files) {
-    const problem = here && (await sendFile(here, file));
-    if (problem) log.showNotice(`${file.name} was not sent: ${problem}`);
-  }
-}
-
-/** @param {Room} here @param {File} file */
-async function sendFile(here, file) {
-  const problem = here.tooLarge(file.size);
-  if (problem) return problem;
-  const bytes = await file.arrayBuffer().catch(() => null);
-  return bytes ? here.show(file.name, file.type, bytes) : "it cannot be read. A folder, perhaps?";
+/** To the room we are in now, whatever room that is when a slow disk has answered. @param {FileList | undefined | null} list */
+function sendFiles(list) {
+  const files = [...(list ?? [])];
+  const here = room;
+  import("./files.js").then((module) => here && module.send(files, here)).catch((error) => log.showNotice(error.message));
 }
 
 // ---- keys, buttons, drag and paste
@@ -115,14 +113,13 @@ draft.addEventListener("keydown", (event) => {
 });
 
 fileField.addEventListener("change", () => {
-  sendFiles([...(fileField.files ?? [])]);
+  sendFiles(fileField.files);
   fileField.value = ""; // so that the same file can be chosen again
 });
 
 document.addEventListener("paste", (event) => {
-  const files = [...(event.clipboardData?.files ?? [])];
-  const hasText = event.clipboardData?.types.includes("text/plain"); // a spreadsheet adds a picture of itself
-  if (files.length === 0 || hasText) return;
+  const { files, types } = event.clipboardData ?? {};
+  if (!files?.length || types?.includes("text/plain")) return; // a spreadsheet adds a picture of itself
   event.preventDefault();
   sendFiles(files);
 });
@@ -141,7 +138,7 @@ window.addEventListener("drop", (event) => {
   if (!bringsFiles(event)) return;
   event.preventDefault();
   dropSign.hidden = true;
-  sendFiles([...(event.dataTransfer?.files ?? [])]);
+  sendFiles(event.dataTransfer?.files);
 });
 
 /** @param {DragEvent} event */
@@ -157,8 +154,14 @@ function toggles(id, show) {
   });
 }
 
-toggles("people-button", (shown) => log.fetched((panels) => panels.people(shown)));
-toggles("wire-button", (shown) => log.fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
+/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
+const fetched = (use) => import("./panels.js").then(use).catch((error) => log.showNotice(error.message));
+
+toggles("people-button", (shown) => {
+  room?.rule(); // so that it is known who leads
+  fetched((panels) => panels.people(shown));
+});
+toggles("wire-button", (shown) => fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
 
 /** @param {string} bytes  a second; empty: as fast as it goes */
 function slowDown(bytes) {
@@ -166,12 +169,19 @@ function slowDown(bytes) {
   room?.connection.again();
 }
 
-roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
+roomsButton.addEventListener("click", () => fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  log.fetched(async (panels) => (await panels.places()).project(name)));
+  fetched(async (panels) => (await panels.places()).project(name)));
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
+
+element("hand-button", HTMLButtonElement).addEventListener("click", () => room?.rule().then((rules) => rules ? rules.raise() : log.showNotice("There is no connection.")));
+
+// Beside a message there may be something to do about it.
+for (const type of ["pointermove", "pointerdown", "focusin"]) {
+  element("scroller", HTMLDivElement).addEventListener(type, () => room?.rule(), { once: true });
+}
 
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave

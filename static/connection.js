@@ -50,10 +50,7 @@ const WORDS = {
 const UNREACHABLE = "The server cannot be reached.";
 const SILENT = "The server does not answer.";
 
-const UNOPENED = "The server did not open a WebSocket.";
-
-/** What a proxy that does not pass WebSockets on is told by; see wire.js. */
-export const NO_UPGRADE = "The server is there, but WebSockets do not get through to it.";
+export const UNOPENED = "The server did not open a WebSocket.";
 
 /** Tells whoever listens what there is to see of every connection: wire.js, once it is opened. */
 class Witness extends EventTarget {
@@ -133,6 +130,10 @@ export class Connection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
+  get isOver() {
+    return this.#ending.signal.aborted;
+  }
+
   /** @param {Frame} frame @returns {boolean} false: not connected, nothing was sent */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
@@ -182,9 +183,7 @@ export class Connection {
     const why = await this.#owner.prepare().catch((error) => error.message);
     if (attempt !== this.#attempt) return;
     if (why) return this.#lost(why);
-    const address = this.#owner.address();
-    address.searchParams.set("session", session);
-    const socket = new WebSocket(address, "wsroom.v1");
+    const socket = new WebSocket(this.#address(), "wsroom.v1");
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = ({ data }) => {
@@ -196,6 +195,12 @@ export class Connection {
     socket.onclose = (event) => this.#closed(event);
     this.#socket = socket;
     this.#startTimer(PATIENCE, () => this.#lost(SILENT));
+  }
+
+  #address() {
+    const address = this.#owner.address();
+    address.searchParams.set("session", session);
+    return address;
   }
 
   /** @param {WebSocket} socket */
@@ -243,34 +248,35 @@ export class Connection {
   /** @param {CloseEvent} event */
   async #closed({ code, reason }) {
     if (this.#openSince > 0) {
-      const words = WORDS[code] ?? `The server ended the connection (${code}${reason && `, ${reason}`}).`;
+      const said = reason.endsWith(".") && reason; // by a leader, say
+      const words = WORDS[code] ?? (said || `The server ended the connection (${code}${reason && `, ${reason}`}).`);
       witness.lastClose = `Last closed with ${code}: ${words}`;
       witness.tell("closed", { code, words });
       return FINAL.has(code) ? this.#stop(code, words) : this.#lost(words);
     }
     this.#lost(UNREACHABLE);
     if (document.hidden) return;
-    const { status, why, pause } = await refusal(this.#owner.address(), this.#unopened);
+    const { status, why, pause, cause } = await refusal(this.#address(), this.#unopened);
     if (status === 401) {
       clearTimeout(this.#timer);
       this.#owner.report("waiting", why);
       await ask("token").catch(() => 0); // the user, too
     }
     this.#unopened = why === UNOPENED ? this.#unopened + 1 : 0;
-    if (this.#attempt || this.#ending.signal.aborted) return;
+    if (this.#attempt || this.isOver) return;
     witness.why = why;
     witness.tell("failed", null);
-    if (FINAL.has(status)) return this.#stop(status, why);
+    if (FINAL.has(status)) return this.#stop(status, why, cause);
     this.#why = why;
     this.#retryAt = Math.max(this.#retryAt, Date.now() + pause);
     this.#wait();
   }
 
-  /** @param {number} final @param {string} why */
-  #stop(final, why) {
+  /** @param {number} final @param {string} why @param {string} [cause] */
+  #stop(final, why, cause) {
     this.#letGo();
     this.#final = final;
-    this.#owner.report(final === ELSEWHERE ? "elsewhere" : "stopped", why);
+    this.#owner.report(final === ELSEWHERE ? "elsewhere" : cause === "room-key" ? "locked" : "stopped", why);
   }
 
   /** @param {string} why */
@@ -323,10 +329,11 @@ export class Connection {
 async function refusal(address, unopened) {
   address.protocol = location.protocol;
   const answer = await fetch(address, { cache: "no-store" }).catch(() => null);
-  if (!answer) return { status: 0, why: UNREACHABLE, pause: 0 };
+  const nothing = { status: 0, why: answer ? UNOPENED : UNREACHABLE, pause: 0, cause: "" };
+  if (!answer) return nothing;
   const { status, headers } = answer;
-  // 426 Upgrade Required: the server has seen no upgrade. Once is no proof that something takes it out.
-  if (status === 426 && unopened < 2) return { status: 0, why: UNOPENED, pause: 0 };
-  const why = status === 426 ? NO_UPGRADE : (await answer.text()).trim().slice(0, 200);
-  return { status, why, pause: Number(headers.get("Retry-After")) * 1_000 || 0 };
+  // A full server would not give the module.
+  if (status === 426) return import("./refusal.js").then((module) => module.understand(address, unopened), () => nothing);
+  const why = (await answer.text()).trim().slice(0, 200);
+  return { ...nothing, status, why, pause: Number(headers.get("Retry-After")) * 1_000 || 0 };
 }

@@ -1,9 +1,8 @@
-// The log: what was said, drawn; below it what of ours still waits, and how the connection is. Files reach the
-// document as blob: addresses with a harmless type: a picture's own, or "application/octet-stream".
+// The log: what was said, drawn; below it what of ours still waits, and how the connection is.
 //
-// It is not: what a message is (room.js), or when something happens (app.js).
+// It is not: what a message is (room.js), how files look (files.js), or when something happens (app.js).
 
-import { button, element, make, size, tell } from "./dom.js";
+import { button, element, make, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
 /** @import { Binary, Entry, Member, State, Text, Waiting } from "./types.js" */
@@ -21,7 +20,7 @@ const FOLD_LINES = 15;
 const MAX_SHOWN = 20_000;
 
 /** What the log shows, oldest first. @type {Entry[]} */
-let entries = [];
+export const entries = [];
 let held = 0; // bytes, the sum of their sizes
 
 /** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
@@ -96,7 +95,7 @@ export function showMessage(message, own) {
   item.style.setProperty("--hue", hue(key));
 
   /** @type {Entry} */
-  const entry = { item, urls: [], size: 0 };
+  const entry = { item, urls: [], size: 0, id: message.id };
   const head = make("div", "head");
   const name = make("span", "from", from.name);
   name.dir = "auto";
@@ -108,7 +107,7 @@ export function showMessage(message, own) {
   body.dir = "auto";
   item.append(head, body);
   if ("text" in message) say(message.text, body, entry);
-  else body.append(...attachment(message.bytes, message.name, entry));
+  else attach(message.bytes, message.name, body, entry);
   last = { key, time };
   add(entry);
   if (document.hidden) unseen += 1;
@@ -123,11 +122,11 @@ function showDay(at) {
   if (name !== known) showNotice(name);
 }
 
-/** What the page itself has to say. @param {string} sentence */
-export function showNotice(sentence) {
+/** What the page itself has to say, or of an act. @param {string} sentence @param {number} [id]  of the act */
+export function showNotice(sentence, id = 0) {
   const item = make("li", "notice", sentence);
   last = null;
-  add({ item, urls: [], size: 0 });
+  add({ item, urls: [], size: 0, id });
   return item;
 }
 
@@ -140,10 +139,17 @@ export function showPresence(came, went) {
   tellPresence();
 }
 
-/** Whoever came as a guest has a name now. @param {Member[]} members */
-export function renamePresence(members) {
+/** New names; whoever came just now has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
+export function showNames(members, before) {
+  const justCame = entries.at(-1)?.item === presence.item ? presence.came.map(({ id }) => id) : [];
   presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
   tellPresence();
+  for (const { id, name } of members) {
+    const former = before.get(id)?.name ?? name;
+    const sentence = `${former} is called ${name} now.`;
+    const isTold = former === name || justCame.includes(id) || entries.at(-1)?.item.textContent === sentence;
+    if (!isTold) showNotice(sentence);
+  }
 }
 
 function tellPresence() {
@@ -177,19 +183,12 @@ export function showWaiting(waiting, room) {
   if (following) follow();
 }
 
-/** @param {number} underWay  bytes of the last file that have not left this browser */
-export function showProgress(underWay) {
-  for (const bar of waitingList.querySelectorAll("progress")) {
-    bar.max = Math.max(bar.max, underWay);
-    bar.value = bar.max - underWay;
-  }
-}
-
 /** For another room. @param {string} name */
 export function clear(name) {
   room = name;
   showTitle();
   while (entries.length > 0) removeOldest();
+  log.dispatchEvent(new Event("emptied"));
   waitingList.replaceChildren();
   last = null;
   lastDay = "";
@@ -203,7 +202,10 @@ function say(text, body, entry) {
   const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
   const isHuge = text.length > MAX_SHOWN;
   body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
-  if (isHuge) body.append("…", ...attachment(new TextEncoder().encode(text), "message.txt", entry));
+  if (isHuge) {
+    body.append("…");
+    attach(new TextEncoder().encode(text), "message.txt", body, entry);
+  }
   if (!isLong) return;
   const unfold = button("", () => fold(!body.classList.contains("folded")));
   const fold = (/** @type {boolean} */ folded) => {
@@ -243,56 +245,17 @@ function withoutEnd(address) {
   }
 }
 
-/**
- * A link to save the bytes, and the picture if they are one.
- * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {string} name
- * @param {Entry} entry
- */
-function attachment(bytes, name, entry) {
-  name = tidy(name);
-  const type = pictureType(bytes);
-  const url = URL.createObjectURL(new Blob([bytes], { type: type || "application/octet-stream" }));
-  entry.urls.push(url);
-  entry.size += bytes.byteLength;
-
-  const link = make("a", "attachment", `${name}, ${size(bytes.byteLength)}`);
-  link.href = url;
-  link.download = name;
-  return type ? [thumbnail(url, name), link] : [link];
-}
-
-/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
-export const fetched = (use) => import("./panels.js").then(use).catch((error) => showNotice(error.message));
-
-/** @param {string} url @param {string} name */
-function thumbnail(url, name) {
-  const image = make("img");
-  image.alt = name;
-  image.decoding = "async";
-  image.src = url;
-  const enlarge = button("", () => fetched((panels) => panels.enlarge(url, name)));
-  enlarge.className = "thumbnail";
-  enlarge.title = "Enlarge";
-  enlarge.append(image);
-  image.addEventListener("error", () => enlarge.remove()); // broken: the link to save it remains
-  return enlarge;
-}
-
-/** By its first bytes, never by what the sender claims. No SVG: it can hold scripts. @param {Uint8Array} bytes */
-function pictureType(bytes) {
-  const start = String.fromCharCode(...bytes.subarray(0, 12));
-  if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
-  if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
-  if (/^GIF8[79]a/.test(start)) return "image/gif";
-  if (/^RIFF[^]{4}WEBP/.test(start)) return "image/webp";
-  if (/^[^]{4}ftypavi[fs]/.test(start)) return "image/avif";
-  return "";
-}
-
-/** No name of a file breaks the line or turns it round: "cat\u202egnp.exe" looks like "catexe.png". @param {string} name */
-function tidy(name) {
-  return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
+/** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */
+function attach(bytes, name, body, entry) {
+  entry.size = bytes.byteLength;
+  import("./files.js").then(
+    (files) => body.isConnected && body.append(...files.attachment(bytes, name, entry)),
+    () => {
+      const again = button("Show the file", () => attach(bytes, name, body, entry));
+      again.onclick = () => again.remove();
+      body.append(again);
+    },
+  );
 }
 
 /** The same colour for the same sender. @param {string} key */
@@ -317,11 +280,17 @@ function add(entry) {
 }
 
 function removeOldest() {
-  const entry = entries.shift();
-  if (!entry) return;
+  const [oldest] = entries;
+  if (oldest) remove(oldest);
+}
+
+/** @param {Entry} entry */
+export function remove(entry) {
+  entries.splice(entries.indexOf(entry), 1);
   held -= entry.size;
+  const page = entry.item.parentElement;
   entry.item.remove();
-  if (!log.firstElementChild?.hasChildNodes()) log.firstElementChild?.remove();
+  if (!page?.hasChildNodes()) page?.remove();
   entry.urls.forEach((url) => URL.revokeObjectURL(url));
 }
 

@@ -9,21 +9,11 @@ let brought = null;
 /** @param {boolean} shown */
 export async function people(shown) {
   await bring();
+  const { list } = await import("./members.js");
+  if (shown) present.shows.add(list);
+  else present.shows.delete(list);
+  list();
   element("people", HTMLElement).hidden = !shown;
-  present.show = shown ? list : () => {};
-  present.show();
-}
-
-function list() {
-  const { members, count, you } = present;
-  const items = members.map(({ id, name, user }) => {
-    const item = make("li", user === undefined ? "quiet-text" : "", name);
-    item.dir = "auto";
-    if (id === you) item.append(make("span", "you quiet-text", "you"));
-    return item;
-  });
-  if (members.length < count) items.push(make("li", "quiet-text", "Too many to name them all."));
-  element("members", HTMLUListElement).replaceChildren(...items);
 }
 
 export async function wire() {
@@ -55,10 +45,17 @@ export async function enlarge(url, name) {
   dialog.showModal();
 }
 
-function bring() {
+/** Puts them there, once. */
+export function bring() {
   brought ??= Promise.all([elements(), looks()]).then(([found]) => {
-    element("main", HTMLElement).append(...found.querySelectorAll("aside"));
+    const main = element("main", HTMLElement);
+    main.append(...found.querySelectorAll("aside"));
+    main.before(...found.querySelectorAll("#banner"));
+    element("compose", HTMLFormElement).before(...found.querySelectorAll("#silence"));
     document.body.append(...found.querySelectorAll("dialog"));
+    for (const close of document.querySelectorAll("[data-close]")) {
+      close.addEventListener("click", () => close.closest("dialog")?.close());
+    }
   });
   // What has failed is tried again with the next press.
   brought.catch(() => (brought = null));

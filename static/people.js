@@ -1,11 +1,11 @@
-// People: the name of whoever sits here, who is in the room, and who is writing.
+// People: the name of whoever sits here, and who is in the room.
 //
 // A name belongs to whoever has its key, a cookie that no script can read. The page remembers the name alone, to
 // take it again from a server that has forgotten all.
 //
 // It is not: what the members say (room.js, log.js).
 
-import { ask, element, people, storage, tell } from "./dom.js";
+import { ask, element, people, storage } from "./dom.js";
 
 /** @import { Member, User } from "./types.js" */
 
@@ -16,14 +16,10 @@ const trouble = element("name-trouble", HTMLParagraphElement);
 const guest = element("guest", HTMLButtonElement);
 const giveUp = element("give-up", HTMLButtonElement);
 const nameButton = element("name-button", HTMLButtonElement);
-const typingLine = element("typing", HTMLParagraphElement);
 
 /** Where the name is remembered; "" is a guest's. */
 const NAME = "wsroom.name";
 const store = storage("localStorage");
-
-/** How long somebody counts as writing after a note of it, in milliseconds. */
-const WRITES = 4_000;
 
 /** Whoever sits here, as the server knows them; a guest has no number here. @type {Partial<User> & { name: string }} */
 let you = { name: "" };
@@ -163,40 +159,27 @@ giveUp.addEventListener("click", () => {
 
 // ---- who is there
 
-/** Who is in the room, in a crowd not all; the panel shows it while it is open. */
-export const present = { members: /** @type {Member[]} */ ([]), count: 0, you: 0, show: () => {} };
+/** Who is in the room, in a crowd not all; what shows it is called when it changes. */
+export const present = {
+  members: /** @type {Member[]} */ ([]),
+  count: 0,
+  you: /** @type {Member} */ ({ id: 0, name: "" }),
+  shows: /** @type {Set<() => void>} */ (new Set()),
+};
 
-/** @param {Member[]} members @param {number} count @param {Member} me */
+/** A user with two tabs is one person. @param {Member} member */
+export const personOf = ({ user, id }) => user ?? `guest ${id}`;
+
+/** @param {Member[]} members @param {number} count  of connections @param {Member} me */
 export function showMembers(members, count, me) {
   if (me.user !== undefined) become({ id: me.user, name: me.name });
   else if (you.id !== undefined) become({ name: "" }); // the name was given up, perhaps in another window
   nameButton.textContent = me.name;
-  for (const sign of document.querySelectorAll("[data-count]")) sign.textContent = people(count);
-  Object.assign(present, { members, count, you: me.id });
-  present.show();
+  const persons = members.length < count ? count : new Set(members.map(personOf)).size;
+  for (const sign of document.querySelectorAll("[data-count]")) sign.textContent = people(persons);
+  Object.assign(present, { members, count, you: me });
+  for (const show of present.shows) show();
 }
 
-/** By their id: two tabs may have one name. @type {Map<number, { name: string, timer: number }>} */
-const writing = new Map();
-
-/** @param {Member} member */
-export function showTyping({ id, name }) {
-  clearTimeout(writing.get(id)?.timer);
-  writing.set(id, { name, timer: setTimeout(() => stopTyping([id]), WRITES) });
-  tellTyping();
-}
-
-/** They have said it, thought better of it, or gone. @param {Iterable<number>} ids */
-export function stopTyping(ids = [...writing.keys()]) {
-  for (const id of ids) {
-    clearTimeout(writing.get(id)?.timer);
-    writing.delete(id);
-  }
-  tellTyping();
-}
-
-function tellTyping() {
-  const names = [...new Set([...writing.values()].map(({ name }) => name))];
-  const who = names.length > 2 ? people(names.length) : names.join(" and ");
-  tell(typingLine, who && `${who} ${names.length > 1 ? "are" : "is"} writing…`);
-}
+/** They have said it, thought better of it, or gone; without ids: all. Set by writing.js, when somebody writes. */
+export const writing = { stop: /** @type {(ids?: Iterable<number>) => void} */ (() => {}) };

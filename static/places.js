@@ -3,7 +3,8 @@
 // It is not: being in a room (room.js).
 
 import { ask, button, element, make, people } from "./dom.js";
-import { NO_ROOM, roomNamed } from "./room.js";
+import { NO_ROOM, keyOf, keys, roomNamed } from "./room.js";
+import { rules } from "./rules.js";
 import { inLink } from "./token.js";
 
 const rooms = element("rooms-dialog", HTMLDialogElement);
@@ -16,6 +17,7 @@ const code = element("code", HTMLImageElement);
 const address = element("address", HTMLParagraphElement);
 const others = element("addresses", HTMLUListElement);
 const tokenNote = element("token-note", HTMLParagraphElement);
+const keyNote = element("key-note", HTMLParagraphElement);
 
 /** How often the list of rooms is fetched anew while it is open, in milliseconds. */
 const LOOK = 2_000;
@@ -41,11 +43,12 @@ export function showRooms() {
 
 async function list() {
   if (!rooms.open) return;
-  /** @type {{ rooms: { name: string, members: number }[] }} */
+  /** @type {{ rooms: { name: string, members: number, topic?: string, has_key?: boolean }[] }} */
   const { rooms: there } = await ask("rooms").catch(() => ({ rooms: [] }));
-  const items = there.map(({ name, members }) => {
+  const items = there.map(({ name, members, topic, has_key }) => {
     const item = make("li");
-    item.append(button(name, () => enter(name)), make("span", "quiet-text", members ? people(members) : "nobody now"));
+    const notes = [members ? people(members) : "nobody now", has_key && "has a key", topic].filter(Boolean);
+    item.append(button(name, () => enter(name)), make("span", "quiet-text", notes.join(" · ")));
     return item;
   });
   // Not while somebody goes through it by keyboard: the button under their fingers would vanish.
@@ -55,20 +58,25 @@ async function list() {
 
 /** @param {string} room */
 export async function project(room) {
+  const key = (rules.has_key && keys[keyOf(room)]) || "";
   /** @type {{ needed: boolean }} */
   const { needed } = await ask("token");
   const query = needed ? inLink() : "";
   const page = `${location.origin}${location.pathname}${query}`;
   /** @type {{ url: string, also: string[], svg: string }} */
-  const { url, also, svg } = await ask(`invitation?page=${page}&room=${room}`);
-  const note = query
+  const { url, also, svg } = await ask(`invitation?page=${page}&room=${room}${key && `&key=${key}`}`);
+  const tokenSays = query
     ? "The server's token is in this link: whoever sees it can come in."
     : "Whoever opens this link is asked for the server's token.";
-  tokenNote.textContent = needed ? note : "";
+  tokenNote.textContent = needed ? tokenSays : "";
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
   address.textContent = url;
   others.replaceChildren(...also.map((other) => make("li", "", other)));
+  const note = key
+    ? "The key of the room is in this link: whoever sees it can enter."
+    : "Whoever opens this link is asked for the key of the room.";
+  keyNote.textContent = rules.has_key ? note : "";
   projectedRoom.textContent = `#${room}`;
   element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;
   projector.showModal();

@@ -7,11 +7,11 @@
 // It is not: keeping a connection (connection.js), nor the looks (log.js, people.js), which it tells.
 
 import { Connection, random, witness } from "./connection.js";
-import { size } from "./dom.js";
+import { size, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Binary, Frame, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
+/** @import { Act, Binary, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
 const MOST_WAITING = 100;
 
@@ -34,6 +34,15 @@ export function roomNamed(wish) {
 }
 
 export const NO_ROOM = "is no name for a room: it takes 1 to 64 of the letters A to Z, digits, and . _ ~ -";
+
+/** This tab's keys of rooms. @type {Record<string, string>} */
+export const keys = storage("sessionStorage") ?? {};
+
+/** @param {string} room */
+export const keyOf = (room) => `wsroom.key.${room}`;
+
+/** Whether this page has met a room with rules. */
+let hasRules = false;
 
 export class Room {
   /** @type {Member | null} */
@@ -70,8 +79,12 @@ export class Room {
   #isAsked = false; // the server, whether it is there
   #typedAt = 0;
 
-  /** @param {(since: number | null) => URL} address */
-  constructor(address) {
+  /** What rules.js has not heard yet. @type {(Welcome | Act | Hand)[]} */
+  #rulings = [];
+
+  /** @param {string} name @param {(since: number | null) => URL} address */
+  constructor(name, address) {
+    this.name = name;
     this.connection = new Connection({
       address: () => address(this.#since),
       prepare: people.settle,
@@ -83,6 +96,7 @@ export class Room {
         if (state !== "open") this.#isLive = false;
         if (state === "stopped" || state === "elsewhere") this.#doubt();
         log.showState(state, why, seconds);
+        if (state === "locked") import("./key.js").then((key) => key.askFor(name, why ?? "")).catch(() => {});
       },
       hear: (frame) => {
         const { line, bytes } = split(frame);
@@ -105,13 +119,7 @@ export class Room {
   /** @param {string} text @returns {string} why it is not taken; empty if it is */
   say(text) {
     text = text.toWellFormed(); // half a character is no JSON
-    return this.#add({ type: "message", text }, text, encoder.encode(text).length);
-  }
-
-  /** Likewise. @param {string} name @param {string} media_type @param {ArrayBuffer} bytes */
-  show(name, media_type, bytes) {
-    const event = { type: "binary", name: shortened(name), media_type: media_type.slice(0, 255) };
-    return this.#add(event, `${name}, ${size(bytes.byteLength)}`, bytes.byteLength, bytes);
+    return this.add({ type: "message", text }, text, encoder.encode(text).length);
   }
 
   type() {
@@ -137,14 +145,13 @@ export class Room {
     return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
   }
 
-  /** @param {object} event @param {string} label @param {number} length @param {ArrayBuffer} [bytes] */
-  #add(event, label, length, bytes) {
+  /** Likewise. @param {object} event @param {string} label @param {number} length @param {(line: string) => Frame} [packed] */
+  add(event, label, length, packed = (line) => line) {
     const problem = this.tooLarge(length);
     if (problem) return problem;
     if (this.#waiting.length >= MOST_WAITING) return `${MOST_WAITING} messages wait already.`;
     const ref = `${PAGE}-${(refs += 1)}`;
-    const line = JSON.stringify({ ...event, ref });
-    const frame = bytes ? packed(line, bytes) : line;
+    const frame = packed(JSON.stringify({ ...event, ref }));
     this.#waiting.push({ ref, label, frame, length, sent: false, trouble: "", mayRetry: true });
     log.goToEnd();
     this.#sendWaiting();
@@ -161,12 +168,6 @@ export class Room {
 
   #tellWaiting() {
     log.showWaiting(this.#waiting, this);
-    this.#tellProgress();
-  }
-
-  #tellProgress() {
-    log.showProgress(this.connection.underWay);
-    if (this.connection.underWay > 0) setTimeout(() => this.#tellProgress(), 50);
   }
 
   // ---- what the server says
@@ -181,6 +182,12 @@ export class Room {
       case "message":
       case "binary":
         return this.#keep(event);
+      case "act":
+        this.#since = event.id;
+        log.showNotice(event.said, event.id);
+        return this.rule(event);
+      case "hand":
+        return this.rule(event);
       case "kept":
         return this.#settle(event.ref);
       case "pong":
@@ -195,7 +202,7 @@ export class Room {
       case "members":
         return this.#tellMembers(event.members, event.count);
       case "typing":
-        return people.showTyping(event.from);
+        return this.#showTyping(event.from);
       case "behind":
         return witness.tell("behind", event);
       case "error":
@@ -204,8 +211,15 @@ export class Room {
     }
   }
 
+  /** Unless they have said it meanwhile. @param {Member} from */
+  #showTyping(from) {
+    const since = this.#since;
+    import("./writing.js").then((writing) => since === this.#since && writing.show(from)).catch(() => {});
+  }
+
   /** @param {Welcome} welcome */
-  #enter({ you, members, count, limit, history }) {
+  #enter(welcome) {
+    const { you, members, count, limit, history, rules } = welcome;
     // Before anything is said in the name of a guest.
     if (people.isStranger(you)) return this.connection.again();
     if (this.#key !== undefined && this.#key !== you.user) this.#doubt();
@@ -217,8 +231,24 @@ export class Room {
     this.#isAsked = false;
     this.#missed = 0;
     this.#missedLine = null;
-    people.stopTyping();
+    people.writing.stop();
+    if (this.#rulings.at(-1)?.type === "welcome") this.#rulings.pop();
+    this.#rulings.push(welcome);
+    if (hasRules || rules) this.rule();
     this.#tellMembers(members ?? [], count);
+  }
+
+  /** Rules, acts and hands: what handles them is fetched with the first one. @param {Act | Hand} [event] */
+  async rule(event) {
+    hasRules = true;
+    if (event) this.#rulings.push(event);
+    try {
+      const rules = await import("./rules.js");
+      await rules.take(this, this.#rulings);
+      return rules;
+    } catch {
+      if (event) log.showNotice("The rules of this room cannot be shown yet.");
+    }
   }
 
   /** All of the past has been told: what still waits is sent again. @param {{ last: number, complete: boolean }} live */
@@ -249,7 +279,7 @@ export class Room {
     }
     this.#since = id;
     log.showMessage(message, isOurs || (from.user !== undefined && from.user === this.#you?.user));
-    if (from.id !== undefined) people.stopTyping([from.id]);
+    if (from.id !== undefined) people.writing.stop([from.id]);
     this.#settle(ref);
   }
 
@@ -262,22 +292,23 @@ export class Room {
   /** In a crowd nobody is named. @param {{ members?: Member[], count: number }} event */
   #joined({ members, count }) {
     if (!members) return this.#tellMembers([], count);
-    log.showPresence(members.filter(({ id }) => !this.#members.has(id)), []);
+    log.showPresence(others(members, [...this.#members.values()]), []);
     this.#tellMembers([...this.#members.values(), ...members], count);
   }
 
   /** @param {{ members?: number[], count: number }} event */
   #left({ members, count }) {
     if (!members) return this.#tellMembers([], count);
-    log.showPresence([], members.flatMap((id) => this.#members.get(id) ?? []));
-    people.stopTyping(members);
-    this.#tellMembers([...this.#members.values()].filter(({ id }) => !members.includes(id)), count);
+    const { here, gone } = Object.groupBy(this.#members.values(), ({ id }) => (members.includes(id) ? "gone" : "here"));
+    log.showPresence([], others(gone ?? [], here ?? []));
+    people.writing.stop(members);
+    this.#tellMembers(here ?? [], count);
   }
 
   /** @param {Member[]} members */
   #renamed(members) {
     this.#you = members.find(({ id }) => id === this.#you?.id) ?? this.#you;
-    log.renamePresence(members);
+    log.showNames(members, this.#members);
     this.#tellMembers([...this.#members.values()].map((one) => members.find(({ id }) => id === one.id) ?? one), this.#count);
   }
 
@@ -297,23 +328,13 @@ export class Room {
   }
 }
 
-/** The protocol takes 255 bytes; the end of a file's name says what it is. @param {string} name */
-function shortened(name) {
-  name = name.toWellFormed();
-  while (encoder.encode(name).length > 255) name = [...name].slice(1).join("");
-  return name;
+/** Who is none of these; each once. @param {Member[]} members @param {Member[]} these */
+function others(members, these) {
+  const known = new Set(these.map(people.personOf));
+  return members.filter((one) => !known.has(people.personOf(one)) && known.add(people.personOf(one)));
 }
 
-/** A binary frame: a line of JSON, and the bytes. @param {string} line @param {ArrayBuffer} bytes */
-function packed(line, bytes) {
-  const head = encoder.encode(`${line}\n`);
-  const frame = new Uint8Array(head.length + bytes.byteLength);
-  frame.set(head);
-  frame.set(new Uint8Array(bytes), head.length);
-  return frame.buffer;
-}
-
-/** A text frame is such a line alone. @param {Frame} frame */
+/** A binary frame is a line of JSON, and bytes; a text frame such a line alone. @param {Frame} frame */
 export function split(frame) {
   if (typeof frame === "string") return { line: frame, bytes: new Uint8Array() };
   const all = new Uint8Array(frame);

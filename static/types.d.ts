@@ -18,8 +18,11 @@ export interface Owner {
   hear(frame: Frame): void;
 }
 
-/** "elsewhere": another tab has gone on with the session. Then, and when it is stopped, only a button goes on. */
-export type State = "connecting" | "open" | "waiting" | "offline" | "stopped" | "elsewhere";
+/**
+ * "elsewhere": another tab has gone on with the session; "locked": the room's key is missing. Then, and when it is
+ * stopped, only a button goes on.
+ */
+export type State = "connecting" | "open" | "waiting" | "offline" | "stopped" | "locked" | "elsewhere";
 
 /** What there is to see of a connection, by the name of its event. */
 export interface Seen {
@@ -37,6 +40,10 @@ export interface Member {
   /** Their number in the directory; guests have none. */
   user?: number;
   name: string;
+  /** A leader has muted them. */
+  muted?: boolean;
+  /** When they have raised a hand, in microseconds since 1970; 0 or missing: it is down. */
+  hand?: number;
 }
 
 /** What every message has. */
@@ -81,6 +88,8 @@ export interface Entry {
   urls: string[];
   /** Their bytes. */
   size: number;
+  /** Of the message or the act; 0: the page itself says it. */
+  id: number;
 }
 
 /** What the server says in wsroom.v1; in a crowd there are no `members`. */
@@ -88,6 +97,8 @@ export type ServerEvent =
   | Welcome
   | ({ type: "message" } & Text)
   | ({ type: "binary" } & Binary)
+  | Act
+  | Hand
   | { type: "kept"; ref: string; id: number }
   | { type: "pong" }
   | { type: "joined"; members?: Member[]; count: number }
@@ -108,6 +119,51 @@ export interface Welcome {
   complete: boolean;
   limit: number;
   history: number;
+  /** Missing: everybody may enter and speak, and nobody leads. */
+  rules?: Rules;
+}
+
+/** The rules of a room. */
+export interface Rules {
+  topic: string;
+  mode: "open" | "read-only" | "closed";
+  has_key: boolean;
+  history: boolean;
+  /** The id of the message that is pinned. */
+  pinned?: number;
+  leaders: { user: number; name: string }[];
+}
+
+/** Somebody whom an act is about. */
+interface Person {
+  member: number;
+  name: string;
+  user?: number;
+}
+
+/** What was done to the room, or to a message of it. */
+export type Deed =
+  | { act: "remove"; message: number }
+  | { act: "clear" }
+  | { act: "pin"; message: number }
+  | { act: "unpin" }
+  | ({ act: "mute" } & Person)
+  | ({ act: "unmute" } & Person)
+  | ({ act: "put-out"; minutes: number; reason: string } & Person)
+  | ({ act: "set" } & Pick<Rules, "topic" | "mode" | "has_key" | "history">)
+  | { act: "lead"; user: number; name: string }
+  | { act: "unlead"; user: number; name: string }
+  | { act: "end" }
+  | { act: "lower"; member?: number };
+
+/** `said` tells of the deed in a sentence. */
+export type Act = Said & { type: "act"; said: string } & Deed;
+
+export interface Hand {
+  type: "hand";
+  member: { id: number; name: string };
+  /** When it was raised, in microseconds since 1970; 0: it is down. */
+  up: number;
 }
 
 /** Whoever has this browser's key. */

@@ -5,10 +5,11 @@
 //
 // It is not: the connection to the echo (echo.js), nor how a payload looks (payload.js).
 
-import { NO_UPGRADE, witness } from "./connection.js";
+import { witness } from "./connection.js";
 import { element, make, size } from "./dom.js";
 import { closeEcho, openEcho } from "./echo.js";
 import { payload } from "./payload.js";
+import { NO_UPGRADE } from "./refusal.js";
 import { split } from "./room.js";
 
 /** @import { Frame, Seen } from "./types.js" */
@@ -91,8 +92,8 @@ function showHandshake() {
   if (!witness.socket) return;
   const { url, protocol, extensions } = witness.socket;
   const { pathname, search } = new URL(url);
-  // The session is a secret, and a panel is seen by others.
-  handshake.textContent = `→ GET ${pathname}${search.replace(/(\bsession=)[^&]*/, "$1…")} HTTP/1.1
+  // The session and a room's key are secrets, and a panel is seen by others.
+  handshake.textContent = `→ GET ${pathname}${search.replace(/(\b(?:session|key)=)[^&]*/g, "$1…")} HTTP/1.1
       an ordinary request: so it passes where web pages pass
       the session is a secret of this tab: by it the server knows it again
 → Host: ${location.host}

@@ -103,6 +103,35 @@ fn any_other_file_is_offered_for_download() {
 }
 
 #[test]
+fn what_is_dropped_or_pasted_is_sent() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    let mut bob = browser.enters(&program, "", "Bob");
+    let brings = |name: &str, then: &str| {
+        format!(
+            "(() => {{
+                const data = new DataTransfer();
+                data.items.add(new File(['in it'], {name:?}));
+                const how = {{ bubbles: true, cancelable: true }};
+                {then}
+            }})()"
+        )
+    };
+    let drops = "return ['dragover', 'drop'].map((kind) =>
+        !window.dispatchEvent(new DragEvent(kind, { ...how, dataTransfer: data })) + ' ' + document.querySelector('#drop').hidden)";
+    // The browser would open the file if the page let it.
+    assert_eq!(ada.asks(&brings("dropped.txt", drops)), json!(["true false", "true true"]));
+    let pastes = "document.querySelector('#text').dispatchEvent(new ClipboardEvent('paste', { ...how, clipboardData: data })); return 0";
+    ada.asks(&brings("pasted.txt", pastes));
+    for name in ["dropped.txt", "pasted.txt"] {
+        let offered = format!(
+            "[...document.querySelectorAll('#log .attachment')].some((it) => it.textContent.includes({name:?}))"
+        );
+        bob.shows(name, &offered);
+    }
+}
+
+#[test]
 fn the_newest_message_stays_in_sight() {
     let (program, browser) = (Program::start(&[]), Browser::start());
     let mut ada = browser.enters_as_a_guest(&program, "#physics");

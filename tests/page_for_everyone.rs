@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Browser, Program, axe, has_no_barrier};
+use support::{Browser, OWNED, Program, axe, has_no_barrier};
 
 #[test]
 fn no_barrier_is_found_in_either_theme() {
@@ -43,10 +43,78 @@ fn no_barrier_is_found_in_either_theme() {
     }
 }
 
+/// What a leader and the members of a room with rules see.
+#[test]
+fn no_barrier_is_found_where_a_room_is_led() {
+    let (program, browser) = (Program::start(&OWNED), Browser::start());
+    let mut ada = browser.enters_to_lead(&program, "physics", "Ada");
+    let mut bob = browser.enters(&program, "#physics", "Bob");
+    for tab in [&mut ada, &mut bob] {
+        tab.asks(&(axe() + "; 0"));
+    }
+    bob.says("hello");
+    bob.clicks("#hand-button");
+    bob.reads("#hands", "Bob");
+    ada.clicks("#people-button");
+    ada.turns_to("hello");
+    ada.clicks("#pin-message");
+    ada.reads("#pinned", "hello");
+    ada.turns_to_member("Bob");
+    ada.clicks("#mute-member");
+    bob.may_not_speak_because("A leader has muted you");
+    for scheme in ["light", "dark"] {
+        bob.prefers(scheme);
+        has_no_barrier(&mut bob, &format!("muted, {scheme}"));
+        ada.prefers(scheme);
+        has_no_barrier(&mut ada, &format!("a leader, {scheme}"));
+        for dialog in
+            ["#room-dialog", "#lead-dialog", "#key-dialog", "#message-dialog", "#member-dialog"]
+        {
+            ada.asks(&format!("document.querySelector({dialog:?}).showModal(); 0"));
+            has_no_barrier(&mut ada, &format!("{dialog}, {scheme}"));
+            ada.presses_escape();
+        }
+    }
+}
+
+/// One button of the log is in the order of the keyboard, and the arrows lead to the others.
+#[test]
+fn a_room_can_be_led_by_keyboard() {
+    let (program, browser) = (Program::start(&OWNED), Browser::start());
+    let mut ada = browser.enters_to_lead(&program, "physics", "Ada");
+    let mut script = program.joins("physics");
+    for text in ["one", "two", "three"] {
+        script.says(text);
+        ada.hears_text(text);
+    }
+    ada.asks("document.querySelector('#scroller').focus(); 0");
+    ada.shows("three buttons", "document.querySelectorAll('#log .deeds').length === 3");
+    ada.presses_tab();
+    let of = |text: &str| {
+        format!(
+            "document.activeElement.parentElement.querySelector('.body')?.textContent === {text:?}"
+        )
+    };
+    ada.shows("the newest one", &of("three"));
+    ada.presses(&json!({"key": "ArrowUp", "code": "ArrowUp", "windowsVirtualKeyCode": 38}));
+    ada.shows("the one above", &of("two"));
+    ada.presses_enter();
+    ada.shows("the message", "document.querySelector('#message-dialog')?.open === true");
+    ada.presses_enter(); // on its first button
+    ada.has_in_the_log(&["one", "three"]);
+    ada.shows(
+        "the focus in the page",
+        "document.activeElement !== null && document.activeElement !== document.body",
+    );
+}
+
 #[test]
 fn everything_fits_at_every_size() {
-    let (program, browser) = (Program::start(&[]), Browser::start());
-    let mut ada = browser.enters(&program, "#physics", &"W".repeat(40));
+    let (program, browser) = (Program::start(&OWNED), Browser::start());
+    let mut ada = browser.enters_to_lead(&program, "physics", &"W".repeat(40));
+    program.has_a_room_with("physics", &json!({"topic": "W".repeat(200)}));
+    ada.clicks("#hand-button");
+    ada.reads("#hands", "W");
     let mut script = program.joins("physics");
     script.says(&"x".repeat(300));
     script
@@ -110,6 +178,7 @@ fn the_keyboard_is_enough() {
         "wire-button",
         "projector-button",
         "scroller",
+        "hand-button",
         "file",
         "text",
         "send",

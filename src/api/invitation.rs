@@ -47,7 +47,8 @@ impl BaseUrl {
         self.pages().into_iter().find(|page| !is_local(page))
     }
 
-    /// `GET /invitation?page=&room=`: the URL of a room, and its QR code. `page` is the address of
+    /// `GET /invitation?page=&room=&key=`: the URL of a room, with its key if there is one, and its QR
+    /// code. `page` is the address of
     /// the page that asks, not percent-encoded: only the page knows the address of a proxy in front
     /// of the server. If it is an address for this host alone, one for other hosts replaces it.
     ///
@@ -68,7 +69,8 @@ impl BaseUrl {
             Some(other) if is_local(page) => other,
             _ => page.to_owned(),
         };
-        let url = format!("{page}{query}#{room}");
+        let key = parameter(url, "key").map(|key| format!("?key={key}")).unwrap_or_default();
+        let url = format!("{page}{query}#{room}{key}");
         let others = self.pages().into_iter().filter(|other| *other != page && !is_local(other));
         let also: Vec<_> = others.map(|other| other + query).collect();
         match svg(&url) {
