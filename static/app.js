@@ -154,14 +154,11 @@ function toggles(id, show) {
   });
 }
 
-/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
-const fetched = (use) => import("./panels.js").then(use).catch((error) => log.showNotice(error.message));
-
 toggles("people-button", (shown) => {
   room?.rule(); // so that it is known who leads
-  fetched((panels) => panels.people(shown));
+  log.fetched((panels) => panels.people(shown));
 });
-toggles("wire-button", (shown) => fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
+toggles("wire-button", (shown) => log.fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
 
 /** @param {string} bytes  a second; empty: as fast as it goes */
 function slowDown(bytes) {
@@ -169,10 +166,10 @@ function slowDown(bytes) {
   room?.connection.again();
 }
 
-roomsButton.addEventListener("click", () => fetched(async (panels) => (await panels.places()).showRooms()));
+roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  fetched(async (panels) => (await panels.places()).project(name)));
+  log.fetched(async (panels) => (await panels.places()).project(name)));
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
 

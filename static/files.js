@@ -93,8 +93,7 @@ function thumbnail(url, name) {
   image.alt = name;
   image.decoding = "async";
   image.src = url;
-  const enlarge = button("", () =>
-    import("./panels.js").then((panels) => panels.enlarge(url, name)).catch((error) => log.showNotice(error.message)));
+  const enlarge = button("", () => log.fetched((panels) => panels.enlarge(url, name)));
   enlarge.className = "thumbnail";
   enlarge.title = "Enlarge";
   enlarge.append(image);

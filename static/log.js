@@ -122,6 +122,9 @@ function showDay(at) {
   if (name !== known) showNotice(name);
 }
 
+/** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
+export const fetched = (use) => import("./panels.js").then(use).catch((error) => showNotice(error.message));
+
 /** What the page itself has to say, or of an act. @param {string} sentence @param {number} [id]  of the act */
 export function showNotice(sentence, id = 0) {
   const item = make("li", "notice", sentence);

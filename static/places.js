@@ -58,26 +58,25 @@ async function list() {
 
 /** @param {string} room */
 export async function project(room) {
-  const key = (rules.has_key && keys[keyOf(room)]) || "";
   /** @type {{ needed: boolean }} */
   const { needed } = await ask("token");
   const query = needed ? inLink() : "";
+  const key = (rules.has_key && keys[keyOf(room)]) || "";
   const page = `${location.origin}${location.pathname}${query}`;
   /** @type {{ url: string, also: string[], svg: string }} */
   const { url, also, svg } = await ask(`invitation?page=${page}&room=${room}${key && `&key=${key}`}`);
-  const tokenSays = query
-    ? "The server's token is in this link: whoever sees it can come in."
-    : "Whoever opens this link is asked for the server's token.";
-  tokenNote.textContent = needed ? tokenSays : "";
+  tokenNote.textContent = needed ? noteOf("server's token", query) : "";
+  keyNote.textContent = rules.has_key ? noteOf("key of the room", key) : "";
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
   address.textContent = url;
   others.replaceChildren(...also.map((other) => make("li", "", other)));
-  const note = key
-    ? "The key of the room is in this link: whoever sees it can enter."
-    : "Whoever opens this link is asked for the key of the room.";
-  keyNote.textContent = rules.has_key ? note : "";
   projectedRoom.textContent = `#${room}`;
   element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;
   projector.showModal();
+}
+
+/** @param {string} what  is needed @param {string} secret  that the link has; empty: it has none */
+function noteOf(what, secret) {
+  return secret ? `The ${what} is in this link: whoever sees it can come in.` : `Whoever opens this link is asked for the ${what}.`;
 }

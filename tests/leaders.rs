@@ -351,8 +351,8 @@ fn rule_58_at_the_end_of_class_everyone_but_the_leaders_goes() {
     let mut plain = school.server.joins(ROOM);
     does(&mut ada, &json!({"act": "end"}));
     assert_eq!(bob.hears_of("act")["said"], "Ada ended the class.");
-    assert_eq!(bob.client.is_told(1008), "the class is over");
-    assert_eq!(plain.is_told(1008), "the class is over");
+    assert_eq!(bob.client.is_told(1008), "The class is over.");
+    assert_eq!(plain.is_told(1008), "The class is over.");
     ada.hears_of("act");
     ada.says("alone");
     ada.hears("alone");

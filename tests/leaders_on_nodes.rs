@@ -162,7 +162,7 @@ fn the_end_of_class_is_the_end_on_all_servers() {
     let (mut ada, mut bob, _) = schools.ada_and_bob();
     does(&mut ada, json!({"act": "end"}));
     assert_eq!(bob.hears_of("act")["act"], "end");
-    assert_eq!(bob.client.is_told(1008), "the class is over");
+    assert_eq!(bob.client.is_told(1008), "The class is over.");
     ada.hears_of("act");
     assert_eq!(schools.second.get(&format!("/rooms/{ROOM}")).status, 403);
     ada.says("alone");

@@ -231,7 +231,7 @@ fn whoever_has_the_admin_token_becomes_a_leader_on_the_page() {
     ada.reads("#members", "Ada · you · leads");
     // It is kept nowhere.
     let kept = ada.asks("JSON.stringify([{ ...sessionStorage }, { ...localStorage }]) + document.documentElement.outerHTML");
-    assert_eq!(kept.as_str().unwrap().contains(OWNER), false);
+    assert!(!kept.as_str().unwrap().contains(OWNER));
     assert_eq!(ada.asks("document.querySelector('#admin-token').value"), "");
 }
 

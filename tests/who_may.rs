@@ -116,7 +116,7 @@ fn the_table_has_every_method_of_every_address() {
     let own = methods.remove("/users/me").unwrap();
     assert_eq!(Some(&own), methods.get("/users/{user}"));
     for (path, methods) in methods {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         let answer = school.asks(Who::Owner, "PATCH", &path, "");
         assert_eq!(answer.status, 405, "{path}");
         let allowed: BTreeSet<_> = answer.field("Allow").expect("a field").split(", ").collect();

@@ -141,9 +141,9 @@ impl Broadcaster {
     /// Ends the connections of everyone but the leaders.
     fn send_class_away(&mut self, room: &RoomName) {
         let rules = self.rulebook.get(room).unwrap_or_default();
-        let close = frame::close(CloseCode::Policy, "the class is over");
+        let close = frame::close(CloseCode::Policy, "The class is over.");
         for id in self.clients_in(room, |seat| !rules.leads(seat.user_id())) {
-            self.send_away(id, close.clone(), "the class is over");
+            self.send_away(id, close.clone(), "The class is over.");
         }
     }
 
