@@ -315,6 +315,7 @@ fn rule_56_in_a_read_only_room_leaders_speak() {
 fn rule_57_who_is_put_out_is_told_why_and_the_others_too() {
     let school = School::opens();
     let (mut ada, mut bob) = ada_and_bob(&school);
+    let (mut eve, eves_welcome) = school.is_joined_by(Who::Guest, EVE);
     // He is there twice.
     let (mut other, welcome) = school.is_joined_by(Who::User, "");
     let act =
@@ -333,8 +334,8 @@ fn rule_57_who_is_put_out_is_told_why_and_the_others_too() {
     ada.says("marker");
     ada.hears("marker");
     // A reason that a Close has no space for is cut, but not the time.
-    let (mut eve, welcome) = school.is_joined_by(Who::Guest, EVE);
-    let act = json!({"act": "put-out", "member": welcome["you"]["id"], "reason": "é".repeat(120)});
+    let member = &eves_welcome["you"]["id"];
+    let act = json!({"act": "put-out", "member": member, "reason": "é".repeat(120)});
     does(&mut ada, &act);
     let reason = eve.client.is_told(1008);
     assert!(

@@ -103,8 +103,10 @@ fn a_user_who_was_put_out_for_no_time_may_come_back_at_once() {
     school.acts(&on_member("put-out", &welcome));
     bob.client.is_told(1008);
     assert_eq!(school.shakes_hands(Who::User, "/ws/physics"), 403);
-    // Others from there may enter: this one is known by name.
-    assert_eq!(school.shakes_hands(Who::OtherLeader, "/ws/physics"), 101);
+    // Nor does he come back as a guest, or as another user.
+    assert_eq!(is_kept_out(&school, ""), "put-out");
+    assert_eq!(school.shakes_hands(Who::OtherLeader, "/ws/physics"), 403);
+    assert_eq!(school.shakes_hands(Who::Leader, "/ws/physics"), 101);
 }
 
 #[test]
@@ -305,5 +307,7 @@ fn a_restart_lets_nobody_back_in() {
     let program = Program::start(&options);
     let answer = asks(&program, bob, "GET", "/rooms/physics", "");
     assert_eq!(reason(answer.has_a_problem(403)), "put-out");
-    program.joins("physics").says("another one");
+    let guest = program.is_visited().asks(support::request("GET", "/rooms/physics", &[], ""));
+    assert_eq!(reason(guest.has_a_problem(403)), "put-out");
+    program.joins("chemistry").says("another room");
 }

@@ -215,10 +215,8 @@ pub(super) fn marks_of(seat: &Seat) -> impl Iterator<Item = Mark> {
     marks(seat.user_id(), seat.session, seat.address.unwrap_or(NOWHERE))
 }
 
-/// The marks by which a member is put out. A guest makes itself a new session in a moment, so nobody
+/// The marks by which a member is put out. In a moment it is a new guest, with a new session, so nobody
 /// new from the same address may come in either.
 fn marks_to_put_out(seat: &Seat) -> Vec<Mark> {
-    let is_guest_with_session = seat.user.is_none() && seat.session.is_some();
-    let address = seat.address.filter(|_| is_guest_with_session);
-    marks_of(seat).chain(address).collect()
+    marks_of(seat).chain(seat.address).collect()
 }
