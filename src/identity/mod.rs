@@ -10,7 +10,8 @@
 //! in it and lead it, [`changes`] are what acts do to them, and the [`rulebook`] has the rules of all
 //! rooms.
 //!
-//! It imports `store`, for the directory, `net`, for the thread that looks at a file, and `protocol`.
+//! It imports `store`, for the directory, `net`, for the thread that looks at a file and for what counts
+//! as one address, and `protocol`.
 
 pub(crate) mod auth;
 pub(crate) mod changes;

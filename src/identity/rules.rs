@@ -5,12 +5,13 @@
 //! Pure functions, on any thread.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256, digest};
 
 use super::session::Session;
+use crate::net::networks::network;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{MessageId, UserId};
 use crate::protocol::rules::{Change, LeaderInfo, Mark, Mode, RulesInfo, unhex};
@@ -108,15 +109,12 @@ pub fn hash_of_key(room: &RoomName, key: &str) -> [u8; 32] {
     context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// The mark of an address. A household has a whole /64 of IPv6, so that counts as one address.
+/// The mark of an address, or of the network that counts as one: see [`network`].
 pub fn mark_of(address: IpAddr) -> Mark {
-    let bytes = match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).octets().to_vec(),
+    let digest = match network(address) {
+        IpAddr::V4(address) => digest(&SHA256, &address.octets()),
+        IpAddr::V6(address) => digest(&SHA256, &address.octets()),
     };
-    let mut context = Context::new(&SHA256);
-    context.update(&bytes);
-    let digest = context.finish();
     Mark::Address(*digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes"))
 }
 
