@@ -4,7 +4,7 @@
 //! another node. Not here: who may lower the hands of others (`acts`). Runs on the broadcaster's
 //! thread.
 
-use super::broadcaster::{Broadcaster, Client};
+use super::broadcaster::{Broadcaster, Client, EVENT_OVERHEAD};
 use super::presence::member_info;
 use super::sessions::Seat;
 use crate::net::connection::ClientId;
@@ -61,6 +61,8 @@ impl Broadcaster {
     }
 
     pub(super) fn tell_hand(&mut self, room: &RoomName, info: &MemberInfo) {
+        // A turn that is full of hands ends, like one that is full of messages.
+        self.turn.bytes += EVENT_OVERHEAD + info.name.len();
         if let Some(members) = self.rooms.get_mut(room) {
             members.rename_away(info);
             self.turn.begin(members, room);
