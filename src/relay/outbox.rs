@@ -54,9 +54,9 @@ const SLOW_BACKLOG_BYTES: usize = 64 << 10;
 /// The shortest time between two events that tell a slow client how many bytes wait for it.
 const SLOW_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The bytes that each entry of a queue counts besides its frames, about the memory that it takes.
-/// So many tiny messages fill a queue too.
-const ENTRY_OVERHEAD: usize = 64;
+/// The bytes that each piece of an entry counts besides its frames, about the memory that it takes. So
+/// many tiny messages fill a queue too, also where they are shared.
+const PIECE_OVERHEAD: usize = 64;
 
 /// Frames for one member, or for many at once. The members that are behind share one copy.
 pub struct Batch<'a> {
@@ -137,8 +137,8 @@ pub struct Slow {
 struct Behind {
     /// The channel is unbounded; `waiting` bounds it. Its drop ends the writer thread.
     queue: Sender<Entry>,
-    /// Bytes in the queue and in the writer's hands, and [`ENTRY_OVERHEAD`] for each entry. The broadcaster
-    /// adds, the writer takes away.
+    /// Bytes in the queue and in the writer's hands, and [`Entry::overhead`]. The broadcaster adds, the
+    /// writer takes away.
     waiting: Arc<AtomicUsize>,
     /// Bytes that may wait beyond `--max-backlog`: those of the entries that it began with.
     allowance: usize,
@@ -153,6 +153,17 @@ enum Entry {
     Replay(Box<Replay>),
     /// The last entry: shut the writing side.
     End,
+}
+
+impl Entry {
+    /// What it counts besides its frames, in bytes.
+    fn overhead(&self) -> usize {
+        let pieces = match self {
+            Self::Frames(pieces) => pieces.len(),
+            Self::Replay(_) | Self::End => 1,
+        };
+        pieces.max(1) * PIECE_OVERHEAD
+    }
 }
 
 impl Outbox {
@@ -282,7 +293,7 @@ impl Behind {
     /// Queues an entry of so many bytes, without its overhead.
     fn push(&self, entry: Entry, bytes: usize) {
         // Count first, then queue: the writer must not subtract bytes that were not added yet.
-        self.waiting.fetch_add(bytes + ENTRY_OVERHEAD, Ordering::Relaxed);
+        self.waiting.fetch_add(bytes + entry.overhead(), Ordering::Relaxed);
         // This fails if the writer has given up. Then the client is cut off, and its thread leaves.
         let _ = self.queue.send(entry);
     }
@@ -318,12 +329,13 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         while let Some(next) = self.next() {
+            let overhead = next.overhead();
             let sent = match next {
                 Entry::End => return self.connection.finish(),
                 Entry::Frames(pieces) => self.write_pieces(pieces),
                 Entry::Replay(replay) => self.write_replay(*replay),
             };
-            self.waiting.fetch_sub(ENTRY_OVERHEAD, Ordering::Release);
+            self.waiting.fetch_sub(overhead, Ordering::Release);
             if let Err(error) = sent.and_then(|()| self.report_backlog()) {
                 return give_up(&self.connection, &error);
             }

@@ -13,8 +13,9 @@ use bytes::Bytes;
 /// The size of a block, in bytes. Only the last one of a batch may be shorter.
 const BLOCK_BYTES: usize = 32 << 10;
 
-/// A piece with fewer bytes is not shared: its own copy costs less than to remember a place.
-const SHARED_BYTES: usize = 1 << 10;
+/// A piece that is a smaller part of its block is not shared: it would hold so many times its size. One
+/// message that was alone in its turn is its whole block, so a crowd that waits for it has it once.
+const LEAST_PART: usize = 32;
 
 /// The blocks of one batch of frames, each made when a member first needs it.
 #[derive(Default)]
@@ -36,8 +37,9 @@ impl Shared {
         let mut begin = place.start;
         while begin < place.end {
             let number = begin / BLOCK_BYTES;
-            let (start, end) = (number * BLOCK_BYTES, place.end.min((number + 1) * BLOCK_BYTES));
-            if end - begin < SHARED_BYTES {
+            let (start, stop) = (number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES);
+            let (end, size) = (place.end.min(stop), frames.len().min(stop) - start);
+            if (end - begin) * LEAST_PART < size {
                 pieces.add_own(&frames[begin..end]);
             } else {
                 let block = self.block(frames, number);
@@ -122,7 +124,15 @@ mod tests {
     #[test]
     fn a_short_piece_holds_no_block() {
         let (shared, frames) = (Shared::default(), frames(BLOCK_BYTES));
-        let short = pieces(&shared, &frames, BLOCK_BYTES - SHARED_BYTES + 1..BLOCK_BYTES);
+        let least = BLOCK_BYTES / LEAST_PART;
+        let short = pieces(&shared, &frames, BLOCK_BYTES - least + 1..BLOCK_BYTES);
         assert!(short.len() == 1 && shared.blocks.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_short_message_that_is_alone_is_held_once() {
+        let (shared, frames) = (Shared::default(), frames(100));
+        let [ada, bob] = [(); 2].map(|()| pieces(&shared, &frames, 0..100));
+        assert_eq!(ada[0].as_ptr(), bob[0].as_ptr());
     }
 }
