@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use serde_json::json;
 use tiny_http::{Method, Request, Server};
 
 use super::credentials::Credentials;
@@ -16,9 +17,10 @@ use super::files;
 use super::health::Health;
 use super::invitation::BaseUrl;
 use super::leading::Leading;
-use super::reply::{Reply, field, problem, sentence};
+use super::reply::{Reply, field, json, problem, sentence};
 use super::rooms::Rooms;
 use super::users::Users;
+use crate::protocol::experiment::PLAYS;
 
 /// Threads that answer requests, which is also the most requests at a time. tiny_http always has
 /// the same number of threads for its connections.
@@ -104,6 +106,7 @@ impl Routes {
             (Method::Get, _, Some(file)) => Ok(file.answer(request)),
             (Method::Get, ["healthz"], _) => Ok(self.health.answer()),
             (Method::Get, ["invitation"], _) => self.base.invite(request.url()),
+            (Method::Get, ["experiments"], _) => Ok(json(200, &json!({"plays": PLAYS}))),
             (Method::Get, ["token"], _) => Ok(self.credentials.token_state()),
             (Method::Post, ["token"], _) => Ok(self.credentials.keep_token(request)),
             (Method::Get, ["users"], _) => self.users.list(request.url()),
@@ -151,7 +154,8 @@ pub fn is_open(path: &str) -> bool {
 /// Whether a path belongs to the API. There, refusals are problems for programs (RFC 9457); at any other
 /// path they are one sentence for people.
 pub fn has_problems(path: &str) -> bool {
-    matches!(path.split('/').nth(1), Some("users" | "rooms" | "healthz" | "invitation" | "token"))
+    let first = path.split('/').nth(1).unwrap_or_default();
+    matches!(first, "users" | "rooms" | "healthz" | "invitation" | "token" | "experiments")
 }
 
 fn path_of(request: &Request) -> &str {
@@ -171,7 +175,9 @@ fn no_route(path: &str, steps: &[&str], is_file: bool) -> Reply {
         ["rooms", _, "acts"] => "POST",
         ["rooms", _, "leaders", _] => "PUT, DELETE",
         ["rooms", _, "messages"] | ["rooms", _, "messages", _] => "GET, HEAD, DELETE",
-        ["healthz" | "invitation" | "rooms"] | ["rooms", _, "members"] => "GET, HEAD",
+        ["healthz" | "invitation" | "experiments" | "rooms"] | ["rooms", _, "members"] => {
+            "GET, HEAD"
+        }
         _ if is_file => "GET, HEAD",
         _ => return refusal(path, 404, "There is nothing at this address. The page is at /."),
     };

@@ -40,6 +40,11 @@ impl Output {
             Self::Echo(_) => Dialect::Plain,
         }
     }
+
+    /// Whether the client is told each frame.
+    pub fn is_experiment(&self) -> bool {
+        matches!(self, Self::Echo(outbox) if outbox.is_experiment())
+    }
 }
 
 /// The limit of a client's messages, what it has written, and what one of them leaves for the next ones.

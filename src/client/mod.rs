@@ -6,7 +6,7 @@
 //! The walk: [`reading`] joins, reads and leaves. tungstenite reads from a [`stream`], which
 //! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that
 //! is faster than its [`pace`] is then read more slowly. A client of the echo has an outbox of its
-//! own ([`echo`]); only the broadcaster writes to a member of a room. [`closing`] explains why a
+//! own ([`echo`]), and may be told its [`frames`]; only the broadcaster writes to a member of a room. [`closing`] explains why a
 //! client left. [`authorship`] finds out which messages a client has written.
 //!
 //! It imports `relay` (for the events that it sends), `identity`, `store`, `net`, `protocol` and
@@ -16,6 +16,7 @@ pub(crate) mod authorship;
 pub(crate) mod closing;
 pub(crate) mod dispatch;
 pub(crate) mod echo;
+pub(crate) mod frames;
 pub(crate) mod pace;
 pub(crate) mod reading;
 pub(crate) mod stream;

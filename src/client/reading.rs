@@ -69,10 +69,14 @@ pub fn run(
     let events = &clients.events;
     connection.becomes_client();
     let authorship = Authorship::new(target, &joining, &clients.past);
+    let ahead = match &joining.experiment {
+        Some(experiment) => [experiment.play.as_slice(), &tail].concat(),
+        None => tail,
+    };
     let output = join(connection, target, joining, events);
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let mut membership = Membership { connection, events, farewell: Farewell::default() };
-    let mut socket = open(connection, output, tail, clients);
+    let mut socket = open(connection, output, ahead, clients);
     let ending = read_all(&mut socket, connection, authorship, clients.limits);
     membership.farewell = part(&mut socket, &ending, target, connection, clients);
     drop(membership);
@@ -96,9 +100,16 @@ fn join(
             output
         }
         Target::Echo => {
-            let outbox = Arc::new(EchoOutbox::new(Arc::clone(connection)));
-            // If this fails, the first read fails too, and ends the client.
+            // If sending fails, the first read fails too, and ends the client.
+            let outbox = match &joining.experiment {
+                None => EchoOutbox::new(Arc::clone(connection)),
+                Some(_) => EchoOutbox::for_experiment(Arc::clone(connection)),
+            };
             let _ = outbox.send(&joining.response_101);
+            if let Some(experiment) = &joining.experiment {
+                let _ = outbox.send(&experiment.handshake);
+            }
+            let outbox = Arc::new(outbox);
             let shared = Arc::clone(&outbox);
             let goodbye = Box::new(move |close: &[u8]| shared.close(close));
             events.send(Event::EchoJoined(connection.id(), goodbye));
@@ -152,19 +163,20 @@ impl Drop for Membership<'_> {
     }
 }
 
-/// The client's WebSocket, over its stream. Not inlined, as [`join`].
+/// The client's WebSocket, over its stream, which begins with the bytes of `ahead`. Not inlined, as
+/// [`join`].
 #[inline(never)]
 fn open(
     connection: &Arc<Connection>,
     output: Output,
-    tail: Vec<u8>,
+    ahead: Vec<u8>,
     clients: &Clients,
 ) -> WebSocket<ClientStream> {
     let limits = clients.limits;
     let config = config(output.dialect().largest_frame(limits.message_size));
     let (connection, escaped) = (Arc::clone(connection), Arc::clone(&clients.escaped));
-    let stream = ClientStream::new(connection, output, limits, escaped);
-    WebSocket::from_partially_read(stream, tail, Role::Server, Some(config))
+    let stream = ClientStream::new(connection, output, limits, escaped, ahead);
+    WebSocket::from_partially_read(stream, Vec::new(), Role::Server, Some(config))
 }
 
 /// Reads to the end of the connection, and returns what ended it. Not inlined: else this function's

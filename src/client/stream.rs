@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::dispatch::Output;
+use super::frames::Frames;
 use super::pace::Pace;
 use super::reading::Limits;
 use crate::net::byte_budget::{ByteBudget, Share};
@@ -69,6 +70,8 @@ pub struct ClientStream {
     consumed: usize,
     /// Frames for this client alone that have not left yet.
     collected: Vec<u8>,
+    /// The frame that is being read, of a client that is told each one.
+    frames: Option<Box<Frames>>,
     /// `--idle-timeout`.
     idle: Duration,
     /// A tick has passed without a byte, and a Ping was sent.
@@ -97,21 +100,25 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// `escaped` is the budget for the messages that JSON makes longer.
+    /// `escaped` is the budget for the messages that JSON makes longer; `ahead` is what the client has
+    /// sent already.
     pub fn new(
         connection: Arc<Connection>,
         output: Output,
         limits: Limits,
         escaped: Arc<ByteBudget>,
+        ahead: Vec<u8>,
     ) -> Self {
         let Limits { idle, message_size, bytes_rate, .. } = limits;
+        let frames = output.is_experiment().then(Box::default);
         let largest_frame = output.dialect().largest_frame(message_size);
         Self {
             connection,
             output,
-            ahead: Vec::new(),
+            ahead,
             consumed: 0,
             collected: Vec::new(),
+            frames,
             idle,
             silent: false,
             timeout: None,
@@ -226,6 +233,9 @@ impl ClientStream {
     /// # Errors
     /// An echo could not be sent: the client reads nothing, or is gone.
     pub fn deliver(&mut self) -> io::Result<()> {
+        if let Some(frames) = &mut self.frames {
+            frames.report(&mut self.collected);
+        }
         if self.collected.is_empty() {
             return Ok(());
         }
@@ -247,6 +257,9 @@ impl ClientStream {
     /// send to a member of a room. A client of the echo is sent them here.
     pub fn finish(&mut self, close: &[u8]) -> Vec<u8> {
         self.collected.extend_from_slice(close);
+        if let Some(frames) = &mut self.frames {
+            frames.report_last(&mut self.collected);
+        }
         if let Output::Echo(outbox) = &self.output {
             let _ = outbox.send(&self.collected);
             self.connection.finish();
@@ -284,11 +297,17 @@ impl ClientStream {
 
 impl Read for ClientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.frames.is_some() {
+            self.deliver()?;
+        }
         if self.consumed == self.ahead.len() {
             self.read_ahead()?;
         }
         let rest = &self.ahead[self.consumed..];
-        let count = rest.len().min(buffer.len());
+        let mut count = rest.len().min(buffer.len());
+        if let Some(frames) = &mut self.frames {
+            count = frames.take(&rest[..count]);
+        }
         buffer[..count].copy_from_slice(&rest[..count]);
         self.consumed += count;
         self.message_bytes += count;

@@ -247,7 +247,9 @@ impl Door {
             self.rights.check(room, &visitor).map_err(denied)?;
         }
         let last = self.last_in(target, dialect, past)?;
-        Ok(Joining { response_101, dialect, past, slow, user, session, key, last })
+        let limit = self.clients.limits.message_size;
+        let experiment = upgrade.experiment(&request.head, &response_101, limit).map(Box::new);
+        Ok(Joining { response_101, dialect, past, slow, user, session, key, last, experiment })
     }
 
     /// Whose key a request carries.
@@ -401,8 +403,9 @@ impl Door {
         loop {
             // Every piece parses the head again from its beginning, so that the first wrong byte is
             // refused at once. The limit on the head bounds this work.
-            if let Some((request, length)) = Request::parse(&bytes)? {
+            if let Some((mut request, length)) = Request::parse(&bytes)? {
                 let tail = bytes.split_off(length);
+                request.head = bytes;
                 return Ok((request, tail));
             }
             if !read_some(connection, &mut bytes, deadline)? {

@@ -9,8 +9,10 @@ use tungstenite::handshake::server::{create_response, write_response};
 
 use super::request::Request;
 use super::response::Response;
+use super::shown::without_secrets;
 use crate::protocol::address::{JoinOptions, Target};
 use crate::protocol::dialect::Dialect;
+use crate::protocol::experiment::{EchoOptions, Experiment, Report};
 use crate::protocol::v1;
 
 /// What a request asks for that may become a WebSocket.
@@ -20,6 +22,8 @@ pub struct Upgrade<'a> {
     pub dialect: Dialect,
     /// The options in its address.
     pub options: JoinOptions,
+    /// Those of the echo; a room has none of them.
+    echo: EchoOptions,
 }
 
 /// Checks that a request may become a WebSocket at `target`.
@@ -51,12 +55,17 @@ pub fn check<'a>(
         return Err(Response::refusal(400, "A WebSocket handshake has no body."));
     }
     check_origin(request, allow_origin)?;
-    let options = JoinOptions::parse(request.query.as_deref().unwrap_or_default())
-        .map_err(|sentence| Response::refusal(400, sentence))?;
+    let query = request.query.as_deref().unwrap_or_default();
+    let options = JoinOptions::parse(query).map_err(|sentence| Response::refusal(400, sentence))?;
+    let echo = match target {
+        Target::Echo => EchoOptions::parse(query),
+        Target::Room(_) => Ok(EchoOptions::default()),
+    };
+    let echo = echo.map_err(|sentence| Response::refusal(400, &sentence))?;
     let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
     let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key").ok_or_else(bad_key)?;
-    Ok(Upgrade { key, dialect, options })
+    Ok(Upgrade { key, dialect, options, echo })
 }
 
 fn bad_key() -> Response {
@@ -94,6 +103,16 @@ impl Upgrade<'_> {
         let mut bytes = Vec::new();
         write_response(&mut bytes, &response).expect("writing to a vector cannot fail");
         Ok(bytes)
+    }
+
+    /// How the client begins, if it is told its frames: with this head of its request, and this
+    /// response. `limit` is `--max-message-size`.
+    pub fn experiment(&self, head: &[u8], response_101: &[u8], limit: usize) -> Option<Experiment> {
+        let EchoOptions { frames: true, play } = self.echo else { return None };
+        let (request, response) = (&without_secrets(head), &without_secrets(response_101));
+        let handshake = Report::Handshake { request, response }.frame();
+        let play = play.map(|play| (play.bytes)(limit)).unwrap_or_default();
+        Some(Experiment { handshake, play })
     }
 }
 

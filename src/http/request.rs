@@ -35,6 +35,8 @@ pub struct Request {
     /// How the client sees this server, if a trusted proxy passes its request on. Nothing in the
     /// head alone says that: the door adds it.
     pub outside: Option<Outside>,
+    /// Its bytes as they arrived; the door adds them.
+    pub head: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
 }
 
@@ -81,6 +83,7 @@ impl Request {
             host: String::new(),
             body_length: 0,
             outside: None,
+            head: Vec::new(),
             fields: fields.map(|f| (f.name.to_owned(), f.value.to_vec())).collect(),
         };
         let authority = request.split_target()?;

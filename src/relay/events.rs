@@ -18,6 +18,7 @@ use crate::net::connection::{ClientId, Connection};
 use crate::protocol::act::{Hand, Wish};
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::dialect::Dialect;
+use crate::protocol::experiment::Experiment;
 use crate::protocol::message::{Author, Content, Draft, MessageId, UserId};
 use crate::protocol::v1::{Complaint, Key};
 use crate::store::User;
@@ -112,6 +113,8 @@ pub struct Joining {
     pub key: Option<Key>,
     /// The newest message of the room during the handshake; 0 if nobody needs to know.
     pub last: MessageId,
+    /// How it begins, if it is a client of the echo that is told its frames.
+    pub experiment: Option<Box<Experiment>>,
 }
 
 /// A client that joins a room.

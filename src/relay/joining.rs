@@ -414,6 +414,7 @@ mod tests {
             session: None,
             key: None,
             last: 0,
+            experiment: None,
         };
         broadcaster.add(Newcomer { connection, room, joining: Box::new(joining) });
         assert!(broadcaster.rooms.is_empty());

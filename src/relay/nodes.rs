@@ -524,6 +524,7 @@ mod tests {
             session: Some(Session::new(session, None)),
             key: None,
             last,
+            experiment: None,
         };
         let newcomer = Newcomer { connection, room: RoomName::lobby(), joining: Box::new(joining) };
         (Event::Joined(Box::new(newcomer)), line)

@@ -265,6 +265,7 @@ mod tests {
             session: None,
             key: None,
             last: 0,
+            experiment: None,
         });
         let newcomer = Newcomer { connection, room: RoomName::lobby(), joining };
         (Event::Joined(Box::new(newcomer)), line)
