@@ -6,7 +6,7 @@ mod support;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::{Program, Server, Visitor, handshake, masked};
+use support::{Program, Server, Visitor, Way, handshake, masked};
 
 /// What the server's frames look like to the one who reads them.
 const TEXT: u8 = 0x81;
@@ -235,6 +235,7 @@ fn every_play_is_listed_and_none_that_is_unknown_is_played() {
 #[test]
 fn the_handshake_is_told_as_it_arrived_without_its_secrets() {
     let server = Server::with(&["--token", "a-token-of-sixteen"]);
+    server.get("/experiments").has_a_problem(401);
     let mut ada = server.is_visited();
     let request =
         handshake("/echo?frames=yes&token=a-token-of-sixteen&key=xx&session=0123456789abcdef")
@@ -275,6 +276,39 @@ fn pipelined_frames_are_told_in_order_each_before_its_answer() {
         let report = ada.is_told_of(name);
         ada.gets(first, &n.to_be_bytes(), &report);
     }
+}
+
+#[test]
+fn reports_apart_it_hears_what_every_client_of_the_echo_hears() {
+    let server = Server::start();
+    let mut dice = fastrand::Rng::with_seed(6455);
+    for _ in 0..300 {
+        let frames: Vec<_> = (0..dice.usize(1..6)).map(|_| some_frame(&mut dice)).collect();
+        let said = frames.concat();
+        let heard = |path| {
+            let mut ada = Visitor::joins(server.address(), path);
+            ada.sends(&said).half_closes();
+            ada.reads_whole_frames()
+        };
+        let mut told = heard("/echo?frames");
+        told.retain(|(first, payload)| *first != TEXT || !payload.starts_with(b"{\"type\":"));
+        assert_eq!(told, heard("/echo"), "{said:02x?}");
+    }
+}
+
+/// Mostly sound, and sometimes anything or cut short.
+fn some_frame(dice: &mut fastrand::Rng) -> Vec<u8> {
+    let first = if dice.u8(..4) == 0 {
+        dice.u8(..)
+    } else {
+        dice.choice([0x01, 0x80, TEXT, 0x89]).unwrap()
+    };
+    let length = dice.choice([0, 1, 2, 125, 126, 200, 70_000]).unwrap();
+    let mut frame = masked(first, &vec![dice.u8(..0x80); length]);
+    if dice.u8(..10) == 0 {
+        frame.truncate(dice.usize(..frame.len()));
+    }
+    frame
 }
 
 #[test]
@@ -343,7 +377,7 @@ fn the_rate_of_messages_holds() {
 fn reports_that_nobody_reads_take_no_memory() {
     const FRAMES: usize = 100_000;
     let program = Program::start_plainly(&["-q"]);
-    let mut ada = Visitor { stream: support::Way::Plain.connects(program.address()) };
+    let mut ada = Visitor { stream: Way::Plain.connects(program.address()) };
     let memory = program.status("VmRSS");
     ada.upgrades("/echo?frames");
     let mut pouring = Visitor { stream: ada.stream.try_clone().unwrap() };

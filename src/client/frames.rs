@@ -43,6 +43,7 @@ impl Frames {
     }
 }
 
+#[inline(never)] // Else the waiting thread would keep the stack for it.
 fn put(received: Option<&Anatomy>, answers: &mut Vec<u8>) {
     let report = Report::of(received, answers).frame();
     answers.splice(..0, report);

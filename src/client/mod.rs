@@ -6,8 +6,8 @@
 //! The walk: [`reading`] joins, reads and leaves. tungstenite reads from a [`stream`], which
 //! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that
 //! is faster than its [`pace`] is then read more slowly. A client of the echo has an outbox of its
-//! own ([`echo`]), and may be told its [`frames`]; only the broadcaster writes to a member of a room. [`closing`] explains why a
-//! client left. [`authorship`] finds out which messages a client has written.
+//! own ([`echo`]), and may be told its [`frames`]; only the broadcaster writes to a member of a room.
+//! [`closing`] explains why a client left. [`authorship`] finds out which messages a client has written.
 //!
 //! It imports `relay` (for the events that it sends), `identity`, `store`, `net`, `protocol` and
 //! `logging`.

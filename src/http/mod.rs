@@ -13,7 +13,8 @@
 //! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]: seen from
 //! [`outside`] of the proxies that tell of it in [`forwarded`] fields, is it for this [`host`]?
 //! [`admission`] asks for this server's token. An upgrade needs a good [`handshake`]; any other
-//! request goes through the [`proxy`]. An experiment is [`shown`] its own handshake. Each HTTP response is a [`response`].
+//! request goes through the [`proxy`]. An experiment is [`shown`] its own handshake. Each
+//! HTTP response is a [`response`].
 //!
 //! There are two types of requests and two types of responses, because tiny_http has its own. A
 //! client's bytes never reach tiny_http: the proxy writes each request anew.

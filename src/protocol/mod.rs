@@ -6,7 +6,8 @@
 //! The walk: a WebSocket connects to an [`address`]. Its client says a [`message`]. The message
 //! arrives and leaves as a [`frame`], in one of two [`dialect`]s. [`v1`] is the dialect with events. An
 //! [`act`] is what is done to a room by its leaders, and [`rules`] are the words in which its rules
-//! are told and kept. An [`experiment`] is a client of the echo that is told the [`anatomy`] of each frame.
+//! are told and kept. An [`experiment`] is a client of the echo that is told the [`anatomy`] of each
+//! frame.
 
 pub mod act;
 pub mod address;
