@@ -297,6 +297,7 @@ impl ClientStream {
 
 impl Read for ClientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The report of a frame, and its answer, leave before the next frame is read.
         if self.frames.is_some() {
             self.deliver()?;
         }
