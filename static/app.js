@@ -14,9 +14,6 @@ const draft = element("text", HTMLTextAreaElement);
 const fileField = element("file", HTMLInputElement);
 const dropSign = element("drop", HTMLParagraphElement);
 
-/** Bytes a second that this tab wishes for; empty: all. */
-let pace = "";
-
 let name = "";
 
 /** Null until the first one is entered. @type {Room | null} */
@@ -70,7 +67,6 @@ function addressOf(since) {
   address.hash = "";
   if (since === null) address.searchParams.set("last", "100");
   else address.searchParams.set("since", String(since));
-  if (pace) address.searchParams.set("slow", pace);
   const key = keys[keyOf(name)];
   if (key) address.searchParams.set("key", key);
   return address;
@@ -158,13 +154,7 @@ toggles("people-button", (shown) => {
   room?.rule(); // so that it is known who leads
   log.fetched((panels) => panels.people(shown));
 });
-toggles("wire-button", (shown) => log.fetched(async (panels) => (await panels.wire()).show(shown, slowDown)));
-
-/** @param {string} bytes  a second; empty: as fast as it goes */
-function slowDown(bytes) {
-  pace = bytes;
-  room?.connection.again();
-}
+toggles("wire-button", (shown) => log.fetched((panels) => panels.wire(shown)));
 
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 

@@ -10,7 +10,7 @@
 
 import { ask, storage } from "./dom.js";
 
-/** @import { Frame, Owner, Seen } from "./types.js" */
+/** @import { Frame, Owner, Passed, Seen, Sign } from "./types.js" */
 
 const FIRST_PAUSE = 1_000; // milliseconds, as all of these
 const LONGEST_PAUSE = 30_000;
@@ -52,12 +52,33 @@ const SILENT = "The server does not answer.";
 
 export const UNOPENED = "The server did not open a WebSocket.";
 
-/** Tells whoever listens what there is to see of every connection: wire.js, once it is opened. */
+const encoder = new TextEncoder();
+
+/** Keeps what there is to see of every connection, and tells it whoever listens: wire.js, once it is opened. */
 class Witness extends EventTarget {
+  /** The newest one. @type {Connection | null} */
+  connection = null;
   /** @type {WebSocket | null} */
   socket = null;
   lastClose = ""; // of a connection that was open
   why = ""; // there is no connection
+  limit = 0; // bytes of a message, as the server tells
+
+  /** The last 200; of a long one only its beginning, so that they stay small. @type {Passed[]} */
+  past = [];
+  frames = { "↓": 0, "↑": 0, "×": 0 };
+  bytes = { ...this.frames };
+
+  /** Of a Close, its words are seen. @param {Sign} sign @param {Frame} frame */
+  see(sign, frame) {
+    const isText = typeof frame === "string";
+    const all = isText ? encoder.encode(frame) : new Uint8Array(frame);
+    this.frames[sign] += 1;
+    this.bytes[sign] += all.length;
+    const seen = { sign, isText, length: all.length, bytes: all.slice(0, 4_096), at: new Date() };
+    if (this.past.push(seen) > 200) this.past.shift();
+    this.tell("frame", seen);
+  }
 
   /** @template {keyof Seen} K @param {K} type @param {Seen[K]} detail */
   tell(type, detail) {
@@ -80,6 +101,9 @@ const store = storage("sessionStorage");
 
 /** By it the server knows this tab again. A secret: whoever has it can end the connection. A duplicated tab has it. */
 let session = store?.getItem(SESSION) ?? newSession();
+
+/** Bytes a second that this tab wishes for; empty: all. */
+let pace = "";
 
 function newSession() {
   const fresh = random(16);
@@ -119,6 +143,7 @@ export class Connection {
   /** @param {Owner} owner */
   constructor(owner) {
     this.#owner = owner;
+    witness.connection = this;
     const { signal } = this.#ending;
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
     window.addEventListener("online", () => this.#hurry(), { signal });
@@ -138,7 +163,7 @@ export class Connection {
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(frame);
-    witness.tell("frame", { sign: "↑", frame });
+    witness.see("↑", frame);
     if (!this.#isWatching) this.#startTimer(LOOK, () => this.#watch());
     this.#isWatching = true;
     return true;
@@ -152,6 +177,12 @@ export class Connection {
     if (socket?.readyState === WebSocket.OPEN) this.#former = socket;
     else socket?.close();
     this.#connect();
+  }
+
+  /** @param {string} bytes  a second; empty: as fast as it goes */
+  slowDown(bytes) {
+    pace = bytes;
+    this.again();
   }
 
   /** The button was pressed. */
@@ -189,7 +220,7 @@ export class Connection {
     socket.onmessage = ({ data }) => {
       this.#silence = 0;
       this.#heardAt = Date.now();
-      witness.tell("frame", { sign: "↓", frame: data });
+      witness.see("↓", data);
       this.#owner.hear(data);
     };
     socket.onclose = (event) => this.#closed(event);
@@ -200,6 +231,7 @@ export class Connection {
   #address() {
     const address = this.#owner.address();
     address.searchParams.set("session", session);
+    if (pace) address.searchParams.set("slow", pace);
     return address;
   }
 
@@ -233,7 +265,7 @@ export class Connection {
    * minutes (a laptop that changed its network, say). A line that takes bytes lives.
    */
   #watch() {
-    const owed = this.#owner.owed();
+    const owed = pace ? 0 : this.#owner.owed(); // whoever wishes to be slow must wait
     this.#silence = this.underWay < this.#left ? 0 : this.#silence + LOOK;
     this.#left = this.underWay;
     if (owed === 0) {
@@ -251,6 +283,7 @@ export class Connection {
       const said = reason.endsWith(".") && reason; // by a leader, say
       const words = WORDS[code] ?? (said || `The server ended the connection (${code}${reason && `, ${reason}`}).`);
       witness.lastClose = `Last closed with ${code}: ${words}`;
+      witness.see("×", `${code}: ${words}`);
       witness.tell("closed", { code, words });
       return FINAL.has(code) ? this.#stop(code, words) : this.#lost(words);
     }

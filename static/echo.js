@@ -1,49 +1,79 @@
-// The echo: a connection of its own, on which everything comes back, for round trips and to try things out.
+// The echo: connections on which everything comes back, and on which the server tells what it read from the wire.
 //
-// It is not: the room's connection (connection.js), nor what passes on that one (wire.js).
+// A page sees no frames: a browser takes off the masking, joins fragments, answers pings and keeps its handshake to
+// itself. So the server tells of them (`/echo?frames`): a text of JSON for each frame, then what it answers.
+//
+// It is not: the room's connection (connection.js), nor what is tried out here (experiments.js).
 
 import { element } from "./dom.js";
-import { bytesOf, payload } from "./payload.js";
 
-/** @import { Frame } from "./types.js" */
+/** @import { Frame, Handshake, Report } from "./types.js" */
 
-const echoForm = element("echo-form", HTMLFormElement);
-const echoText = element("echo-text", HTMLInputElement);
-const echoHex = element("echo-hex", HTMLInputElement);
-const echoAnswer = element("echo-answer", HTMLPreElement);
 const roundTrip = element("round-trip", HTMLParagraphElement);
 const plot = element("plot", SVGPolylineElement);
+
+/**
+ * @param {string} play  which bytes the server is to read as if they came from here; empty: none
+ * @param {{
+ *   begins: (told: Handshake) => void,
+ *   reports: (told: Report) => void,
+ *   answers: (data: Frame) => void,
+ *   ends: (event: CloseEvent) => void,
+ * }} hears  what it says
+ */
+export function callEcho(play, hears) {
+  const address = new URL(`echo?frames${play && `&play=${play}`}`, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  let echoes = 0; // that the last report has announced: they come right behind it
+  socket.onmessage = ({ data }) => {
+    if (echoes > 0) {
+      echoes -= 1;
+      return hears.answers(data);
+    }
+    /** @type {Handshake | Report} */
+    const told = JSON.parse(data);
+    if (told.type === "handshake") return hears.begins(told);
+    echoes = told.answers.filter(({ name }) => name === "text" || name === "binary").length;
+    hears.reports(told);
+  };
+  socket.onclose = hears.ends;
+  return socket;
+}
+
+// ---- round trips, while the panel is open
 
 /** Between two round trips, in milliseconds, and how many the plot shows. */
 const PING = 2_000;
 const TRIPS = 60;
+
+/** What is sent for the time it takes: no page may send the Ping of the protocol. */
+const MARK = "round trip";
+
+/** How long to wait before the echo is connected again, in milliseconds. */
+const PAUSE = 2_000;
 
 /** @type {WebSocket | null} */
 let echo = null;
 let pinged = 0;
 let pinging = 0; // the timer, until the next one or the next attempt
 
-/** What comes back from the echo and was sent for its time alone. */
-const MARK = "round trip";
-
 /** Milliseconds. @type {number[]} */
 let trips = [];
 
-/** How long to wait before the echo is connected again, in milliseconds. */
-const ECHO_PAUSE = 2_000;
-
-export function openEcho() {
+/** @param {(told: Handshake) => void} begins  told of each connection */
+export function openEcho(begins) {
   closeEcho();
-  const address = new URL("echo", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  echo = new WebSocket(address);
-  echo.binaryType = "arraybuffer";
+  echo = callEcho("", { begins, reports: () => {}, answers: pong, ends: () => lost(begins) });
   echo.onopen = ping;
-  echo.onmessage = ({ data }) => (data === MARK ? pong() : showEcho(data));
-  echo.onclose = () => {
-    roundTrip.textContent = "There is no connection to /echo.";
-    pinging = setTimeout(openEcho, ECHO_PAUSE);
-  };
+}
+
+/** @param {(told: Handshake) => void} begins */
+function lost(begins) {
+  roundTrip.textContent = "There is no connection to /echo.";
+  clearTimeout(pinging);
+  pinging = setTimeout(() => openEcho(begins), PAUSE);
 }
 
 export function closeEcho() {
@@ -68,23 +98,3 @@ function pong() {
   clearTimeout(pinging);
   pinging = setTimeout(ping, PING);
 }
-
-/** @param {Frame} data */
-function showEcho(data) {
-  const shown = typeof data === "string" ? data : new Uint8Array(data);
-  echoAnswer.textContent = `${typeof data === "string" ? "text" : "binary"}, ${(performance.now() - echoed).toFixed(1)} ms\n${payload(shown)}`;
-}
-
-let echoed = 0;
-
-echoForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const bytes = echoHex.checked ? bytesOf(echoText.value) : echoText.value;
-  echoText.setCustomValidity(bytes === null ? "Two digits from 0 to f for each byte, such as 48 65 6c 6c 6f" : "");
-  if (!echoText.reportValidity() || bytes === null) return;
-  echoed = performance.now();
-  if (echo?.readyState === WebSocket.OPEN) echo.send(bytes);
-  else echoAnswer.textContent = "There is no connection to /echo.";
-});
-
-echoText.addEventListener("input", () => echoText.setCustomValidity(""));

@@ -204,48 +204,14 @@ export function clear(name) {
 function say(text, body, entry) {
   const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
   const isHuge = text.length > MAX_SHOWN;
-  body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
+  body.append(isHuge ? text.slice(0, MAX_SHOWN) : text);
   if (isHuge) {
     body.append("…");
     attach(new TextEncoder().encode(text), "message.txt", body, entry);
   }
-  if (!isLong) return;
-  const unfold = button("", () => fold(!body.classList.contains("folded")));
-  const fold = (/** @type {boolean} */ folded) => {
-    body.classList.toggle("folded", folded);
-    // Out of sight, a link may not take the focus.
-    for (const link of body.querySelectorAll("a")) link.tabIndex = folded ? -1 : 0;
-    unfold.textContent = folded ? "Show all" : "Show less";
-    unfold.setAttribute("aria-expanded", String(!folded));
-  };
-  fold(true);
-  entry.item.append(unfold);
-}
-
-/** Web addresses become links, everything else stays text. @param {string} text */
-function linked(text) {
-  return text.split(/(\bhttps?:\/\/[^\s<>"]+)/giu).flatMap((part, i) => {
-    const address = i % 2 ? withoutEnd(part) : "";
-    if (!URL.canParse(address)) return part;
-    const link = make("a", "", address);
-    link.href = address;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer";
-    return [link, part.slice(address.length)];
-  });
-}
-
-/** Without what is of the sentence around it, such as a bracket that it did not open. @param {string} address */
-function withoutEnd(address) {
-  const count = (/** @type {string} */ sign) => address.split(sign).length;
-  const surplus = new Map(["()", "[]", "{}"].map(([open = "", close = ""]) => [close, count(close) - count(open)]));
-  for (let end = address.length; ; end -= 1) {
-    const last = address.charAt(end - 1);
-    const closing = surplus.get(last);
-    const isOutside = closing === undefined ? ".,:;!?'([{".includes(last) : closing > 0;
-    if (!isOutside) return address.slice(0, end);
-    if (closing) surplus.set(last, closing - 1);
-  }
+  body.classList.toggle("folded", isLong);
+  if (!isLong && !/https?:/i.test(text)) return;
+  import("./texts.js").then((texts) => texts.dress(body), () => body.classList.remove("folded"));
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */

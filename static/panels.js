@@ -13,12 +13,37 @@ export async function people(shown) {
   if (shown) present.shows.add(list);
   else present.shows.delete(list);
   list();
-  element("people", HTMLElement).hidden = !shown;
+  const panel = element("people", HTMLElement);
+  panel.hidden = !shown;
+  if (shown) turnTo(panel);
 }
 
-export async function wire() {
+/** @param {boolean} shown */
+export async function wire(shown) {
   await bring();
-  return import("./wire.js");
+  (await import("./wire.js")).show(shown);
+  if (shown) turnTo(element("wire", HTMLElement));
+}
+
+/** @param {Element} panel */
+const buttonOf = (panel) => element(`${panel.id}-button`, HTMLButtonElement);
+
+/** The keyboard goes on in it, unless the user is elsewhere by now: it was fetched. @param {HTMLElement} panel */
+function turnTo(panel) {
+  const { activeElement, body } = document;
+  if (activeElement === buttonOf(panel) || activeElement === body) panel.focus({ preventScroll: true });
+}
+
+/** Escape closes a panel: the one with the focus, or else the last one. Then its button has the focus. @param {KeyboardEvent} event */
+function leave(event) {
+  const { target, key, isComposing, defaultPrevented } = event;
+  if (key !== "Escape" || isComposing || defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (target instanceof HTMLInputElement && target.type === "search" && target.value) return; // it is emptied
+  const inside = target instanceof Element ? target.closest("aside") : null;
+  const panel = inside ?? [...document.querySelectorAll("aside:not([hidden])")].at(-1);
+  if (!panel) return;
+  buttonOf(panel).focus();
+  buttonOf(panel).click();
 }
 
 export async function places() {
@@ -53,6 +78,7 @@ export function bring() {
     main.before(...found.querySelectorAll("#banner"));
     element("compose", HTMLFormElement).before(...found.querySelectorAll("#silence"));
     document.body.append(...found.querySelectorAll("dialog"));
+    document.addEventListener("keydown", leave);
     for (const close of document.querySelectorAll("[data-close]")) {
       close.addEventListener("click", () => close.closest("dialog")?.close());
     }

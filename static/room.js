@@ -88,8 +88,7 @@ export class Room {
     this.connection = new Connection({
       address: () => address(this.#since),
       prepare: people.settle,
-      // Whoever wishes to be slow must wait.
-      owed: () => address(0).searchParams.has("slow") ? 0 : this.#owed(),
+      owed: () => this.#owed(),
       ask: () => (this.#isAsked = this.connection.send('{"type":"ping"}')),
       report: (state, why, seconds) => {
         if (this.#isLive && why) log.showNotice(why);
@@ -226,7 +225,7 @@ export class Room {
     this.#key = you.user;
     this.#you = you;
     this.#isBack = this.#since !== null;
-    this.#limit = limit;
+    witness.limit = this.#limit = limit;
     this.#history = history;
     this.#isAsked = false;
     this.#missed = 0;

@@ -24,9 +24,66 @@ export interface Owner {
  */
 export type State = "connecting" | "open" | "waiting" | "offline" | "stopped" | "locked" | "elsewhere";
 
+/** Which way a frame went; "×": the connection was closed. */
+export type Sign = "↓" | "↑" | "×";
+
+/** What is kept of a frame that passed. */
+export interface Passed {
+  sign: Sign;
+  isText: boolean;
+  /** Bytes of the whole payload. */
+  length: number;
+  /** Its beginning. */
+  bytes: Uint8Array<ArrayBuffer>;
+  at: Date;
+}
+
+/** A frame on the wire, as the server reads or sends it (`/echo?frames`). Bytes are in hex: "48 65". */
+export interface WireFrame {
+  /** All bytes before the payload. */
+  header: string;
+  fin: boolean;
+  rsv: [boolean, boolean, boolean];
+  opcode: number;
+  name: string;
+  masked: boolean;
+  length: number;
+  /** In how many bits the length is written. */
+  length_bits: 7 | 16 | 64;
+  /** The masking key; null: there is none, or the browser keeps it to itself. */
+  key: string | null;
+  /** The beginning of the payload, on the wire and unmasked. */
+  masked_bytes: string;
+  bytes: string;
+  /** False: the connection ended before all of it was read. */
+  complete: boolean;
+  close?: { code: number; reason: string } | null;
+}
+
+/** What the server tells of a frame before it answers; without `received` it sends of its own accord. */
+export interface Report {
+  type: "frame";
+  received: WireFrame | null;
+  answers: WireFrame[];
+  refused: { code: number; reason: string } | null;
+}
+
+export interface Handshake {
+  type: "handshake";
+  request: string;
+  response: string;
+}
+
+/** Bytes that the server reads as if a client had sent them, and the section of RFC 6455 that they show. */
+export interface Play {
+  name: string;
+  section: string;
+  says: string;
+}
+
 /** What there is to see of a connection, by the name of its event. */
 export interface Seen {
-  frame: { sign: "↓" | "↑"; frame: Frame };
+  frame: Passed;
   opened: null;
   closed: { code: number; words: string };
   failed: null;

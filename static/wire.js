@@ -1,182 +1,177 @@
-// The wire: what passes between this page and the server, for those who want to understand WebSocket.
+// The wire: the frames between this page and the server, for those who want to understand WebSocket.
 //
-// It only watches the room's connection. Pings and the bytes of the handshake are the browser's own business,
-// and it shows them to no page; what is told of them here is what the standard says they must be.
+// It only watches the room's connection. What a browser hides of every connection (headers, masking, fragments, pings,
+// the handshake) is shown of another one, where the server tells it: the echo.
 //
-// It is not: the connection to the echo (echo.js), nor how a payload looks (payload.js).
+// It is not: what is kept of a frame (connection.js), the echo (echo.js) and what is tried out on it (experiments.js),
+// nor the slow student (slow.js).
 
 import { witness } from "./connection.js";
 import { element, make, size } from "./dom.js";
 import { closeEcho, openEcho } from "./echo.js";
-import { payload } from "./payload.js";
+import { listPlays } from "./experiments.js";
+import { explain } from "./handshake.js";
+import { hexDump, textOf } from "./payload.js";
 import { NO_UPGRADE } from "./refusal.js";
 import { split } from "./room.js";
+import "./slow.js";
 
-/** @import { Frame, Seen } from "./types.js" */
+/** @import { Passed } from "./types.js" */
 
 const panel = element("wire", HTMLElement);
 const list = element("frames", HTMLOListElement);
 const totals = element("totals", HTMLParagraphElement);
+const compression = element("compression", HTMLParagraphElement);
 const handshake = element("handshake", HTMLPreElement);
 const filter = element("filter", HTMLInputElement);
+const direction = element("direction", HTMLSelectElement);
+const type = element("type", HTMLSelectElement);
 const pauseButton = element("pause", HTMLButtonElement);
+const note = element("wire-note", HTMLSpanElement);
 const lastClose = element("last-close", HTMLParagraphElement);
 const proxyHelp = element("proxy-help", HTMLDetailsElement);
-const slow = element("slow", HTMLSelectElement);
-const queue = element("queue", HTMLMeterElement);
-const queueWords = element("queue-words", HTMLSpanElement);
 
-/** Frames that are shown. */
+/** Frames that are shown: as many as are kept. */
 const MOST = 200;
 
 let isPaused = false;
 let scrolling = 0;
 
-/** Since the panel was opened for the first time: frames and bytes. */
-const passed = { "↓": [0, 0], "↑": [0, 0] };
+/** The newest frame that is shown, or was cleared away. @type {Passed | undefined} */
+let newest;
 
-/** @template {keyof Seen} K @param {K} type @param {(detail: Seen[K]) => void} listener */
-function on(type, listener) {
-  witness.addEventListener(type, (event) => event instanceof CustomEvent && listener(event.detail));
+// ---- the frames of the room
+
+/** What has passed and is not shown yet: while it is paused, or the panel is closed, it waits. */
+function unshown() {
+  const at = newest ? witness.past.indexOf(newest) : -1;
+  return witness.past.slice(at + 1);
 }
 
-on("frame", ({ sign, frame }) => {
-  const kind = typeof frame === "string" ? "text" : "binary";
-  const bytes = typeof frame === "string" ? new TextEncoder().encode(frame).length : frame.byteLength;
-  const [frames = 0, sum = 0] = passed[sign];
-  passed[sign] = [frames + 1, sum + bytes];
-  if (panel.hidden || isPaused) return;
-  showTotals();
-  add(`${sign} ${kind}, ${size(bytes)}`, ...parts(frame));
-});
-
-/** A binary frame of the room is a line of JSON, and the bytes behind it. @param {Frame} frame */
-function parts(frame) {
-  const { line, bytes } = split(frame);
-  const shown = [make("pre", "text", payload(line))];
-  if (bytes.length > 0) shown.push(make("pre", "binary", payload(bytes)));
-  return shown;
-}
-
-function showTotals() {
-  const words = (/** @type {"↓" | "↑"} */ sign, /** @type {string} */ way) =>
-    `${sign} ${passed[sign][0]} ${way}, ${size(passed[sign][1] ?? 0)}`;
-  totals.textContent = `${words("↓", "in")} · ${words("↑", "out")}`;
-}
-
-/**
- * @param {string} what
- * @param {HTMLElement[]} shown
- */
-function add(what, ...shown) {
-  const item = make("li");
-  const now = new Date();
-  const time = `${now.toLocaleTimeString([], { hour12: false })}.${String(now.getMilliseconds()).padStart(3, "0")}`;
-  item.append(make("div", "what", `${what.slice(0, 1)} ${time}${what.slice(1)}`), ...shown);
-  item.hidden = !matches(item);
-  list.append(item);
-  if (list.childElementCount > MOST) list.firstElementChild?.remove();
+function catchUp() {
+  if (panel.hidden) return;
+  const { frames, bytes } = witness;
+  totals.textContent = `↓ ${frames["↓"]} in, payload ${size(bytes["↓"])} · ↑ ${frames["↑"]} out, payload ${size(bytes["↑"])}`;
+  const waiting = unshown();
+  if (isPaused) {
+    pauseButton.textContent = waiting.length > 0 ? `Resume, ${waiting.length} new` : "Resume";
+    return;
+  }
+  pauseButton.textContent = "Pause";
+  list.append(...waiting.map(item));
+  newest = witness.past.at(-1);
+  while (list.childElementCount > MOST) list.firstElementChild?.remove();
   // Once, however many come before the next picture: each time would lay out all of them.
   cancelAnimationFrame(scrolling);
   scrolling = requestAnimationFrame(() => (list.scrollTop = list.scrollHeight));
 }
 
-/** @param {HTMLElement} item */
-function matches(item) {
-  return (item.textContent ?? "").toLowerCase().includes(filter.value.toLowerCase());
+/** @param {Passed} seen */
+function item(seen) {
+  const { sign, isText, length, at } = seen;
+  const { line, bytes } = split(isText ? textOf(seen.bytes) : seen.bytes.buffer);
+  const kind = sign === "×" ? "close" : isText ? "text" : "binary";
+  const name = /^\{"type":"([\w-]+)"/.exec(line)?.[1] ?? "";
+  const time = `${at.toLocaleTimeString([], { hour12: false })}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  const shown = make("li");
+  shown.dataset.sign = sign;
+  shown.dataset.types = `${kind} ${name}`;
+  shown.append(make("div", "what", `${sign} ${time} ${kind}${sign === "×" ? "" : `, ${sizes(seen)}`}`));
+  shown.append(name ? folded(line) : make("pre", "line", line));
+  const missing = length - seen.bytes.length;
+  if (!isText) shown.append(make("pre", "binary", hexDump(bytes, bytes.length + missing)));
+  else if (missing > 0) shown.append(make("div", "what", `… of ${length} bytes`));
+  offer(kind, name);
+  shown.hidden = !matches(shown);
+  return shown;
 }
 
-/** The handshake of this connection, line by line. */
-function showHandshake() {
-  proxyHelp.hidden = true;
-  if (!witness.socket) return;
-  const { url, protocol, extensions } = witness.socket;
-  const { pathname, search } = new URL(url);
-  // The session and a room's key are secrets, and a panel is seen by others.
-  handshake.textContent = `→ GET ${pathname}${search.replace(/(\b(?:session|key)=)[^&]*/g, "$1…")} HTTP/1.1
-      an ordinary request: so it passes where web pages pass
-      the session is a secret of this tab: by it the server knows it again
-→ Host: ${location.host}
-→ Origin: ${location.origin}
-      where this page came from; the server turns strange pages away
-→ Connection: Upgrade
-→ Upgrade: websocket
-      please stop speaking HTTP on this connection
-→ Sec-WebSocket-Version: 13
-→ Sec-WebSocket-Key: 16 random bytes, which the browser keeps to itself
-→ Sec-WebSocket-Protocol: wsroom.v1
-      what this page would like to speak inside
-← HTTP/1.1 101 Switching Protocols
-← Connection: Upgrade
-← Upgrade: websocket
-← Sec-WebSocket-Accept: SHA-1 of that key and a fixed text
-      proof that the answer is from a WebSocket server, for this request
-← Sec-WebSocket-Protocol: ${protocol || "(none)"}
-← Sec-WebSocket-Extensions: ${extensions || "(none: nothing is compressed)"}
-      from here on both sides send frames, whenever they like`;
+/** As one frame, not compressed; a client's has a masking key (RFC 6455 §5.2). @param {Passed} seen */
+function sizes({ sign, length }) {
+  const header = 2 + (length > 65_535 ? 8 : length > 125 ? 2 : 0) + (sign === "↑" ? 4 : 0);
+  return `payload ${length} ${length === 1 ? "byte" : "bytes"}, wire ${header + length}`;
 }
 
-on("opened", showHandshake);
-
-on("closed", ({ code, words }) => {
-  lastClose.textContent = witness.lastClose;
-  showQueue(0, 0); // the server has let go of it
-  add(`× closed, ${code}`, make("pre", "text", words));
-});
-
-function offerHelp() {
-  proxyHelp.hidden = witness.why !== NO_UPGRADE;
+/** JSON in one line, and when that is opened in many. @param {string} line */
+function folded(line) {
+  const shown = make("details");
+  shown.append(make("summary", "line", line));
+  shown.addEventListener("toggle", () => shown.append(make("pre", "", pretty(line))), { once: true });
+  return shown;
 }
 
-on("failed", offerHelp);
+/** @param {string} line */
+function pretty(line) {
+  try {
+    return JSON.stringify(JSON.parse(line), null, 2);
+  } catch {
+    return line; // a long one, of which the end is missing
+  }
+}
 
-filter.addEventListener("input", () => {
-  for (const item of list.children) if (item instanceof HTMLElement) item.hidden = !matches(item);
-});
+// ---- which of them
+
+/** So that what passes can be chosen. @param {string[]} names */
+function offer(...names) {
+  const known = [...type.options].map(({ value }) => value);
+  for (const name of names) if (name && !known.includes(name)) type.add(new Option(name));
+}
+
+/** @param {HTMLElement} shown */
+function matches(shown) {
+  const { sign = "", types = "" } = shown.dataset;
+  const hasType = !type.value || types.split(" ").includes(type.value);
+  const hasSign = !direction.value || sign === direction.value;
+  return hasType && hasSign && (shown.textContent ?? "").toLowerCase().includes(filter.value.toLowerCase());
+}
+
+for (const choice of [filter, direction, type]) {
+  choice.addEventListener("input", () => {
+    for (const shown of list.children) if (shown instanceof HTMLElement) shown.hidden = !matches(shown);
+  });
+}
 
 pauseButton.addEventListener("click", () => {
   isPaused = !isPaused;
-  pauseButton.setAttribute("aria-pressed", String(isPaused));
+  catchUp();
 });
 
-element("clear", HTMLButtonElement).addEventListener("click", () => list.replaceChildren());
+element("clear", HTMLButtonElement).addEventListener("click", () => {
+  list.replaceChildren();
+  newest = witness.past.at(-1);
+  catchUp();
+});
 
 element("copy", HTMLButtonElement).addEventListener("click", () => {
+  const count = list.querySelectorAll(":scope > :not([hidden])").length;
   // navigator.clipboard is missing on a page that came over plain http from another machine.
   getSelection()?.selectAllChildren(list);
-  document.execCommand("copy");
+  const words = document.execCommand("copy") ? "Copied" : "The browser does not copy. Press Ctrl+C for these";
+  note.textContent = `${words} ${count} ${count === 1 ? "frame" : "frames"}`;
 });
+
+// ---- the connection
+
+function showConnection() {
+  proxyHelp.hidden = witness.why !== NO_UPGRADE;
+  lastClose.textContent = witness.lastClose;
+  const { extensions = "" } = witness.socket ?? {};
+  compression.textContent = extensions && `Extensions: ${extensions}. What is on the wire may be compressed, and smaller.`;
+}
+
+witness.addEventListener("frame", catchUp);
+for (const change of ["opened", "closed", "failed"]) witness.addEventListener(change, showConnection);
 
 /**
  * Everything here starts and stops with the panel: nobody is asked for nothing.
  * @param {boolean} shown
- * @param {(bytes: string) => void} slowDown  wishes to be sent so many bytes a second
  */
-export function show(shown, slowDown) {
+export function show(shown) {
   panel.hidden = !shown;
-  slow.onchange = () => {
-    showQueue(0, 0);
-    slowDown(slow.value);
-  };
-  showTotals();
-  showHandshake();
-  offerHelp();
-  lastClose.textContent = witness.lastClose;
-  if (shown) openEcho();
-  else closeEcho();
-}
-
-// ---- a slow student
-
-on("behind", ({ waiting, limit }) => showQueue(waiting, limit));
-
-/**
- * As the server tells it, about once a second.
- * @param {number} waiting
- * @param {number} limit
- */
-function showQueue(waiting, limit) {
-  queue.max = limit || 1;
-  queue.value = waiting;
-  queueWords.textContent = limit ? `${size(waiting)} waiting; beyond ${size(limit)} the server lets go` : "";
+  note.textContent = "";
+  showConnection();
+  catchUp();
+  if (!shown) return closeEcho();
+  openEcho((told) => explain(handshake, told));
+  listPlays();
 }

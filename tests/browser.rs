@@ -365,6 +365,7 @@ fn an_address_ends_where_its_sentence_goes_on() {
         script.says(sentence);
         ada.hears_text(sentence);
     }
+    ada.shows("links", "document.querySelectorAll('#log .body a').length === 5");
     let links = ada.asks("[...document.querySelectorAll('#log .body a')].map((it) => it.href)");
     assert_eq!(links, json!(vec![address; 5]));
     // A wall of brackets costs the reader nothing.
@@ -379,7 +380,7 @@ fn what_is_folded_takes_no_focus() {
     let mut ada = browser.enters_as_a_guest(&program, "#physics");
     let mut script = program.joins("physics");
     script.says(&format!("{}https://example.org/", "line\n".repeat(50)));
-    ada.shows("it folded", "document.querySelector('#log .folded a') !== null");
+    ada.shows("it folded", "document.querySelector('#log .folded a') !== null && document.querySelector('#log .message > button') !== null");
     let after_tab = |tab: &mut support::Tab| {
         tab.asks("document.querySelector('#scroller').focus({ preventScroll: true }); 0");
         tab.presses_tab();
@@ -469,7 +470,7 @@ fn a_long_text_is_folded_and_lines_stay() {
     let mut script = program.joins("physics");
     let long = "line\n".repeat(100) + "the end";
     script.says(&long);
-    ada.shows("it folded", "document.querySelector('#log .folded')?.offsetHeight < 250");
+    ada.shows("it folded", "document.querySelector('#log .folded')?.offsetHeight < 250 && document.querySelector('#log .message > button') !== null");
     ada.clicks("#log .message > button");
     ada.shows("all of it", "!document.querySelector('#log .folded') && document.querySelector('#log .body').offsetHeight > 1000");
     // A huge one does not hold up the browser, and can be had whole.

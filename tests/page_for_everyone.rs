@@ -28,8 +28,10 @@ fn no_barrier_is_found_in_either_theme() {
         ada.prefers(scheme);
         has_no_barrier(&mut ada, &format!("the log, {scheme}"));
         ada.clicks("#people-button");
-        ada.opens_the_wire();
+        ada.opens_the_experiments();
         ada.asks("document.querySelectorAll('details').forEach((it) => { it.open = true; }); 0");
+        ada.clicks("#echo-form button");
+        ada.reads_the_end();
         has_no_barrier(&mut ada, &format!("the panels, {scheme}"));
         ada.clicks("#people-button");
         ada.clicks("#wire-button");
@@ -194,6 +196,57 @@ fn the_keyboard_is_enough() {
     ada.shows("the rooms", "document.querySelector('#rooms-dialog')?.open === true");
     ada.presses_escape();
     ada.shows("the focus where it was", "document.activeElement.id === 'rooms-button'");
+}
+
+/// A panel has the keyboard at once, not behind every link of the log, and gives it back.
+#[test]
+fn a_panel_is_entered_and_left_by_keyboard() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    ada.says("https://example.org/");
+    ada.hears_text("https://example.org/");
+    for (panel, first) in [("wire", "summary"), ("people", "button")] {
+        ada.asks(&format!("document.querySelector('#{panel}-button').focus(); 0"));
+        ada.presses_enter();
+        ada.shows("the focus in it", &format!("document.activeElement.id === '{panel}'"));
+        ada.presses_tab();
+        let inside = format!("document.activeElement.matches('#{panel} {first}')");
+        ada.shows("the focus on the first thing there", &inside);
+        ada.presses_escape();
+        ada.shows("no panel", &format!("document.querySelector('#{panel}').hidden"));
+        assert_eq!(ada.asks("document.activeElement.id"), format!("{panel}-button"));
+        let state = format!("document.querySelector('#{panel}-button').ariaExpanded");
+        assert_eq!(ada.asks(&state), "false");
+    }
+    // Whoever filters empties the field first.
+    ada.opens_the_wire();
+    ada.types("#filter", "x");
+    ada.presses_escape();
+    ada.shows("no filter", "document.querySelector('#filter').value === ''");
+    assert_eq!(ada.asks("document.querySelector('#wire').hidden"), false);
+    ada.presses_escape();
+    ada.shows("no panel", "document.querySelector('#wire').hidden");
+}
+
+/// On a phone there is no room for both, the log and a panel.
+#[test]
+fn on_a_phone_a_panel_has_the_whole_height() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "", "Ada");
+    ada.has_a_window_of((390, 844));
+    for panel in ["wire", "people"] {
+        ada.clicks(&format!("#{panel}-button"));
+        ada.shows("it", &format!("document.querySelector('#{panel}')?.hidden === false"));
+        let left = format!(
+            "document.querySelector('main').clientHeight - document.querySelector('#{panel}').offsetHeight"
+        );
+        assert_eq!(ada.asks(&left), 0);
+        ada.clicks(&format!("#{panel}-button"));
+        ada.shows(
+            "the log",
+            "document.querySelector('#scroller').checkVisibility({ visibilityProperty: true })",
+        );
+    }
 }
 
 #[test]

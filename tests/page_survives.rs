@@ -523,7 +523,8 @@ fn a_slow_student_is_not_taken_for_a_dead_line() {
     let mut ada = browser.opens_in_fast_time(&format!("{}/#physics", program.url("http")), 60);
     ada.stays_a_guest();
     ada.opens_the_wire();
-    ada.asks("(() => { const it = document.querySelector('#slow'); it.closest('details').open = true; it.value = '10000'; it.dispatchEvent(new Event('change')); })()");
+    ada.unfolds("#slow");
+    ada.picks("#slow", "10000");
     ada.is_connected_to("physics");
     let mut script = program.joins("physics");
     // Six seconds, six minutes for her.

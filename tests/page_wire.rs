@@ -1,5 +1,5 @@
-//! The page shows what is on the wire: each frame, the handshake, the echo, why a connection failed;
-//! and a tab may be as slow as a bad network, so that a class sees what happens then.
+//! The page shows what is on the wire: each message of the room, from the start on, and why a
+//! connection failed.
 
 mod support;
 
@@ -7,14 +7,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use serde_json::json;
 use support::{Browser, PATIENCE, Program, Tab};
 
 /// What each frame in the panel is, and what it holds.
 fn frames(tab: &mut Tab) -> Vec<(String, String)> {
     let shown = tab.asks(
         "[...document.querySelectorAll('#frames li')].filter((it) => !it.hidden).map((it) =>
-            [it.querySelector('.what').textContent, it.querySelector('pre').textContent])",
+            [it.querySelector('.what').textContent, it.querySelector('.line').textContent])",
     );
     serde_json::from_value(shown).expect("pairs of strings")
 }
@@ -45,7 +44,9 @@ fn each_frame_is_shown_as_it_passes() {
     // One frame: its line of JSON, and the bytes behind it.
     let (what, line) = frames(&mut ada).pop().unwrap();
     assert!(line.starts_with(r#"{"type":"binary","id":"#) && line.ends_with('}'), "{line}");
-    assert!(what.contains(&format!("binary, {} bytes", line.len() + 1 + 34)), "{what}");
+    let payload = line.len() + 1 + 34;
+    let sizes = format!("binary, payload {payload} bytes, wire {}", 4 + payload);
+    assert!(what.ends_with(&sizes), "{what}");
     // What they mean can be read.
     let answer =
         ada.awaits("fetch(document.querySelector('#wire a').href).then((it) => it.status)");
@@ -57,119 +58,155 @@ fn each_frame_is_shown_as_it_passes() {
     ada.has_no_complaints();
 }
 
+/// As many lines as that, in the order in which they came.
+fn shows_frames_of(tab: &mut Tab, parts: &[&str]) {
+    let shown = frames(tab);
+    let mut lines = shown.iter();
+    for part in parts {
+        assert!(lines.any(|(_, line)| line.contains(part)), "{part} is not next in {shown:?}");
+    }
+}
+
 #[test]
-fn frames_are_filtered_held_copied_and_cleared() {
+fn what_passed_before_the_panel_was_opened_is_there() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    script.says("before");
+    ada.says("mine");
+    ada.hears_text("mine");
+    ada.opens_the_wire();
+    shows_a_frame(&mut ada, "↑", r#""text":"mine""#);
+    shows_frames_of(&mut ada, &["welcome", "live", "before", "mine", "mine"]);
+    // While it is closed, too.
+    ada.clicks("#wire-button");
+    ada.shows("no panel", "document.querySelector('#wire').hidden");
+    script.says("meanwhile");
+    ada.hears_text("meanwhile");
+    ada.clicks("#wire-button");
+    shows_a_frame(&mut ada, "↓", "meanwhile");
+    shows_frames_of(&mut ada, &["welcome", "before", "meanwhile"]);
+}
+
+#[test]
+fn the_last_two_hundred_frames_are_kept_and_of_long_ones_the_beginning() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    for number in 0..210 {
+        script.says(&format!("number {number}."));
+    }
+    script.shows(&[7; 100_000]);
+    script.says(&"x".repeat(100_000));
+    script.says("the last");
+    ada.hears_text("the last");
+    ada.opens_the_wire();
+    shows_a_frame(&mut ada, "↓", "the last");
+    let shown = frames(&mut ada);
+    assert_eq!(shown.len(), 200);
+    assert!(shown[0].1.contains("number 1"), "{:?}", shown[0]);
+    let kept = "import('./connection.js').then(({ witness }) =>
+        witness.past.map(({ bytes, length }) => [bytes.buffer.byteLength, length]))";
+    let kept: Vec<(usize, usize)> = serde_json::from_value(ada.awaits(kept)).unwrap();
+    assert!(kept.iter().all(|(kept, _)| *kept <= 4_096), "{kept:?}");
+    assert_eq!(kept.iter().filter(|(_, length)| *length > 100_000).count(), 2);
+}
+
+#[test]
+fn frames_are_filtered_copied_and_cleared() {
     let (program, browser) = (Program::start(&[]), Browser::start());
     let mut ada = browser.enters_as_a_guest(&program, "#physics");
     let mut script = program.joins("physics");
     ada.opens_the_wire();
     script.says("apples");
     script.says("pears");
-    shows_a_frame(&mut ada, "↓", "pears");
+    script.says("ripe pears");
+    shows_a_frame(&mut ada, "↓", "ripe pears");
     ada.types("#filter", "APPLE");
     assert_eq!(frames(&mut ada).len(), 1);
-    ada.types("#filter", "a");
+    ada.types("#filter", "pears");
     ada.asks("copied = ''; document.addEventListener('copy', () => { copied = String(getSelection()); }); 0");
     ada.clicks("#copy");
-    ada.shows("the copy", "copied.includes('apples') && copied.includes('pears')");
-    ada.clicks("#pause");
-    script.says("unseen");
-    ada.hears_text("unseen");
-    assert!(!frames(&mut ada).iter().any(|(_, payload)| payload.contains("unseen")));
-    ada.clicks("#pause");
+    ada.shows("the copy", "copied.includes('pears') && !copied.includes('apples')");
+    ada.reads("#wire-note", "Copied 2 frames");
     ada.clicks("#clear");
     assert_eq!(frames(&mut ada), []);
-    script.says("seen again");
-    shows_a_frame(&mut ada, "↓", "seen again");
+    script.says("more pears");
+    shows_a_frame(&mut ada, "↓", "more pears");
 }
 
 #[test]
-fn the_handshake_and_the_close_are_explained() {
+fn frames_are_chosen_by_direction_and_type() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    ada.says("mine");
+    ada.hears_text("mine");
+    script.shows(b"bytes");
+    ada.opens_the_wire();
+    shows_a_frame(&mut ada, "↓", "62 79 74 65 73");
+    let all = frames(&mut ada).len();
+    ada.picks("#direction", "↑");
+    let sent = frames(&mut ada);
+    assert!(!sent.is_empty() && sent.iter().all(|(what, _)| what.starts_with('↑')), "{sent:?}");
+    ada.picks("#direction", "");
+    ada.picks("#type", "binary");
+    let binary = frames(&mut ada);
+    assert!(binary.len() == 1 && binary[0].0.contains("binary"), "{binary:?}");
+    // What has passed can be chosen by its name in wsroom.v1.
+    ada.picks("#type", "message");
+    shows_frames_of(&mut ada, &["mine", "mine"]);
+    assert_eq!(frames(&mut ada).len(), 2);
+    ada.picks("#type", "");
+    assert_eq!(frames(&mut ada).len(), all);
+}
+
+#[test]
+fn what_comes_during_a_pause_is_shown_afterwards() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let mut script = program.joins("physics");
+    ada.opens_the_wire();
+    shows_a_frame(&mut ada, "↓", "joined");
+    ada.clicks("#pause");
+    for text in ["one", "two"] {
+        script.says(text);
+        ada.hears_text(text);
+    }
+    ada.reads("#pause", "Resume, 2 new");
+    assert!(!frames(&mut ada).iter().any(|(_, line)| line.contains("one")));
+    ada.clicks("#pause");
+    shows_a_frame(&mut ada, "↓", "two");
+    shows_frames_of(&mut ada, &["joined", "one", "two"]);
+    assert_eq!(ada.asks("document.querySelector('#pause').textContent"), "Pause");
+}
+
+#[test]
+fn json_unfolds_into_many_lines() {
     let (program, browser) = (Program::start(&[]), Browser::start());
     let mut ada = browser.enters_as_a_guest(&program, "#physics");
     ada.opens_the_wire();
-    ada.clicks("#wire summary");
-    let told = ada.asks("document.querySelector('#handshake').innerText");
-    let told = told.as_str().unwrap();
-    for line in [
-        "→ GET /ws/physics?last=100&session=… HTTP/1.1",
-        "→ Upgrade: websocket",
-        "← HTTP/1.1 101 Switching Protocols",
-        "← Sec-WebSocket-Protocol: wsroom.v1",
-    ] {
-        assert!(told.contains(line), "{line} is not in {told}");
-    }
-    let secret = "sessionStorage.getItem('wsroom.session')";
-    assert_eq!(ada.asks(&format!("/^[\\w-]{{22,64}}$/.test({secret})")), true);
-    let is_shown = format!("document.documentElement.outerHTML.includes({secret})");
-    assert_eq!(ada.asks(&is_shown), false, "the session is a secret");
-    program.gets_signal("TERM");
-    ada.shows("the close", "document.querySelector('#last-close').textContent === 'Last closed with 1001: The server is stopping or restarting.'");
+    shows_a_frame(&mut ada, "↓", "live");
+    ada.clicks("#frames li:last-child summary");
+    ada.shows(
+        "its lines",
+        r#"document.querySelector('#frames li:last-child pre')?.textContent.startsWith('{\n  "type": "live",\n  "last": ')"#,
+    );
 }
 
 #[test]
-fn the_echo_answers_and_is_timed() {
-    let (program, browser) = (Program::start(&[]), Browser::start());
-    let mut ada = browser.enters_as_a_guest(&program, "");
-    ada.opens_the_wire();
-    ada.asks("document.querySelector('#echo-form').closest('details').open = true; 0");
-    ada.shows(
-        "two round trips",
-        "document.querySelector('#plot').getAttribute('points')?.split(' ').length >= 2",
-    );
-    ada.shows(
-        "their time",
-        "/There and back in [0-9.]+ ms/.test(document.querySelector('#round-trip').textContent)",
-    );
-    ada.types("#echo-text", "grüß dich");
-    ada.presses_enter();
-    ada.shows(
-        "it",
-        "/^text, [0-9.]+ ms\\ngrüß dich$/.test(document.querySelector('#echo-answer').textContent)",
-    );
-    ada.clicks("#echo-hex");
-    ada.types("#echo-text", "48 65 ff");
-    ada.presses_enter();
-    ada.shows(
-        "it",
-        "document.querySelector('#echo-answer').textContent.includes('0000  48 65 ff')",
-    );
-    ada.types("#echo-text", "4g");
-    ada.presses_enter();
-    ada.shows("what is wrong", "!document.querySelector('#echo-text').validity.valid");
-    // The panel's own connection ends with it.
-    ada.clicks("#wire-button");
-    program.logs("left the echo");
-    ada.has_no_complaints();
-}
-
-#[test]
-fn the_echo_comes_back_and_the_last_close_is_of_a_connection() {
+fn the_close_is_told_and_stays() {
     let (program, browser) = (Program::start_plainly(&[]), Browser::start());
-    let address = program.address().to_string();
-    let mut ada = browser.enters_as_a_guest(&program, "");
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
     ada.opens_the_wire();
-    ada.asks("document.querySelector('#echo-form').closest('details').open = true; 0");
-    let round_trips =
-        "document.querySelector('#round-trip').textContent.startsWith('There and back')";
-    ada.shows("a round trip", round_trips);
     program.gets_signal("TERM");
+    let told = "Last closed with 1001: The server is stopping or restarting.";
+    ada.reads("#last-close", told);
+    shows_a_frame(&mut ada, "×", "1001: The server is stopping or restarting.");
     program.ends();
-    ada.shows("that it is gone", &format!("!{round_trips}"));
     // Attempts that fail are no connections that end.
-    ada.shows(
-        "an attempt",
-        "document.querySelector('#status').textContent.includes('cannot be reached')",
-    );
-    assert_eq!(
-        ada.asks("document.querySelector('#last-close').textContent"),
-        "Last closed with 1001: The server is stopping or restarting."
-    );
-    let _program = Program::start_at(&address);
-    ada.shows("round trips again", round_trips);
-    ada.types("#echo-text", "there again");
-    ada.presses_enter();
-    ada.shows("it", "document.querySelector('#echo-answer').textContent.includes('there again')");
+    ada.reads("#status", "cannot be reached");
+    assert_eq!(ada.asks("document.querySelector('#last-close').textContent"), told);
 }
 
 #[test]
@@ -181,7 +218,7 @@ fn a_long_frame_is_cut_and_its_lines_stay_whole() {
     script.shows(&[7; 1_000]);
     shows_a_frame(&mut ada, "↓", "\n… of 1000 bytes");
     script.says(&"x".repeat(5_000));
-    shows_a_frame(&mut ada, "↓", "x… of ");
+    shows_a_frame(&mut ada, "↓", "x… of 51");
     for size in [(1280, 800), (390, 844)] {
         ada.has_a_window_of(size);
         ada.shows("its new size", &format!("innerWidth === {}", size.0));
@@ -291,40 +328,4 @@ fn a_full_house_is_told_as_the_server_tells_it() {
     program.logs("left room lobby");
     let _last = program.joins("lobby");
     ada.shows("why", "document.querySelector('#status').textContent.includes('full')");
-}
-
-#[test]
-fn a_slow_student_falls_behind_and_comes_back() {
-    let (program, browser) = (Program::start_plainly(&["-v"]), Browser::start());
-    let mut ada = browser.enters(&program, "#physics", "Ada");
-    ada.opens_the_wire();
-    ada.asks("(() => { const it = document.querySelector('#slow'); it.closest('details').open = true; it.value = '1000'; it.dispatchEvent(new Event('change')); })()");
-    program.logs("is behind");
-    ada.is_connected_to("physics");
-    let mut script = program.joins("physics");
-    let mut said = 0;
-    let mut says = |count: usize, size: usize| {
-        for number in said..said + count {
-            let text = format!("{number} {}", "x".repeat(size));
-            script.says(&text);
-            script.hears(&text);
-        }
-        said += count;
-    };
-    says(30, 800);
-    // What the server tells, not what it keeps: it is less with every second.
-    ada.shows("what waits", "document.querySelector('#queue').value > 10000 && document.querySelector('#queue').max === 65536 && document.querySelector('#queue-words').textContent.includes('waiting')");
-    ada.asks("most = document.querySelector('#queue').value; 0");
-    ada.shows("less", "document.querySelector('#queue').value < most");
-    assert!(!program.has_logged("too much waited"));
-    let asked = ada.asks("performance.getEntriesByType('resource').map((it) => it.name).filter((it) => it.includes('/rooms/'))");
-    assert_eq!(asked, json!([]), "nothing is fetched for it");
-    says(60, 2_000);
-    program.logs("too much waited");
-    // At full speed again, nothing is missing.
-    ada.asks("(() => { const it = document.querySelector('#slow'); it.value = ''; it.dispatchEvent(new Event('change')); })()");
-    ada.shows("all of it", "document.querySelectorAll('#log .message').length === 90");
-    let numbers = ada
-        .asks("[...document.querySelectorAll('#log .body')].map((it) => parseInt(it.textContent))");
-    assert_eq!(numbers, json!((0..90).collect::<Vec<_>>()));
 }

@@ -289,12 +289,6 @@ impl Tab {
         self.shows("the name", &format!("!document.querySelector('#name-dialog').open && {name}"));
     }
 
-    /// Opens the panel that shows the wire; it is fetched first.
-    pub fn opens_the_wire(&mut self) {
-        self.clicks("#wire-button");
-        self.shows("the wire", "document.querySelector('#totals')?.textContent.startsWith('↓')");
-    }
-
     pub fn opens_the_rooms(&mut self) {
         self.clicks("#rooms-button");
         self.shows("the rooms", "document.querySelector('#rooms-dialog[open] #rooms li') !== null");

@@ -28,6 +28,7 @@ mod traveller;
 mod v1;
 mod visitor;
 mod way;
+mod wire;
 
 pub use axe::{axe, has_no_barrier};
 pub use browser::{Browser, Network, Tab};
