@@ -3,7 +3,8 @@
 
 mod support;
 
-use support::{Browser, Program, Tab};
+use serde_json::json;
+use support::{Browser, Program, Tab, follow_each_other};
 
 /// Each play, what the server reads first, and how it ends.
 const PLAYS: [(&str, &str, &str); 10] = [
@@ -45,12 +46,12 @@ fn each_play_shows_its_section_its_frames_and_its_end() {
         let end = ada.reads_the_end();
         assert!(end.contains(&format!("closed with {code}")), "{label}: {end}");
         let play = told.as_array().unwrap().iter().find(|it| it["name"] == label.replace(' ', "-"));
-        let section = play.expect("the server has it")["section"].as_str().unwrap();
-        ada.reads("#outcome-title", &format!("§{section}"));
+        let play = play.expect("the server has it");
+        ada.reads("#outcome-title", &format!("§{}", play["section"].as_str().unwrap()));
         let steps = ada.steps();
-        assert_eq!(steps[0], "The handshake", "{label}");
+        assert_eq!((&json!(steps[0]), steps[1].as_str()), (&play["says"], "The handshake"));
         assert!(
-            steps[1].starts_with(&format!("The server received: {first}")),
+            steps[2].starts_with(&format!("The server received: {first}")),
             "{label}: {steps:?}"
         );
         if code != "1000" {
@@ -75,21 +76,14 @@ fn a_ping_comes_between_the_fragments_of_a_message() {
     ada.opens_the_experiments();
     presses(&mut ada, "fragmented");
     ada.reads_the_end();
-    let steps = ada.steps();
-    let mut names =
-        steps.iter().filter_map(|it| it.strip_prefix("The server ")?.split([',', ';']).next());
-    let at = |name: &str, names: &mut dyn Iterator<Item = &str>| {
-        assert!(names.any(|it| it == name), "no {name} there in {steps:?}")
-    };
-    for name in [
+    let parts = [
         "received: text",
         "received: ping",
         "answers: pong",
         "received: continuation",
         "answers: text",
-    ] {
-        at(name, &mut names);
-    }
+    ];
+    follow_each_other(&ada.steps(), &parts);
 }
 
 #[test]

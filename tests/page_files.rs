@@ -30,13 +30,13 @@ fn files(server: &Server) -> BTreeSet<String> {
     files
 }
 
-/// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import("…")`, `fetch("…")`.
+/// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import "…"`, `import("…")`, `fetch("…")`.
 fn named_in(text: &str) -> impl Iterator<Item = String> {
     // The types that a comment names are for the checker alone.
     let text: String = text.lines().filter(|line| !line.contains("@import")).collect();
     let text: &'static str = text.leak();
     let behind = |word| text.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-    let names = ["href=\"", "href = \"", "src=\"", "from \"", "import(\"", "fetch(\""]
+    let names = ["href=\"", "href = \"", "src=\"", "from \"", "import \"", "import(\"", "fetch(\""]
         .into_iter()
         .flat_map(behind);
     names.map(|name| format!("/{}", name.trim_start_matches("./")))

@@ -21,13 +21,13 @@ fn the_handshake_is_the_one_that_the_server_saw() {
     ada.reads("#handshake", "101 Switching Protocols");
     let told = ada.asks("document.querySelector('#handshake').innerText");
     let told = told.as_str().unwrap();
-    for line in ["→ GET /echo?frames HTTP/1.1", "→ Upgrade: websocket", "← Upgrade: websocket"]
+    for line in ["→ GET /echo?frames HTTP/1.1", "→ Upgrade: websocket", "← upgrade: websocket"]
     {
         assert!(told.contains(line), "{line} is not in {told}");
     }
     assert_eq!(behind(told, "→ Host: "), program.address().to_string());
     let key = behind(told, "→ Sec-WebSocket-Key: ");
-    assert_eq!(behind(told, "← Sec-WebSocket-Accept: "), derive_accept_key(key.as_bytes()));
+    assert_eq!(behind(told, "← sec-websocket-accept: "), derive_accept_key(key.as_bytes()));
     // The room's own is not made up.
     assert!(!told.contains("/ws/physics"), "{told}");
     ada.reads(

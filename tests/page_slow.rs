@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Browser, Program};
+use support::{Browser, Program, follow_each_other};
 
 #[test]
 fn a_slow_student_falls_behind_and_comes_back() {
@@ -47,16 +47,17 @@ fn a_slow_student_falls_behind_and_comes_back() {
     let story =
         ada.asks("[...document.querySelectorAll('#slow-story li')].map((it) => it.textContent)");
     let story: Vec<String> = serde_json::from_value(story).unwrap();
-    let mut lines = story.iter();
-    for part in [
-        "This tab asks for 1000 bytes a second",
-        "wait on the server for this tab",
-        "No Close frame came",
-        "This tab reads as fast as it can again.",
-        "Connected again: it asked for all since the last message it had",
-    ] {
-        let line = lines.find(|line| line.contains(part));
-        let line = line.unwrap_or_else(|| panic!("{part} is not next in {story:#?}"));
-        assert!(line.as_bytes()[..8].iter().all(|it| it.is_ascii_digit() || *it == b':'), "{line}");
-    }
+    follow_each_other(
+        &story,
+        &[
+            "This tab asks for 1000 bytes a second",
+            "wait on the server for this tab",
+            "No Close frame came",
+            "This tab reads as fast as it can again.",
+            "Connected again: it asked for all since the last message it had",
+        ],
+    );
+    let has_time =
+        |line: &String| line.as_bytes()[..8].iter().all(|it| it.is_ascii_digit() || *it == b':');
+    assert!(story.iter().all(has_time), "{story:#?}");
 }

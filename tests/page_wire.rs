@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use support::{Browser, PATIENCE, Program, Tab};
+use support::{Browser, PATIENCE, Program, Tab, follow_each_other};
 
 /// What each frame in the panel is, and what it holds.
 fn frames(tab: &mut Tab) -> Vec<(String, String)> {
@@ -58,13 +58,10 @@ fn each_frame_is_shown_as_it_passes() {
     ada.has_no_complaints();
 }
 
-/// As many lines as that, in the order in which they came.
+/// The panel has lines with these parts, in their order.
 fn shows_frames_of(tab: &mut Tab, parts: &[&str]) {
-    let shown = frames(tab);
-    let mut lines = shown.iter();
-    for part in parts {
-        assert!(lines.any(|(_, line)| line.contains(part)), "{part} is not next in {shown:?}");
-    }
+    let lines: Vec<String> = frames(tab).into_iter().map(|(_, line)| line).collect();
+    follow_each_other(&lines, parts);
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub use traveller::{Traveller, is_whole};
 pub use v1::V1;
 pub use visitor::{Visitor, masked};
 pub use way::{Papers, Way};
+pub use wire::follow_each_other;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

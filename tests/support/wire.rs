@@ -2,11 +2,19 @@
 
 use super::Tab;
 
+/// These parts are in lines that stand in this order, perhaps with others between them.
+pub fn follow_each_other(lines: &[String], parts: &[&str]) {
+    let mut left = lines.iter();
+    for part in parts {
+        assert!(left.any(|line| line.contains(part)), "{part} is not next in {lines:#?}");
+    }
+}
+
 impl Tab {
     /// Opens the panel; it is fetched first.
     pub fn opens_the_wire(&mut self) {
         self.clicks("#wire-button");
-        self.shows("the wire", "document.querySelector('#totals')?.textContent.startsWith('↓')");
+        self.shows("the wire", "document.querySelector('#wire')?.hidden === false && document.querySelector('#totals').textContent.startsWith('↓')");
     }
 
     /// Opens the panel, and there the experiments.
