@@ -107,9 +107,9 @@ function showHandshake(told) {
 
 /** @param {Report} report */
 function showReport({ received, answers, refused }) {
-  if (received) step(drawn("client", "The server received", received));
+  if (received) step(drawn("The server received", received));
   if (refused) step(make("p", "", `The server refuses it with ${refused.code}: ${refused.reason}`));
-  for (const answer of answers) step(drawn("server", received ? "The server answers" : "The server sends of its own accord", answer));
+  for (const answer of answers) step(drawn(received ? "The server answers" : "The server sends of its own accord", answer));
 }
 
 /** @param {Frame} data */
@@ -161,10 +161,10 @@ closeForm.addEventListener("submit", (event) => {
     open: (here) => {
       here.close(code, reason);
       const why = "A browser shows a page nothing that comes after its own Close. So these two frames are reckoned: the first from what the page asked for, the second from what the browser says that it received.";
-      step(make("p", "", why), drawn("client", "The browser sends", closeFrame(code, reason, "masked")));
+      step(make("p", "", why), drawn("The browser sends", closeFrame(code, reason, "masked")));
     },
     end: (told) => {
-      if (told.wasClean) step(drawn("server", "The server answers", closeFrame(told.code, told.reason, "plain")));
+      if (told.wasClean) step(drawn("The server answers", closeFrame(told.code, told.reason, "plain")));
     },
   });
 });

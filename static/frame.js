@@ -19,12 +19,12 @@ const bytes = (hex) => bytesOf(hex) ?? new Uint8Array();
 /** @param {number} number @param {number} count */
 const bits = (number, count) => number.toString(2).padStart(count, "0");
 
-/** @param {"client" | "server"} sender @param {string} what  is done with it @param {WireFrame} frame */
-export function drawn(sender, what, frame) {
+/** @param {string} what  is done with it @param {WireFrame} frame */
+export function drawn(what, frame) {
   const shown = make("details", "frame");
   shown.open = true;
   const words = make("ul");
-  words.append(...sentences(sender, frame).map((sentence) => make("li", "", sentence)));
+  words.append(...sentences(frame).map((sentence) => make("li", "", sentence)));
   shown.append(make("summary", "", `${what}: ${inShort(frame)}`), diagram(frame), words, ...payloadOf(frame));
   return shown;
 }
@@ -104,23 +104,17 @@ function rest(width) {
 
 // ---- in words
 
-/** @param {string} sender @param {WireFrame} frame */
-function sentences(sender, frame) {
+/** @param {WireFrame} frame */
+function sentences(frame) {
   return [
     frame.fin ? "FIN 1: the last, or the only, fragment of its message" : "FIN 0: more fragments of this message follow",
     ...(frame.rsv.some(Boolean) ? ["RSV: a bit is set, though no extension was agreed on"] : []),
     `opcode ${frame.opcode}: ${frame.name}`,
-    ofMask(sender, frame),
+    `MASK ${Number(frame.masked)}: ${frame.masked ? "masked" : "not masked"}; each frame from a client must be, and none from a server (§5.1)`,
     ofLength(frame),
     ...ofClose(frame),
     `header ${frame.header}`,
   ];
-}
-
-/** A client masks, a server does not (§5.1). @param {string} sender @param {WireFrame} frame */
-function ofMask(sender, { masked }) {
-  const isRight = masked === (sender === "client");
-  return `MASK ${Number(masked)}: ${masked ? "masked" : "not masked"}, ${isRight ? "as" : "but"} each frame from a ${sender} must ${isRight ? "" : "not "}be`;
 }
 
 /** @param {WireFrame} frame */

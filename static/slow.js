@@ -59,13 +59,17 @@ on("behind", (now) => {
 on("closed", ({ code, words }) => {
   if (pace.value) {
     const before = told.limit ? ` The server told last that ${size(told.waiting)} waited; beyond ${size(told.limit)} it lets go.` : "";
-    const how = code === 1006 ? " No Close frame came: it would have had to wait behind all that." : "";
+    const how = code === 1006 ? " No Close frame came: the server resets a tab for which too much waits, and a Close would have to wait, too." : "";
     tells(`Closed with ${code}: ${words}${before}${how}`);
   }
   showQueue({ waiting: 0, limit: 0 }); // the server has let go of it
 });
 
-on("opened", () => (missed = story.hasChildNodes() ? 0 : null));
+on("opened", () => {
+  if (!story.hasChildNodes()) return;
+  missed = 0;
+  tells("Connected again: it asks for all since the last message it had (?since=ID).");
+});
 
 // What was missed comes between `welcome` and `live`.
 on("frame", ({ sign, isText, bytes }) => {
@@ -74,7 +78,7 @@ on("frame", ({ sign, isText, bytes }) => {
   if (/^\{"type":"(message|binary)"/.test(line)) missed += 1;
   if (!isText || !line.startsWith('{"type":"live"')) return;
   const { complete } = JSON.parse(line);
-  const whole = complete ? "nothing is missing" : "the server has no more of what came before";
-  tells(`Connected again: it asked for all since the last message it had (?since=ID), ${missed} came, and ${whole}.`);
+  const came = missed === 1 ? "1 message that it had missed came" : `${missed} messages that it had missed came`;
+  tells(`${came} afterwards; ${complete ? "nothing is missing" : "the server has no more of what came before"}.`);
   missed = null;
 });
