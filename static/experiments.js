@@ -26,8 +26,8 @@ const title = element("outcome-title", HTMLHeadingElement);
 const verdict = element("outcome-words", HTMLParagraphElement);
 const steps = element("steps", HTMLOListElement);
 
-/** An experiment that nothing ends, in milliseconds. */
-const PATIENCE = 5_000;
+/** After this, in milliseconds, an experiment is ended that nothing else has ended. */
+const PATIENCE = 20_000;
 
 /** Lines of it that are open at first. */
 const MOST_OPEN = 8;

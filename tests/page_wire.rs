@@ -142,6 +142,7 @@ fn frames_are_chosen_by_direction_and_type() {
     script.shows(b"bytes");
     ada.opens_the_wire();
     shows_a_frame(&mut ada, "↓", "62 79 74 65 73");
+    shows_a_frame(&mut ada, "↓", "joined");
     let all = frames(&mut ada).len();
     ada.picks("#direction", "↑");
     let sent = frames(&mut ada);
