@@ -5,8 +5,8 @@
 //
 // It is not: what a frame looks like (frame.js), nor which bytes are played (the server tells, by `GET /experiments`).
 
-import { ask, button, element, make, size } from "./dom.js";
 import { witness } from "./connection.js";
+import { ask, button, element, make, size } from "./dom.js";
 import { callEcho } from "./echo.js";
 import { closeFrame, drawn } from "./frame.js";
 import { explain } from "./handshake.js";
