@@ -6,12 +6,16 @@
 
 import { button, element, make, size } from "./dom.js";
 import * as log from "./log.js";
+import { looks } from "./looks.js";
 
 /** @import { Connection } from "./connection.js" */
 /** @import { Room } from "./room.js" */
 /** @import { Entry } from "./types.js" */
 
 const encoder = new TextEncoder();
+
+// Without its looks a file can still be had.
+await looks("messages.css").catch(() => {});
 
 // ---- sent
 

@@ -1,11 +1,12 @@
 // The log: what was said, drawn; below it what of ours still waits, and how the connection is.
 //
-// It is not: what a message is (room.js), how files look (files.js), or when something happens (app.js).
+// It is not: what a message is (room.js), how a long text (texts.js) or a file (files.js) looks, or when something
+// happens (app.js).
 
 import { button, element, make, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
-/** @import { Binary, Entry, Member, State, Text, Waiting } from "./types.js" */
+/** @import { Binary, Entry, State, Text, Waiting } from "./types.js" */
 
 // The log is bounded in messages and in bytes: a page may stay open for a term.
 const MAX_ENTRIES = 2_000;
@@ -14,10 +15,11 @@ const MAX_HELD = 100_000_000;
 /** Messages on a page of it: the browser draws the pages in sight alone (style.css). */
 const PAGE = 50;
 
-/** A longer text is folded, a much longer one a download: to lay out a mebibyte takes seconds. */
-const FOLD_CHARACTERS = 1_000;
-const FOLD_LINES = 15;
-const MAX_SHOWN = 20_000;
+/** To lay out a mebibyte takes seconds: of a longer text this much is shown. */
+export const MAX_SHOWN = 20_000;
+
+/** A short line without code is drawn at once, unless it has a web address; see texts.js for all other texts. */
+const SHORT_LINE = /^(?!.*:\/\/)[^\n`]{0,400}$/;
 
 /** What the log shows, oldest first. @type {Entry[]} */
 export const entries = [];
@@ -27,9 +29,6 @@ let held = 0; // bytes, the sum of their sizes
 let last = null;
 
 let lastDay = "";
-
-/** The last line that tells of comings and goings. */
-let presence = { item: make("li"), came: /** @type {Member[]} */ ([]), went: /** @type {Member[]} */ ([]) };
 
 // Made once: making them takes longer than drawing a message.
 const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
@@ -94,8 +93,9 @@ export function showMessage(message, own) {
   item.classList.toggle("more", key === last?.key && time === last.time);
   item.style.setProperty("--hue", hue(key));
 
+  const size = "text" in message ? message.text.length : message.bytes.byteLength;
   /** @type {Entry} */
-  const entry = { item, urls: [], size: 0, id: message.id };
+  const entry = { item, urls: [], size, id: message.id };
   const head = make("div", "head");
   const name = make("span", "from", from.name);
   name.dir = "auto";
@@ -133,40 +133,6 @@ export function showNotice(sentence, id = 0) {
   return item;
 }
 
-/** Quietly, and with what came just before. @param {Member[]} came @param {Member[]} went */
-export function showPresence(came, went) {
-  if (came.length + went.length === 0) return;
-  if (entries.at(-1)?.item !== presence.item) presence = { item: showNotice(""), came: [], went: [] };
-  presence.came.push(...came);
-  presence.went.push(...went);
-  tellPresence();
-}
-
-/** New names; whoever came just now has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
-export function showNames(members, before) {
-  const justCame = entries.at(-1)?.item === presence.item ? presence.came.map(({ id }) => id) : [];
-  presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
-  tellPresence();
-  for (const { id, name } of members) {
-    const former = before.get(id)?.name ?? name;
-    const sentence = `${former} is called ${name} now.`;
-    const isTold = former === name || justCame.includes(id) || entries.at(-1)?.item.textContent === sentence;
-    if (!isTold) showNotice(sentence);
-  }
-}
-
-function tellPresence() {
-  tell(presence.item, [listed(presence.came, "came"), listed(presence.went, "left")].filter(Boolean).join(" · "));
-}
-
-/** @param {Member[]} members @param {string} did */
-function listed(members, did) {
-  if (members.length === 0) return "";
-  const names = members.map(({ name }) => name);
-  const others = names.length > 4 ? ` and ${names.length - 3} others` : "";
-  return `${names.slice(0, others ? 3 : 4).join(", ")}${others} ${did}`;
-}
-
 /** @param {Waiting[]} waiting @param {Room} room */
 export function showWaiting(waiting, room) {
   const items = waiting.map((message) => {
@@ -174,7 +140,7 @@ export function showWaiting(waiting, room) {
     const tooLarge = room.tooLarge(message.length);
     const trouble = tooLarge ? `Not sent: ${tooLarge}` : message.trouble;
     const state = make("div", "head", trouble || (message.sent ? "on its way" : "waits for the connection"));
-    const body = make("div", "body", message.label.slice(0, FOLD_CHARACTERS));
+    const body = make("div", "body", message.label.slice(0, 1_000));
     body.dir = "auto";
     if (message.sent && typeof message.frame !== "string") body.append(make("progress"));
     if (message.trouble && message.mayRetry && !tooLarge) state.append(button("Send again", () => room.sendAgain(message)));
@@ -202,59 +168,27 @@ export function clear(name) {
 
 /** @param {string} text @param {HTMLElement} body @param {Entry} entry */
 function say(text, body, entry) {
-  const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
-  const isHuge = text.length > MAX_SHOWN;
-  body.append(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
-  if (isHuge) {
-    body.append("…");
-    attach(new TextEncoder().encode(text), "message.txt", body, entry);
-  }
-  if (!isLong) return;
-  const unfold = button("", () => fold(!body.classList.contains("folded")));
-  const fold = (/** @type {boolean} */ folded) => {
-    body.classList.toggle("folded", folded);
-    // Out of sight, a link may not take the focus.
-    for (const link of body.querySelectorAll("a")) link.tabIndex = folded ? -1 : 0;
-    unfold.textContent = folded ? "Show all" : "Show less";
-    unfold.setAttribute("aria-expanded", String(!folded));
-  };
-  fold(true);
-  entry.item.append(unfold);
-}
-
-/** Web addresses become links, everything else stays text. @param {string} text */
-function linked(text) {
-  return text.split(/(\bhttps?:\/\/[^\s<>"]+)/giu).flatMap((part, i) => {
-    const address = i % 2 ? withoutEnd(part) : "";
-    if (!URL.canParse(address)) return part;
-    const link = make("a", "", address);
-    link.href = address;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer";
-    return [link, part.slice(address.length)];
-  });
-}
-
-/** Without what is of the sentence around it, such as a bracket that it did not open. @param {string} address */
-function withoutEnd(address) {
-  const count = (/** @type {string} */ sign) => address.split(sign).length;
-  const surplus = new Map(["()", "[]", "{}"].map(([open = "", close = ""]) => [close, count(close) - count(open)]));
-  for (let end = address.length; ; end -= 1) {
-    const last = address.charAt(end - 1);
-    const closing = surplus.get(last);
-    const isOutside = closing === undefined ? ".,:;!?'([{".includes(last) : closing > 0;
-    if (!isOutside) return address.slice(0, end);
-    if (closing) surplus.set(last, closing - 1);
-  }
+  body.append(text.slice(0, MAX_SHOWN));
+  if (!SHORT_LINE.test(text)) fetchFor(body, () => import("./texts.js"), (texts) => texts.draw(text, body, entry));
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */
-function attach(bytes, name, body, entry) {
-  entry.size = bytes.byteLength;
-  import("./files.js").then(
-    (files) => body.isConnected && body.append(...files.attachment(bytes, name, entry)),
+export function attach(bytes, name, body, entry) {
+  fetchFor(body, () => import("./files.js"), (files) => body.append(...files.attachment(bytes, name, entry)));
+}
+
+/**
+ * What few messages need; a button tries again where it cannot be fetched.
+ * @template T
+ * @param {HTMLElement} body
+ * @param {() => Promise<T>} load
+ * @param {(module: T) => void} use
+ */
+function fetchFor(body, load, use) {
+  load().then(
+    (module) => body.isConnected && use(module),
     () => {
-      const again = button("Show the file", () => attach(bytes, name, body, entry));
+      const again = button("Show all of it", () => fetchFor(body, load, use));
       again.onclick = () => again.remove();
       body.append(again);
     },

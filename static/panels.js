@@ -1,6 +1,7 @@
 // What opens with a button: its elements and its looks are put into the page when the first one is opened.
 
 import { button, element, make } from "./dom.js";
+import { looks } from "./looks.js";
 import { present } from "./people.js";
 
 /** @type {Promise<void> | null} */
@@ -47,7 +48,7 @@ export async function enlarge(url, name) {
 
 /** Puts them there, once. */
 export function bring() {
-  brought ??= Promise.all([elements(), looks()]).then(([found]) => {
+  brought ??= Promise.all([elements(), looks("panels.css")]).then(([found]) => {
     const main = element("main", HTMLElement);
     main.append(...found.querySelectorAll("aside"));
     main.before(...found.querySelectorAll("#banner"));
@@ -66,15 +67,4 @@ async function elements() {
   const answer = await fetch("panels.html");
   if (!answer.ok) throw new Error("The panels cannot be fetched.");
   return new DOMParser().parseFromString(await answer.text(), "text/html");
-}
-
-function looks() {
-  const link = make("link");
-  link.rel = "stylesheet";
-  link.href = "panels.css";
-  document.head.append(link);
-  return new Promise((resolve, reject) => {
-    link.onload = resolve;
-    link.onerror = () => reject(new Error("The panels cannot be fetched."));
-  });
 }

@@ -365,6 +365,7 @@ fn an_address_ends_where_its_sentence_goes_on() {
         script.says(sentence);
         ada.hears_text(sentence);
     }
+    ada.shows("links", "document.querySelectorAll('#log .body a').length === 5");
     let links = ada.asks("[...document.querySelectorAll('#log .body a')].map((it) => it.href)");
     assert_eq!(links, json!(vec![address; 5]));
     // A wall of brackets costs the reader nothing.

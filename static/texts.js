@@ -1,0 +1,71 @@
+// Texts that are more than a short line: with web addresses, or so long that they are folded. It is fetched with the
+// first such text, which log.js has drawn plainly by then.
+//
+// What users wrote stays text: elements are made around it, and none is made of it.
+//
+// It is not: files (files.js), nor where in the log a text stands (log.js).
+
+import { button, make } from "./dom.js";
+import { MAX_SHOWN, attach } from "./log.js";
+import { looks } from "./looks.js";
+
+/** @import { Entry } from "./types.js" */
+
+/** A longer text is folded. */
+const FOLD_CHARACTERS = 1_000;
+const FOLD_LINES = 15;
+
+// Without its looks a text can still be read.
+await looks("messages.css").catch(() => {});
+
+/** @param {string} text @param {HTMLElement} body @param {Entry} entry */
+export function draw(text, body, entry) {
+  const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
+  const isHuge = text.length > MAX_SHOWN;
+  body.replaceChildren(...linked(isHuge ? text.slice(0, MAX_SHOWN) : text));
+  if (isHuge) {
+    body.append("…");
+    attach(new TextEncoder().encode(text), "message.txt", body, entry);
+  }
+  if (isLong) makeFoldable(body, entry.item);
+}
+
+/** @param {HTMLElement} body @param {HTMLElement} item */
+function makeFoldable(body, item) {
+  const unfold = button("", () => fold(!body.classList.contains("folded")));
+  const fold = (/** @type {boolean} */ folded) => {
+    body.classList.toggle("folded", folded);
+    // Out of sight, a link may not take the focus.
+    for (const link of body.querySelectorAll("a")) link.tabIndex = folded ? -1 : 0;
+    unfold.textContent = folded ? "Show all" : "Show less";
+    unfold.setAttribute("aria-expanded", String(!folded));
+  };
+  fold(true);
+  item.append(unfold);
+}
+
+/** Web addresses become links, everything else stays text. @param {string} text */
+function linked(text) {
+  return text.split(/(\bhttps?:\/\/[^\s<>"]+)/giu).flatMap((part, i) => {
+    const address = i % 2 ? withoutEnd(part) : "";
+    if (!URL.canParse(address)) return part;
+    const link = make("a", "", address);
+    link.href = address;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+    return [link, part.slice(address.length)];
+  });
+}
+
+/** Without what is of the sentence around it, such as a bracket that it did not open. @param {string} address */
+function withoutEnd(address) {
+  const count = (/** @type {string} */ sign) => address.split(sign).length;
+  const surplus = new Map(["()", "[]", "{}"].map(([open = "", close = ""]) => [close, count(close) - count(open)]));
+  for (let end = address.length; ; end -= 1) {
+    const last = address.charAt(end - 1);
+    const closing = surplus.get(last);
+    const isOutside = closing === undefined ? ".,:;!?'([{".includes(last) : closing > 0;
+    if (!isOutside) return address.slice(0, end);
+    if (closing) surplus.set(last, closing - 1);
+  }
+}
