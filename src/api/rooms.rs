@@ -128,8 +128,10 @@ impl Rooms {
         Ok(json(200, &page))
     }
 
-    /// `GET /rooms/ROOM/messages?since=&before=&limit=`: the messages that are kept, in order of their
-    /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
+    /// `GET /rooms/ROOM/messages?since=&before=&limit=&q=`: the messages that are kept, in order of
+    /// their ids. With `since` these are the oldest ones behind it; without, the newest ones. With `q`
+    /// they are looked at, and only those that have this text are sent: a search costs no more than
+    /// any other page, and goes on with the next request.
     ///
     /// # Errors
     /// The response to a wrong parameter, to somebody who may not enter the room, or for a history that
@@ -149,7 +151,8 @@ impl Rooms {
         let rules = self.rights.rulebook().get(&room);
         found.complete &=
             rules.is_none_or(|rules| since.is_none_or(|id| rules.keeps_all_since(id)));
-        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
+        let sought = asked::text(url, "q").map(|text| text.to_lowercase());
+        let body = transcript::encode(&room, &found, sought.as_deref(), MAX_RESPONSE_BYTES, keep);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
     }

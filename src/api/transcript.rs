@@ -26,47 +26,75 @@ pub enum Keep {
     Newest,
 }
 
-/// Encodes as many messages as fit into `most` bytes, in order of their ids. The first one to keep is
-/// always encoded. `more` in the result tells whether there are messages beyond them, in the direction
-/// in which the reader goes on.
-pub fn encode(room: &RoomName, found: &HistoryPage, most: usize, keep: Keep) -> Vec<u8> {
+/// Encodes as many messages as fit into `most` bytes, in order of their ids; of those that have the
+/// text `sought`, in lower case, if there is one. The first one to keep is always encoded. `more` in the
+/// result tells whether there are messages beyond them, in the direction in which the reader goes on,
+/// and then `next` is the id from which.
+pub fn encode(
+    room: &RoomName,
+    found: &HistoryPage,
+    sought: Option<&str>,
+    most: usize,
+    keep: Keep,
+) -> Vec<u8> {
     let (complete, last) = (found.complete, found.last);
     let begin = format!(r#"{{"complete":{complete},"last":{last},"messages":["#);
-    let end = |more| format!(r#"],"more":{more},"room":"{}"}}"#, room.as_str());
-    // `false` is the longer of the two.
-    let most = most.saturating_sub(end(false).len());
+    let most = most.saturating_sub(end(room, Some(MessageId::MAX)).len());
     let mut bytes = begin.into_bytes();
     let start = bytes.len();
-    let messages = found.messages.iter().map(|message| &**message);
-    let count = match keep {
-        Keep::Oldest => add_while_they_fit(&mut bytes, messages, most).len(),
-        Keep::Newest => {
-            let ends = add_while_they_fit(&mut bytes, messages.rev(), most);
-            turn_round(&mut bytes, start, &ends);
-            ends.len()
-        }
+    let is_sought = |message: &&Message| sought.is_none_or(|sought| has(message, sought));
+    let mut messages: Vec<_> = found.messages.iter().map(|one| &**one).filter(is_sought).collect();
+    let edge = match keep {
+        Keep::Oldest => found.messages.last(),
+        Keep::Newest => found.messages.first(),
     };
-    if count > 0 {
+    if let Keep::Newest = keep {
+        messages.reverse();
+    }
+    let ends = add_while_they_fit(&mut bytes, &messages, most);
+    if let Keep::Newest = keep {
+        turn_round(&mut bytes, start, &ends);
+    }
+    if !ends.is_empty() {
         bytes.pop().expect("a comma follows each message");
     }
-    bytes.extend(end(found.more || count < found.messages.len()).into_bytes());
+    let next = match messages.get(ends.len()) {
+        Some(_) => messages[..ends.len()].last().map(|message| message.id),
+        None => edge.map(|message| message.id).filter(|_| found.more),
+    };
+    bytes.extend(end(room, next).into_bytes());
     bytes
+}
+
+/// The end of a page; `next` is the id from which the reader goes on, if there is more.
+fn end(room: &RoomName, next: Option<MessageId>) -> String {
+    let room = room.as_str();
+    match next {
+        Some(next) => format!(r#"],"more":true,"next":{next},"room":"{room}"}}"#),
+        None => format!(r#"],"more":false,"room":"{room}"}}"#),
+    }
+}
+
+/// Whether a text, or the name of a file, has the text `sought`, which is in lower case. An act is
+/// nothing that somebody has said.
+fn has(message: &Message, sought: &str) -> bool {
+    match &message.content {
+        Content::Text(text) => String::from_utf8_lossy(text).to_lowercase().contains(sought),
+        Content::Binary { name, .. } => name.to_lowercase().contains(sought),
+        Content::Act(_) => false,
+    }
 }
 
 /// Adds messages in this order, each with a comma behind it, as long as `bytes` without the last comma
 /// has at most `most` bytes. The first message is added whatever its length. Returns the place at
 /// which each of them ends.
-fn add_while_they_fit<'a>(
-    bytes: &mut Vec<u8>,
-    messages: impl Iterator<Item = &'a Message>,
-    most: usize,
-) -> Vec<usize> {
+fn add_while_they_fit(bytes: &mut Vec<u8>, messages: &[&Message], most: usize) -> Vec<usize> {
     let mut ends = Vec::new();
     for message in messages {
         let most = if ends.is_empty() { usize::MAX } else { most };
         let mark = bytes.len();
         let mut bounded = Bounded { bytes, most };
-        if serde_json::to_writer(&mut bounded, &Encoded::from(message)).is_err() {
+        if serde_json::to_writer(&mut bounded, &Encoded::from(*message)).is_err() {
             bytes.truncate(mark);
             break;
         }
@@ -184,7 +212,7 @@ mod tests {
         keep: Keep,
     ) -> (Vec<MessageId>, bool, usize) {
         let found = HistoryPage { messages, more, complete: true, last: 9 };
-        let bytes = encode(&RoomName::parse("a").unwrap(), &found, most, keep);
+        let bytes = encode(&RoomName::parse("a").unwrap(), &found, None, most, keep);
         let told: Value = serde_json::from_slice(&bytes).unwrap();
         let ids = told["messages"].as_array().unwrap().iter();
         let ids = ids.map(|message| message["id"].as_i64().unwrap()).collect();
@@ -197,8 +225,10 @@ mod tests {
         for (keep, most, first) in [(Keep::Oldest, 1..=8, 1), (Keep::Newest, 2..=9, 9)] {
             let (all, more, length) = told(room(9), false, usize::MAX, keep);
             assert_eq!((all, more), ((1..=9).collect(), false));
-            assert_eq!(told(room(9), false, length, keep), ((1..=9).collect(), false, length));
-            let (some, more, shorter) = told(room(9), false, length - 1, keep);
+            // There must be room for the longest `next`.
+            let enough = length + r#"true,"next":9223372036854775807"#.len() - "false".len();
+            assert_eq!(told(room(9), false, enough, keep), ((1..=9).collect(), false, length));
+            let (some, more, shorter) = told(room(9), false, enough - 1, keep);
             assert_eq!((some, more), (most.collect(), true));
             assert!(shorter < length);
             // One message is always encoded. `more` of the page is kept.
@@ -215,8 +245,8 @@ mod tests {
         for count in 0..=all.len() {
             let found = HistoryPage { messages: all[..count].to_vec(), ..HistoryPage::default() };
             let room = RoomName::parse("a").unwrap();
-            let [oldest, newest] =
-                [Keep::Oldest, Keep::Newest].map(|keep| encode(&room, &found, usize::MAX, keep));
+            let [oldest, newest] = [Keep::Oldest, Keep::Newest]
+                .map(|keep| encode(&room, &found, None, usize::MAX, keep));
             assert_eq!(oldest, newest, "{count} messages");
         }
     }
