@@ -166,6 +166,11 @@ function slowDown(bytes) {
   room?.connection.again();
 }
 
+toggles("history-button", (shown) => {
+  room?.rule();
+  log.fetched(async (panels) => (await panels.history()).show(shown));
+});
+
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
@@ -175,9 +180,12 @@ element("retry", HTMLButtonElement).addEventListener("click", () => room?.connec
 
 element("hand-button", HTMLButtonElement).addEventListener("click", () => room?.rule().then((rules) => rules ? rules.raise() : log.showNotice("There is no connection.")));
 
-// Beside a message there may be something to do about it.
+// Beside a message there may be something to do about it, and above the log an earlier one.
 for (const type of ["pointermove", "pointerdown", "focusin"]) {
-  element("scroller", HTMLDivElement).addEventListener(type, () => room?.rule(), { once: true });
+  element("scroller", HTMLDivElement).addEventListener(type, () => {
+    room?.rule();
+    import("./earlier.js").catch(() => {});
+  }, { once: true });
 }
 
 window.addEventListener("beforeunload", (event) => {

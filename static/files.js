@@ -106,7 +106,7 @@ function thumbnail(url, name) {
 }
 
 /** By its first bytes, never by what the sender claims. No SVG: it can hold scripts. @param {Uint8Array} bytes */
-function pictureType(bytes) {
+export function pictureType(bytes) {
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
   if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
@@ -117,6 +117,6 @@ function pictureType(bytes) {
 }
 
 /** No name of a file breaks the line or turns it round: "cat\u202egnp.exe" looks like "catexe.png". @param {string} name */
-function tidy(name) {
+export function tidy(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
 }

@@ -8,12 +8,13 @@ import { button, element, make, tell } from "./dom.js";
 /** @import { Room } from "./room.js" */
 /** @import { Binary, Entry, State, Text, Waiting } from "./types.js" */
 
-// The log is bounded in messages and in bytes: a page may stay open for a term.
+// The log is bounded in messages and in bytes: a page may stay open for a term. Who reads back may have more.
 const MAX_ENTRIES = 2_000;
+export const MAX_READ = 10_000;
 const MAX_HELD = 100_000_000;
 
 /** Messages on a page of it: the browser draws the pages in sight alone (style.css). */
-const PAGE = 50;
+export const PAGE = 50;
 
 /** To lay out a mebibyte takes seconds: of a longer text this much is shown. */
 export const MAX_SHOWN = 20_000;
@@ -23,12 +24,10 @@ const SHORT_LINE = /^(?!.*:\/\/)[^\n`]{0,400}$/;
 
 /** What the log shows, oldest first. @type {Entry[]} */
 export const entries = [];
-let held = 0; // bytes, the sum of their sizes
 
-/** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
-let last = null;
-
-let lastDay = "";
+/** The last message, to see whether the next one goes on from it. */
+const NOBODY = { key: "", time: "", day: "" };
+let last = NOBODY;
 
 // Made once: making them takes longer than drawing a message.
 const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
@@ -51,7 +50,7 @@ const words = element("words", HTMLSpanElement);
 const countdown = element("countdown", HTMLSpanElement);
 const retry = element("retry", HTMLButtonElement);
 
-let room = "";
+export let room = ""; // its name
 let unseen = 0; // messages since the page was last looked at
 
 /**
@@ -82,15 +81,30 @@ document.addEventListener("visibilitychange", () => {
 
 /** @param {Text | Binary} message @param {boolean} own */
 export function showMessage(message, own) {
+  last = draw(message, own, last, add);
+  if (document.hidden) unseen += 1;
+  showTitle();
+}
+
+/**
+ * A message, and the day above the first one of another day; today needs no name.
+ * @param {Text | Binary} message
+ * @param {boolean} own
+ * @param {typeof last} before  what stands above it
+ * @param {(entry: Entry) => void} put
+ */
+export function draw(message, own, before, put) {
   const at = new Date(message.at);
+  const today = dayOf(message.at);
+  const isOther = today !== (before.day || day.format(new Date()));
+  if (isOther) put(notice(today, "notice day"));
   const time = clockTime.format(at);
   const { from } = message;
   const key = `${from.user ?? ""} ${from.name}`;
-  showDay(at);
 
   const item = make("li", "message");
   item.classList.toggle("own", own);
-  item.classList.toggle("more", key === last?.key && time === last.time);
+  item.classList.toggle("more", !isOther && key === before.key && time === before.time);
   item.style.setProperty("--hue", hue(key));
 
   const size = "text" in message ? message.text.length : message.bytes.byteLength;
@@ -108,30 +122,26 @@ export function showMessage(message, own) {
   item.append(head, body);
   if ("text" in message) say(message.text, body, entry);
   else attach(message.bytes, message.name, body, entry);
-  last = { key, time };
-  add(entry);
-  if (document.hidden) unseen += 1;
-  showTitle();
+  put(entry);
+  return { key, time, day: today };
 }
 
-/** Above the first message of another day; today needs no name. @param {Date} at */
-function showDay(at) {
-  const name = day.format(at);
-  const known = lastDay || day.format(new Date());
-  lastDay = name;
-  if (name !== known) showNotice(name);
-}
+/** @param {string} at */
+export const dayOf = (at) => day.format(new Date(at));
 
 /** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
 export const fetched = (use) => import("./panels.js").then(use).catch((error) => showNotice(error.message));
 
 /** What the page itself has to say, or of an act. @param {string} sentence @param {number} [id]  of the act */
 export function showNotice(sentence, id = 0) {
-  const item = make("li", "notice", sentence);
-  last = null;
-  add({ item, urls: [], size: 0, id });
-  return item;
+  const entry = notice(sentence, "notice", id);
+  last = { ...last, key: "" };
+  add(entry);
+  return entry.item;
 }
+
+/** @param {string} sentence @param {string} looks @param {number} [id] @returns {Entry} */
+export const notice = (sentence, looks, id = 0) => ({ item: make("li", looks, sentence), urls: [], size: 0, id });
 
 /** @param {Waiting[]} waiting @param {Room} room */
 export function showWaiting(waiting, room) {
@@ -159,8 +169,7 @@ export function clear(name) {
   while (entries.length > 0) removeOldest();
   log.dispatchEvent(new Event("emptied"));
   waitingList.replaceChildren();
-  last = null;
-  lastDay = "";
+  last = NOBODY;
   setFollowing(true);
 }
 
@@ -207,14 +216,17 @@ function hue(key) {
 /** @param {Entry} entry */
 function add(entry) {
   entries.push(entry);
-  held += entry.size;
   let page = log.lastElementChild;
   if (!page || page.childElementCount === PAGE) log.append((page = make("ol", "page")));
   page.append(entry.item);
-  while (entries.length > MAX_ENTRIES || (held > MAX_HELD && entries.length > 1)) removeOldest();
+  while (isFull(following ? MAX_ENTRIES : MAX_READ) && entries.length > 1) removeOldest();
   if (following) follow();
   else latest.hidden = false;
 }
+
+/** @param {number} most @param {number} [more]  messages that are to come */
+export const isFull = (most, more = 0) =>
+  entries.length + more > most || entries.reduce((sum, { size }) => sum + size, 0) > MAX_HELD;
 
 function removeOldest() {
   const [oldest] = entries;
@@ -224,7 +236,6 @@ function removeOldest() {
 /** @param {Entry} entry */
 export function remove(entry) {
   entries.splice(entries.indexOf(entry), 1);
-  held -= entry.size;
   const page = entry.item.parentElement;
   entry.item.remove();
   if (!page?.hasChildNodes()) page?.remove();
@@ -251,7 +262,7 @@ function sizeOfScroller() {
 }
 
 /** @param {boolean} on */
-function setFollowing(on) {
+export function setFollowing(on) {
   following = on;
   // A reader's place is held by the browser's scroll anchoring; while following, it would pull the other way.
   scroller.classList.toggle("following", on);

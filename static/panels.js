@@ -27,6 +27,11 @@ export async function places() {
   return import("./places.js");
 }
 
+export async function history() {
+  await bring();
+  return import("./history.js");
+}
+
 /** The question for the server's token. */
 export const token = () => bring();
 
