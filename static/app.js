@@ -70,6 +70,7 @@ function addressOf(since) {
   address.hash = "";
   if (since === null) address.searchParams.set("last", "100");
   else address.searchParams.set("since", String(since));
+  address.searchParams.set("files", "later");
   if (pace) address.searchParams.set("slow", pace);
   const key = keys[keyOf(name)];
   if (key) address.searchParams.set("key", key);

@@ -11,7 +11,7 @@ import { looks } from "./looks.js";
 import { present } from "./people.js";
 import { keyOf, keys } from "./room.js";
 
-/** @import { Binary, Entry, Past, PastMessage, Text } from "./types.js" */
+/** @import { Binary, Entry, File, Past, PastMessage, Text } from "./types.js" */
 
 /** Messages that are brought at a time on the way to one that was found; the button brings a page. */
 const LEAP = 500;
@@ -68,7 +68,7 @@ export function past(query) {
 async function older(limit) {
   const { room } = log;
   const before = oldest();
-  const { messages, more } = await unchanged(() => past({ before, limit }));
+  const { messages, more } = await unchanged(() => past({ before, limit, files: "later" }));
   if (room !== log.room || before !== oldest()) return true; // another one was quicker
   if (log.isFull(log.MAX_READ, messages.length)) throw new Error("This page cannot hold more. Save the history to read all of it.");
   if (!more) first = messages[0]?.id ?? before;
@@ -129,10 +129,11 @@ function addAbove(earlier) {
   }
 }
 
-/** @param {Exclude<PastMessage, { act: string }>} message @returns {Text | Binary} */
+/** @param {Exclude<PastMessage, { act: string }>} message @returns {Text | Binary | File} */
 function shown(message) {
-  if ("text" in message) return message;
-  return { ...message, bytes: Uint8Array.from(atob(message.base64), (sign) => sign.charCodeAt(0)) };
+  if ("text" in message || message.base64 === undefined) return message;
+  const { id, from, at, name, base64 } = message;
+  return { id, from, at, name, bytes: Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0)) };
 }
 
 /** Leads the reader to a message. @param {number} id @returns {Promise<string>} why it is not shown; empty if it is */

@@ -67,7 +67,7 @@ async function lookBack() {
   let more = true;
   try {
     for (const most = hits.childElementCount + ENOUGH; more && hits.childElementCount < most; ) {
-      const page = await past({ q: sought, limit: LOOK, ...(before && { before }) });
+      const page = await past({ q: sought, limit: LOOK, files: "later", ...(before && { before }) });
       if (own !== search) return;
       hits.append(...page.messages.reverse().map(hit));
       ({ more } = page);

@@ -6,7 +6,7 @@
 import { button, element, make, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
-/** @import { Binary, Entry, State, Text, Waiting } from "./types.js" */
+/** @import { Binary, Entry, File, State, Text, Waiting } from "./types.js" */
 
 // The log is bounded in messages and in bytes: a page may stay open for a term. Who reads back may have more.
 const MAX_ENTRIES = 2_000;
@@ -79,7 +79,7 @@ document.addEventListener("visibilitychange", () => {
   showTitle();
 });
 
-/** @param {Text | Binary} message @param {boolean} own */
+/** @param {Text | Binary | File} message @param {boolean} own */
 export function showMessage(message, own) {
   last = draw(message, own, last, add);
   if (document.hidden) unseen += 1;
@@ -88,7 +88,7 @@ export function showMessage(message, own) {
 
 /**
  * A message, and the day above the first one of another day; today needs no name.
- * @param {Text | Binary} message
+ * @param {Text | Binary | File} message
  * @param {boolean} own
  * @param {typeof last} before  what stands above it
  * @param {(entry: Entry) => void} put
@@ -107,9 +107,8 @@ export function draw(message, own, before, put) {
   item.classList.toggle("more", !isOther && key === before.key && time === before.time);
   item.style.setProperty("--hue", hue(key));
 
-  const size = "text" in message ? message.text.length : message.bytes.byteLength;
   /** @type {Entry} */
-  const entry = { item, urls: [], size, id: message.id };
+  const entry = { item, urls: [], size: 0, id: message.id };
   const head = make("div", "head");
   const name = make("span", "from", from.name);
   name.dir = "auto";
@@ -121,6 +120,7 @@ export function draw(message, own, before, put) {
   body.dir = "auto";
   item.append(head, body);
   if ("text" in message) say(message.text, body, entry);
+  else if ("size" in message) fetchFor(body, () => import("./files.js"), (files) => files.later(message, body, entry));
   else attach(message.bytes, message.name, body, entry);
   put(entry);
   return { key, time, day: today };
@@ -177,12 +177,14 @@ export function clear(name) {
 
 /** @param {string} text @param {HTMLElement} body @param {Entry} entry */
 function say(text, body, entry) {
+  entry.size = text.length;
   body.append(text.slice(0, MAX_SHOWN));
   if (!SHORT_LINE.test(text)) fetchFor(body, () => import("./texts.js"), (texts) => texts.draw(text, body, entry));
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */
 export function attach(bytes, name, body, entry) {
+  entry.size = bytes.byteLength;
   fetchFor(body, () => import("./files.js"), (files) => body.append(...files.attachment(bytes, name, entry)));
 }
 

@@ -11,7 +11,7 @@ import { size, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Act, Binary, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
+/** @import { Act, Binary, File, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
 const MOST_WAITING = 100;
 
@@ -183,6 +183,7 @@ export class Room {
         return this.#caughtUp(event);
       case "message":
       case "binary":
+      case "file":
         return this.#keep(event);
       case "act":
         this.#since = event.id;
@@ -271,7 +272,7 @@ export class Room {
     this.#tellWaiting();
   }
 
-  /** @param {Text | Binary} message */
+  /** @param {Text | Binary | File} message */
   #keep(message) {
     const { id, ref, from } = message;
     const isOurs = ref !== undefined; // it is told to its own session alone

@@ -104,8 +104,8 @@ function paragraph(message) {
   return line;
 }
 
-/** @param {{ name: string, base64: string, size: number }} file */
-function fileOf({ name, base64, size: bytes }) {
+/** @param {{ name: string, base64?: string, size: number }} file */
+function fileOf({ name, base64 = "", size: bytes }) {
   name = tidy(name);
   const start = Uint8Array.from(atob(base64.slice(0, 16)), (sign) => sign.charCodeAt(0));
   const type = pictureType(start);

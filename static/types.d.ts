@@ -65,10 +65,17 @@ export interface Binary extends Said {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** A large one of the past: its bytes are fetched later. */
+export interface File extends Said {
+  name: string;
+  media_type: string;
+  size: number;
+}
+
 /** A message of the past, as the REST API tells it. */
 export type PastMessage =
   | Text
-  | (Said & { name: string; media_type: string; size: number; base64: string })
+  | (File & { base64?: string })
   | (Said & { act: string; said: string });
 
 /** A page of the past. */
@@ -114,6 +121,7 @@ export type ServerEvent =
   | Welcome
   | ({ type: "message" } & Text)
   | ({ type: "binary" } & Binary)
+  | ({ type: "file" } & File)
   | Act
   | Hand
   | { type: "kept"; ref: string; id: number }

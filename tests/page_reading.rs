@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::json;
-use support::{Browser, OWNED, Program, Tab, until};
+use support::{Browser, OWNED, Program, Tab, V1, Way, until};
 
 /// The texts of the log, with the notices between them but without comings and goings.
 fn lines(tab: &mut Tab) -> Vec<String> {
@@ -179,6 +179,49 @@ fn what_is_kept_is_searched_and_shown_in_its_place() {
         "none",
         "document.querySelector('#search-state').textContent === '0 messages found.'",
     );
+    ada.has_no_complaints();
+}
+
+/// A picture of so many bytes: what is behind its end does not matter.
+fn picture(bytes: usize) -> Vec<u8> {
+    let mut picture = b"\
+        \x89PNG\r\n\x1a\n\
+        \0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0\x12\x16\xf1M\
+        \0\0\0\x13IDATx\xdac8\xc1\x10\x05A\x0c'4\xa2 \x08\0H\xf8\x07E/\xe0z\xbb\
+        \0\0\0\0IEND\xaeB`\x82"
+        .to_vec();
+    picture.resize(bytes, 0);
+    picture
+}
+
+#[test]
+fn pictures_of_the_past_are_fetched_when_they_come_into_sight() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let (mut script, _) = V1::over(Way::Plain.connects(program.address()), "/ws/physics");
+    script.shows("first.png", "image/png", &picture(100_000));
+    script.shows("notes.bin", "", &vec![7; 100_000]);
+    for line in numbers(0..60) {
+        script.says(&line);
+    }
+    script.shows("last.png", "image/png", &picture(100_000));
+    script.sees(&picture(100_000));
+    script.sees(&vec![7; 100_000]);
+    numbers(0..60).iter().for_each(|line| drop(script.hears(line)));
+    script.sees(&picture(100_000));
+    let mut ada = browser.enters_as_a_guest(&program, "#physics");
+    let shown = |name: &str| {
+        format!("document.querySelector('#log img[alt={name:?}]')?.naturalWidth === 3")
+    };
+    ada.shows("the last one", &shown("last.png"));
+    let fetched = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/messages/')).length";
+    assert_eq!(ada.asks(fetched), 1, "nothing that is out of sight");
+    assert_eq!(ada.asks("document.querySelectorAll('#log .attachment').length"), 3);
+    ada.asks("document.querySelector('#scroller').scrollTop = 0; 0");
+    ada.shows("the first one", &shown("first.png"));
+    assert_eq!(ada.asks(fetched), 2, "no file but the pictures");
+    ada.clicks("#log a[download=\"notes.bin\"]");
+    let saved = browser.downloads().join("notes.bin");
+    until("the file", || fs::read(&saved).is_ok_and(|bytes| bytes == [7; 100_000]));
     ada.has_no_complaints();
 }
 
