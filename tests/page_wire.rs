@@ -92,7 +92,7 @@ fn the_handshake_and_the_close_are_explained() {
     let told = ada.asks("document.querySelector('#handshake').innerText");
     let told = told.as_str().unwrap();
     for line in [
-        "→ GET /ws/physics?last=100&session=… HTTP/1.1",
+        "→ GET /ws/physics?last=100&files=later&session=… HTTP/1.1",
         "→ Upgrade: websocket",
         "← HTTP/1.1 101 Switching Protocols",
         "← Sec-WebSocket-Protocol: wsroom.v1",
