@@ -138,7 +138,8 @@ function shown(message) {
 
 /** Leads the reader to a message. @param {number} id @returns {Promise<string>} why it is not shown; empty if it is */
 export async function goTo(id) {
-  while (oldest() > id && (await older(LEAP)));
+  const { room } = log;
+  while (room === log.room && oldest() > id && (await older(LEAP)));
   const entry = log.entries.find((one) => one.id === id);
   if (!entry) return "This message is no longer there.";
   list.querySelector(".found")?.classList.remove("found");

@@ -288,7 +288,7 @@ fn what_is_kept_can_be_searched() {
     let found = vec![first.clone(), file.clone()];
     assert_eq!(search("q=gr%C3%BC%C3%9Fe"), (found.clone(), false, json!(null)));
     assert_eq!(search("since=0&q=GR%C3%9C%C3%9FE").0, found);
-    assert_eq!(search("q=50%25+%26").0, [first.clone()]);
+    assert_eq!(search("q=50%25+%26").0, found[..1]);
     assert_eq!(search("q=dog"), (vec![], false, json!(null)));
     assert_eq!(search("q=").0.len(), 3);
     // The newest message alone is looked at, and has it not.
