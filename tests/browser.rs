@@ -239,6 +239,7 @@ fn hostile_text_is_shown_as_text() {
     for tab in [&mut ada, &mut eve] {
         tab.hears("Ada", "the end");
         assert_eq!(tab.log().len(), 1 + odd.len() + 2 + 1);
+        tab.shows("the files", "document.querySelectorAll('#log .attachment').length === 2");
         assert_eq!(tab.asks("typeof hacked"), "undefined");
         for made in
             ["img", "script", "b", "iframe", "[onclick]", "[onerror]", "a:not([href^='blob:'])"]
