@@ -265,6 +265,7 @@ fn the_owner_makes_another_one_a_leader_and_dismisses_them() {
         }
         bob.reads("#lead-button", offered);
         ada.clicks("#people-button");
+        ada.sees_no("#people");
     }
     ada.has_no_complaints();
     bob.has_no_complaints();
