@@ -249,7 +249,18 @@ impl Door {
         let last = self.last_in(target, dialect, past)?;
         let limit = self.clients.limits.message_size;
         let experiment = upgrade.experiment(&request.head, &response_101, limit).map(Box::new);
-        Ok(Joining { response_101, dialect, past, files, slow, user, session, key, last, experiment })
+        Ok(Joining {
+            response_101,
+            dialect,
+            past,
+            files,
+            slow,
+            user,
+            session,
+            key,
+            last,
+            experiment,
+        })
     }
 
     /// Whose key a request carries.
