@@ -32,7 +32,7 @@
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input. A panic of a thread that serves all ends the program (`ending`).
 //! 6. Imports go one way, down this list: `commands` → `server` → `http` → `api` → `client` → `relay` →
-//!    `identity` → `store` → `net` → `protocol`. `options`, `logging` and `capacity` know nobody
+//!    `identity` → `store` → `net` → `protocol`. `options`, `logging`, `metrics` and `capacity` know nobody
 //!    and may be imported by all. `tests/house.rs` keeps this true.
 //!
 //! # Reading order
@@ -48,6 +48,7 @@ pub mod commands;
 pub mod server;
 pub mod options;
 pub mod logging;
+pub mod metrics;
 pub mod capacity;
 pub mod protocol;
 pub mod net;

@@ -24,6 +24,11 @@ pub struct Options {
     #[arg(default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
+    /// Another address and port, where everyone may read the metrics and nothing else, such as
+    /// 127.0.0.1:9100. Without it programs on this host may, and whoever has the --admin-token.
+    #[arg(long, value_name = "ADDR", env = "WSROOM_METRICS_LISTEN", value_parser = address)]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Connections of every kind at once; one more gets a 503.
     #[arg(long, value_name = "N", env = "WSROOM_MAX_CLIENTS", value_parser = count)]
     #[arg(default_value = "4096")]

@@ -10,7 +10,7 @@ const STOREYS: [&str; 11] = [
 ];
 
 /// These know nobody, and may be imported by all.
-const FOR_ALL: [&str; 3] = ["capacity", "logging", "options"];
+const FOR_ALL: [&str; 4] = ["capacity", "logging", "metrics", "options"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -151,7 +151,10 @@ pub fn is_open(path: &str) -> bool {
 /// Whether a path belongs to the API. There, refusals are problems for programs (RFC 9457); at any other
 /// path they are one sentence for people.
 pub fn has_problems(path: &str) -> bool {
-    matches!(path.split('/').nth(1), Some("users" | "rooms" | "healthz" | "invitation" | "token"))
+    matches!(
+        path.split('/').nth(1),
+        Some("users" | "rooms" | "healthz" | "invitation" | "token" | "metrics")
+    )
 }
 
 fn path_of(request: &Request) -> &str {

@@ -13,7 +13,8 @@
 //! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]: seen from
 //! [`outside`] of the proxies that tell of it in [`forwarded`] fields, is it for this [`host`]?
 //! [`admission`] asks for this server's token. An upgrade needs a good [`handshake`]; any other
-//! request goes through the [`proxy`]. Each HTTP response is a [`response`].
+//! request goes through the [`proxy`]. [`scrape`] answers those who watch over the server. Each HTTP
+//! response is a [`response`].
 //!
 //! There are two types of requests and two types of responses, because tiny_http has its own. A
 //! client's bytes never reach tiny_http: the proxy writes each request anew.
@@ -30,3 +31,4 @@ pub(crate) mod outside;
 pub mod proxy;
 pub mod request;
 pub mod response;
+pub(crate) mod scrape;

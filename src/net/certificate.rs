@@ -122,6 +122,14 @@ impl Certificate {
         bytes.join(":")
     }
 
+    /// When the certificate in use ends, in seconds since 1970. It is read anew each time, as for
+    /// [`Certificate::is_for`].
+    pub fn expiry(&self) -> Option<i64> {
+        let shown = self.shown.now();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&shown.cert[0]).ok()?;
+        Some(parsed.validity().not_after.timestamp())
+    }
+
     /// Whether the certificate in use is for this name, also by a wildcard. It is read anew each
     /// time, so a renewed one counts at once; next to a handshake that is nothing.
     pub fn is_for(&self, name: &str) -> bool {
