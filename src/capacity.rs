@@ -24,17 +24,34 @@ const MAPPINGS_PER_THREAD: u64 = 4;
 #[cfg(target_os = "linux")]
 const THREADS_PER_CLIENT: u64 = 2;
 
+/// A limit of this host.
+pub struct Limit {
+    /// What is limited.
+    pub name: &'static str,
+    /// How many clients it allows; `None`: it is not known here.
+    pub allows: Option<usize>,
+    /// How to raise it.
+    pub remedy: &'static str,
+}
+
+/// The limits that decide how many connections fit.
+pub fn limits() -> [Limit; 2] {
+    let files = "raise it with ulimit -n or LimitNOFILE=";
+    let maps = "raise it with sysctl vm.max_map_count";
+    [
+        Limit { name: "open files", allows: descriptors(), remedy: files },
+        Limit { name: "memory mappings", allows: mappings(), remedy: maps },
+    ]
+}
+
 /// The number of connections that fit, at most `wanted`. Warns if it is lower.
 ///
 /// # Errors
 /// A sentence with the remedy: not even one connection fits.
 pub fn clip(wanted: usize) -> Result<usize, String> {
     let mut fitting = wanted;
-    for (limit, name, remedy) in [
-        (descriptors(), "open files", "raise it with ulimit -n or LimitNOFILE="),
-        (mappings(), "memory mappings", "raise it with sysctl vm.max_map_count"),
-    ] {
-        let Some(limit) = limit else { continue };
+    for Limit { name, allows, remedy } in limits() {
+        let Some(limit) = allows else { continue };
         if limit == 0 {
             return Err(format!("the limit of {name} leaves no room for a client; {remedy}"));
         }

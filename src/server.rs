@@ -370,19 +370,28 @@ impl Scrapes {
 }
 
 fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    try_to_listen(address).map_err(|error| StartError::Listen { option, address, error })
+    let socket = bind(option, address)?;
+    let listening = set_options(&socket).and_then(|()| socket.listen(LISTEN_QUEUE));
+    listening.map_err(|error| StartError::Listen { option, address, error })?;
+    Ok(socket.into())
 }
 
-fn try_to_listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Takes an address. Nobody can connect to it yet.
+///
+/// # Errors
+/// It is in use, or not this host's; see [`StartError::Listen`].
+pub fn bind(option: &'static str, address: SocketAddr) -> Result<Socket, StartError> {
+    try_to_bind(address).map_err(|error| StartError::Listen { option, address, error })
+}
+
+fn try_to_bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // So a restart need not wait until the old connections leave TIME_WAIT. On Windows the same
     // option would let another program take the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    set_options(&socket)?;
-    socket.listen(LISTEN_QUEUE)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// The parts of the store.

@@ -37,4 +37,5 @@ mod rules;
 mod scripts;
 mod told;
 
+pub use check::look;
 pub use open::{Redis, Settings, open};
