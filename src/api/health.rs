@@ -79,3 +79,56 @@ fn unwell(mut health: Value, status: &str, reason: &str) -> Reply {
     health["reason"] = json!(reason);
     json(503, &health)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::thread;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::identity::rulebook::Rulebook;
+    use crate::net::connection::ClientId;
+    use crate::relay::broadcaster::{Broadcaster, Keeper};
+    use crate::relay::events::{self, Event, Parting};
+    use crate::relay::history::History;
+    use crate::store::Bounds;
+    use crate::store::memory::Memory;
+
+    fn told(health: &Health) -> (u16, Value) {
+        let reply = health.answer();
+        let (status, mut body) = (reply.status_code().0, String::new());
+        reply.into_reader().read_to_string(&mut body).unwrap();
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    #[test]
+    fn a_server_that_does_not_relay_or_is_stopping_is_not_well() {
+        let (events, inbox) = events::open();
+        let options = Options::parse_from(["wsroom"]);
+        let health = Health::new(events.clone(), None, &options);
+        // Nobody takes what is asked.
+        let (status, busy) = told(&health);
+        assert_eq!((status, &busy["status"]), (503, &json!("busy")));
+        assert!(busy["reason"].as_str().is_some_and(|reason| reason.contains("does not answer")));
+        let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
+        let keeper = Keeper::Own(History::open(Arc::new(log), 1).unwrap());
+        let broadcaster =
+            Broadcaster::new(events.clone(), &options, keeper, Rulebook::default(), Arc::default());
+        let turning = thread::spawn(move || broadcaster.run(&inbox));
+        let (status, well) = told(&health);
+        assert_eq!(
+            (status, &well["status"], &well["store"]),
+            (200, &json!("ok"), &json!("memory"))
+        );
+        // While a client has not left, the server waits for it.
+        let client = ClientId::new(1);
+        events.send(Event::EchoJoined(client, Box::new(|_| {})));
+        events.send(Event::Stopped);
+        let (status, stopping) = told(&health);
+        assert_eq!((status, &stopping["status"]), (503, &json!("stopping")));
+        events.leave(client, Vec::new(), Parting::Closed);
+        drop(turning);
+    }
+}

@@ -175,7 +175,7 @@ fn redis(url: &RedisUrl, options: &Options) -> Vec<Finding> {
     const WHAT: &str = "data";
     let bounds = Bounds { messages: options.history, bytes: ROOM_BYTES, idle: None };
     let settings = Settings::new(&options.redis_prefix, options.redis_shards, bounds);
-    match redis::look(url, &settings) {
+    match redis::check::look(url, &settings) {
         Ok((version, losses)) => {
             let found = Finding::ok(WHAT, format!("{url} answers, version {version}"));
             let losses = losses.into_iter().map(|loss| Finding::warning(WHAT, loss));

@@ -8,11 +8,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::check::Finding;
-use crate::capacity::{self, Limit};
+use crate::capacity::{self, Limit, THREADS_PER_CLIENT};
 use crate::options::Options;
-
-/// Threads of one client: one reads, and one writes while it is behind.
-const THREADS_PER_CLIENT: u64 = 2;
 
 /// Memory of a server without clients, and of an idle client, plain and over TLS, in bytes: see *Memory*
 /// in the README.
@@ -27,16 +24,18 @@ const YEAR_2025: u64 = 1_735_689_600;
 pub fn look(options: &Options) -> Vec<Finding> {
     let wanted = options.max_clients;
     let limits = capacity::limits();
-    let tasks =
-        tasks().map(|most| usize::try_from(most / THREADS_PER_CLIENT).unwrap_or(usize::MAX));
     let tasks = Limit {
         name: "tasks",
-        allows: tasks,
-        remedy: "raise TasksMax=, ulimit -u or sysctl kernel.threads-max",
+        is: tasks().map(|most| (most, clients_of(most / THREADS_PER_CLIENT))),
+        remedy: "raise it with TasksMax=, ulimit -u or sysctl kernel.threads-max",
     };
     let limits: Vec<_> = limits.into_iter().chain([tasks]).collect();
     let mut findings: Vec<_> = limits.iter().filter_map(|limit| limit_of(limit, wanted)).collect();
-    let fitting = limits.iter().filter_map(|limit| limit.allows).fold(wanted, usize::min);
+    let fitting = limits
+        .iter()
+        .filter_map(|limit| limit.is)
+        .map(|(_, clients)| clients)
+        .fold(wanted, usize::min);
     findings.extend(memory(options, fitting as u64));
     findings.push(Finding::ok(
         "clients",
@@ -46,16 +45,20 @@ pub fn look(options: &Options) -> Vec<Finding> {
     findings
 }
 
-fn limit_of(Limit { name, allows, remedy }: &Limit, wanted: usize) -> Option<Finding> {
-    let allows = (*allows)?;
-    let says = format!("enough for {allows} clients");
-    Some(match allows {
-        0 => Finding::error(name, format!("they leave no room for a client; {remedy}")),
+fn limit_of(Limit { name, is, remedy }: &Limit, wanted: usize) -> Option<Finding> {
+    let (most, clients) = (*is)?;
+    let says = format!("{most}, enough for {clients} clients");
+    Some(match clients {
+        0 => Finding::error(name, format!("{most} leaves no room for a client; {remedy}")),
         few if few < wanted => {
-            Finding::warning(name, format!("{says}, fewer than --max-clients {wanted}; {remedy}"))
+            Finding::warning(name, format!("{says}, not for --max-clients {wanted}; {remedy}"))
         }
         _ => Finding::ok(name, says),
     })
+}
+
+fn clients_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The most tasks (threads) of this user, this control group and this system.

@@ -19,7 +19,7 @@
 
 mod append;
 mod batch;
-mod check;
+pub(crate) mod check;
 mod clock;
 mod connect;
 mod directory;
@@ -37,5 +37,4 @@ mod rules;
 mod scripts;
 mod told;
 
-pub use check::look;
 pub use open::{Redis, Settings, open};
