@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use socket2::SockRef;
+use support::redis::RedisServer;
 use support::{Answer, Scrape, Server, Visitor, Way, handshake, until};
 
 /// Waits until one series tells this.
@@ -242,6 +243,28 @@ fn the_end_of_the_certificate_is_told() {
     let mut plain = plain;
     assert_eq!(plain.asks("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 308);
     comes_to(&server, r#"wsroom_requests_refused_total{reason="plain_http"}"#, 1.0);
+}
+
+#[test]
+fn servers_on_one_redis_tell_how_long_their_log_takes() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let [here, there] = [(); 2].map(|()| Server::with(&["--data", url.secret()]));
+    let (mut ada, mut bob) = (here.joins("physics"), there.joins("physics"));
+    comes_to(&here, "wsroom_members_elsewhere", 1.0);
+    ada.says("hello");
+    ada.hears("hello");
+    bob.hears("hello");
+    let (here, there) = (here.is_scraped(), there.is_scraped());
+    assert_ne!(here.tells("wsroom_node"), there.tells("wsroom_node"));
+    assert_eq!(here.tells("wsroom_log_readback_seconds_count"), 1.0);
+    assert!(here.tells("wsroom_store_append_seconds_count") >= 1.0);
+    // It was said here, and is heard there too.
+    assert_eq!(there.tells("wsroom_messages_total"), 0.0);
+    assert_eq!(there.tells("wsroom_log_readback_seconds_count"), 0.0);
+    let lag = there.tells("wsroom_log_lag_seconds");
+    assert!((0.0..support::PATIENCE.as_secs_f64()).contains(&lag), "{lag}");
+    assert_eq!(OF_NODES.map(|name| here.families[name].as_str()), ["gauge"; 3]);
 }
 
 /// Metrics that only a server with other nodes has.
