@@ -9,7 +9,7 @@
 //! ```
 //!
 //! # Threads
-//! - `accept` takes connections; one.
+//! - `accept` takes connections; one. `accept-metrics` takes those to `--metrics-listen`.
 //! - `door` reads and answers one request; a few for each moment's newcomers.
 //! - `client` reads one WebSocket; one for each.
 //! - `broadcaster` knows who is in which room, and sends; one.

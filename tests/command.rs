@@ -36,7 +36,8 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 22] = [
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 29] = [
+const BAD_VALUES: [(&str, &str, &str); 30] = [
+    ("--metrics-listen", "9100", "0.0.0.0:8080"),
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),

@@ -93,17 +93,19 @@ fn look(options: &Options) -> Vec<Finding> {
     findings.extend(options.metrics_listen.map(|address| listen("--metrics-listen", address)));
     findings.push(tls(options));
     findings.extend(options.token_file.as_deref().map(tokens));
-    findings.push(match &options.data {
-        None => Finding::ok("data", "users and history end with the program: --data keeps them"),
-        Some(Data::File(file)) => data_file(file),
-        Some(Data::Redis(url)) => return with(findings, redis(url, options)),
-    });
+    findings.extend(data(options));
     findings
 }
 
-fn with(mut findings: Vec<Finding>, more: Vec<Finding>) -> Vec<Finding> {
-    findings.extend(more);
-    findings
+fn data(options: &Options) -> Vec<Finding> {
+    match &options.data {
+        None => {
+            let says = "users and history end with the program: --data keeps them";
+            vec![Finding::ok("data", says)]
+        }
+        Some(Data::File(file)) => vec![data_file(file)],
+        Some(Data::Redis(url)) => redis(url, options),
+    }
 }
 
 /// The address is taken for a moment, and nobody is accepted on it.

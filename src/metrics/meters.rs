@@ -261,6 +261,7 @@ impl Metrics {
     }
 
     /// Counts a Close that a client sends: 1005 if it has no code, and 1006 if the line broke.
+    #[inline(never)] // Else the waiting thread of each client would keep the stack for it.
     pub fn is_closed(&self, code: u16) {
         self.closed("client", code);
     }
@@ -351,4 +352,22 @@ fn closes(registry: &mut Registry) -> Family<Close, Counter> {
 fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a broadcaster that stands still would look like a server without clients.
+    #[test]
+    fn what_the_broadcaster_does_not_answer_is_not_told() {
+        let metrics = Metrics::default();
+        let silent = metrics.text(&Moment::default());
+        assert!(silent.contains("\nwsroom_turning 0.0\n"), "{silent}");
+        assert!(!silent.contains("\nwsroom_clients ") && !silent.contains("\nwsroom_keeping "));
+        let answers = Moment { relay: Some(Relaying::default()), ..Moment::default() };
+        let answered = metrics.text(&answers);
+        assert!(answered.contains("\nwsroom_turning 1.0\n"), "{answered}");
+        assert!(answered.contains("\nwsroom_clients 0.0\n"), "{answered}");
+    }
 }
