@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
 use crate::api::invitation::BaseUrl;
@@ -26,6 +24,7 @@ use crate::http::accept::{Acceptor, DOOR_STACK, Entrance};
 use crate::http::admission::Admission;
 use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::host::Hosts;
+use crate::http::listener::{ListenError, listen};
 use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
 use crate::http::scrape::Scrape;
@@ -37,7 +36,6 @@ use crate::logging::Limited;
 use crate::metrics::meters::Metrics;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
-use crate::net::connection::set_options;
 use crate::net::networks::Networks;
 use crate::net::pool::Pool;
 use crate::net::slots::Slots;
@@ -50,9 +48,6 @@ use crate::store::redis::{self, Settings};
 use crate::store::shared::SharedLog;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, KeptMessages, MessageLog};
-
-/// The most connections that wait to be accepted: a whole class may open the page at once.
-const LISTEN_QUEUE: i32 = 4096;
 
 /// The most connections at a time to `--metrics-listen`.
 const MAX_SCRAPES: usize = 4;
@@ -69,16 +64,9 @@ const FILES_INTERVAL: Duration = Duration::from_secs(60);
 /// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The server cannot listen on the address.
-    #[error("{option} {address}: {error}; {}", remedy(error))]
-    Listen {
-        /// `--listen` or `--metrics-listen`.
-        option: &'static str,
-        /// Its address.
-        address: SocketAddr,
-        /// The system's error.
-        error: io::Error,
-    },
+    /// The server cannot listen on an address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// This host's limits leave no room for even one connection.
     #[error("--max-clients: {0}")]
     Capacity(String),
@@ -94,15 +82,6 @@ pub enum StartError {
     /// The system gave no socket, thread or temporary directory.
     #[error("the server could not be set up: {0}; free memory or descriptors, or set TMPDIR")]
     Setup(#[from] io::Error),
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
-        io::ErrorKind::AddrNotAvailable => "this host has no such address: try 0.0.0.0 or [::]",
-        _ => "choose another address",
-    }
 }
 
 /// A running server. It runs until [`Server::stop`].
@@ -367,31 +346,6 @@ impl Scrapes {
         log::info!("the metrics are at http://{address}/metrics");
         Ok(Self { address, accept: spawn("accept-metrics", move || acceptor.run())? })
     }
-}
-
-fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let socket = bind(option, address)?;
-    let listening = set_options(&socket).and_then(|()| socket.listen(LISTEN_QUEUE));
-    listening.map_err(|error| StartError::Listen { option, address, error })?;
-    Ok(socket.into())
-}
-
-/// Takes an address. Nobody can connect to it yet.
-///
-/// # Errors
-/// It is in use, or not this host's; see [`StartError::Listen`].
-pub fn bind(option: &'static str, address: SocketAddr) -> Result<Socket, StartError> {
-    try_to_bind(address).map_err(|error| StartError::Listen { option, address, error })
-}
-
-fn try_to_bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // So a restart need not wait until the old connections leave TIME_WAIT. On Windows the same
-    // option would let another program take the port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 /// The parts of the store.

@@ -10,11 +10,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::host;
+use crate::http::listener;
 use crate::identity::tokens;
 use crate::net::certificate::{self, Validity};
 use crate::options::{Data, Options, RedisUrl};
 use crate::protocol::message::now;
-use crate::server;
 use crate::store::redis::{self, Settings};
 use crate::store::sqlite_check;
 use crate::store::{Bounds, ROOM_BYTES};
@@ -110,7 +110,7 @@ fn data(options: &Options) -> Vec<Finding> {
 
 /// The address is taken for a moment, and nobody is accepted on it.
 fn listen(option: &'static str, address: std::net::SocketAddr) -> Finding {
-    match server::bind(option, address) {
+    match listener::bind(option, address) {
         Ok(_) if address.port() == 0 => Finding::ok(option, "the system will pick a port"),
         Ok(_) => Finding::ok(option, format!("{address} is free")),
         Err(error) => Finding::error(option, error.to_string()),

@@ -10,7 +10,7 @@
 //!             client ◀─ door: Response ◀─ proxy ◀─ tiny_http ◀─ api: Reply
 //! ```
 //!
-//! The walk: [`accept`], then the [`door`], which reads and checks one [`request`]: seen from
+//! The walk: a [`listener`], [`accept`], then the [`door`], which reads and checks one [`request`]: seen from
 //! [`outside`] of the proxies that tell of it in [`forwarded`] fields, is it for this [`host`]?
 //! [`admission`] asks for this server's token. An upgrade needs a good [`handshake`]; any other
 //! request goes through the [`proxy`]. [`scrape`] answers those who watch over the server. Each HTTP
@@ -27,6 +27,7 @@ pub(crate) mod door;
 pub(crate) mod forwarded;
 pub(crate) mod handshake;
 pub(crate) mod host;
+pub(crate) mod listener;
 pub(crate) mod outside;
 pub mod proxy;
 pub mod request;
