@@ -9,7 +9,7 @@
 //! ```
 //!
 //! # Threads
-//! - `accept` takes connections; one.
+//! - `accept` takes connections; one. `accept-metrics` takes those to `--metrics-listen`.
 //! - `door` reads and answers one request; a few for each moment's newcomers.
 //! - `client` reads one WebSocket; one for each.
 //! - `broadcaster` knows who is in which room, and sends; one.
@@ -31,8 +31,8 @@
 //! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input. A panic of a thread that serves all ends the program (`ending`).
-//! 6. Imports go one way, down this list: `server` → `http` → `api` → `client` → `relay` →
-//!    `identity` → `store` → `net` → `protocol`. `options`, `logging` and `capacity` know nobody
+//! 6. Imports go one way, down this list: `commands` → `server` → `http` → `api` → `client` → `relay` →
+//!    `identity` → `store` → `net` → `protocol`. `options`, `logging`, `metrics` and `capacity` know nobody
 //!    and may be imported by all. `tests/house.rs` keeps this true.
 //!
 //! # Reading order
@@ -44,9 +44,11 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod ending;
+pub mod commands;
 pub mod server;
 pub mod options;
 pub mod logging;
+pub mod metrics;
 pub mod capacity;
 pub mod protocol;
 pub mod net;

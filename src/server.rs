@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
 use crate::api::invitation::BaseUrl;
@@ -22,20 +20,22 @@ use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
-use crate::http::accept::{Acceptor, DOOR_STACK};
+use crate::http::accept::{Acceptor, DOOR_STACK, Entrance};
 use crate::http::admission::Admission;
 use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::host::Hosts;
+use crate::http::listener::{ListenError, listen};
 use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
+use crate::http::scrape::Scrape;
 use crate::identity::auth::Auth;
 use crate::identity::name::Name;
 use crate::identity::rulebook::Rulebook;
 use crate::identity::tokens::Tokens;
 use crate::logging::Limited;
+use crate::metrics::meters::Metrics;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::certificate::Certificate;
-use crate::net::connection::set_options;
 use crate::net::networks::Networks;
 use crate::net::pool::Pool;
 use crate::net::slots::Slots;
@@ -49,8 +49,8 @@ use crate::store::shared::SharedLog;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Bounds, Directory, KeptMessages, MessageLog};
 
-/// The most connections that wait to be accepted: a whole class may open the page at once.
-const LISTEN_QUEUE: i32 = 4096;
+/// The most connections at a time to `--metrics-listen`.
+const MAX_SCRAPES: usize = 4;
 
 /// Bytes of history that all rooms together keep in memory.
 const HISTORY_IN_MEMORY: usize = 64 << 20;
@@ -64,14 +64,9 @@ const FILES_INTERVAL: Duration = Duration::from_secs(60);
 /// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The server cannot listen on the address.
-    #[error("--listen {address}: {error}; {}", remedy(error))]
-    Listen {
-        /// The address of `--listen`.
-        address: SocketAddr,
-        /// The system's error.
-        error: io::Error,
-    },
+    /// The server cannot listen on an address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// This host's limits leave no room for even one connection.
     #[error("--max-clients: {0}")]
     Capacity(String),
@@ -89,15 +84,6 @@ pub enum StartError {
     Setup(#[from] io::Error),
 }
 
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
-        io::ErrorKind::AddrNotAvailable => "this host has no such address: try 0.0.0.0 or [::]",
-        _ => "choose another address",
-    }
-}
-
 /// A running server. It runs until [`Server::stop`].
 pub struct Server {
     base: BaseUrl,
@@ -107,6 +93,8 @@ pub struct Server {
     slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
+    /// The listener of `--metrics-listen`, if there is one.
+    scrapes: Option<Scrapes>,
     broadcaster: JoinHandle<()>,
     /// The log that other nodes share; `None`: this server is alone.
     shared: Option<Arc<dyn SharedLog>>,
@@ -149,15 +137,24 @@ impl Server {
         let tokens = Tokens::open(options, FILES_INTERVAL).map_err(StartError::Tokens)?;
         let tokens = tokens.map(Arc::new);
         let (events, inbox) = events::open();
-        let store = open_store(options, &events).map_err(StartError::Store)?;
+        let metrics = Arc::new(Metrics::default());
+        let store = open_store(options, &events, &metrics).map_err(StartError::Store)?;
         let Store { directory, past, keeper, shared } = store;
         let address = options.listen;
-        let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
+        let listener = listen("--listen", address)?;
+        let scrapes = options.metrics_listen.map(|address| listen("--metrics-listen", address));
+        let scrapes = scrapes.transpose()?;
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
         let rulebook = Rulebook::default();
         rulebook.load(past.rules().map_err(|error| StartError::Store(error.to_string()))?);
-        let broadcaster = Broadcaster::new(events.clone(), options, keeper, rulebook.clone());
+        let broadcaster = Broadcaster::new(
+            events.clone(),
+            options,
+            keeper,
+            rulebook.clone(),
+            Arc::clone(&metrics),
+        );
         let broadcaster = spawn("broadcaster", move || broadcaster.run(&inbox))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let base = BaseUrl { scheme, address };
@@ -184,7 +181,7 @@ impl Server {
                 options.max_rate,
                 options.max_bytes_rate,
             ),
-            health: Health::new(events.clone()),
+            health: Health::new(events.clone(), certificate.clone(), options),
             base,
             credentials: Arc::clone(&credentials),
         };
@@ -199,12 +196,20 @@ impl Server {
                 events: events.clone(),
                 past: Arc::clone(&past),
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
+                metrics: Arc::clone(&metrics),
                 left: Limited::default(),
             },
             past,
             proxy,
             admission: Admission::new(Arc::clone(&credentials)),
             threads: Pool::new("client", CLIENT_STACK),
+            scrape: Scrape {
+                metrics,
+                events: events.clone(),
+                slots: Arc::clone(&slots),
+                certificate: certificate.clone(),
+                credentials: Arc::clone(&credentials),
+            },
             credentials,
             base,
             trusted_proxies: TrustedProxies::new(&options.trusted_proxy),
@@ -216,13 +221,19 @@ impl Server {
             refused: Limited::default(),
             joined: Limited::default(),
         };
+        let door = Arc::new(door);
+        let scrapes = match scrapes {
+            Some(listener) => Some(Scrapes::start(listener, &door, &stopping)?),
+            None => None,
+        };
         let acceptor = Acceptor {
             listener,
             stopping: Arc::clone(&stopping),
             slots: Arc::clone(&slots),
             networks,
-            door: Arc::new(door),
+            door: Arc::clone(&door),
             threads: Pool::new("door", DOOR_STACK),
+            entrance: Entrance::Main,
         };
         if options.data.is_none() && options.history > 0 {
             log::info!("users and history end with the program: --data FILE keeps them");
@@ -236,6 +247,7 @@ impl Server {
             slots,
             events,
             accept,
+            scrapes,
             broadcaster,
             shared,
             api,
@@ -245,6 +257,11 @@ impl Server {
     /// The address on which it listens, with the port that the system gave it.
     pub fn address(&self) -> SocketAddr {
         self.base.address
+    }
+
+    /// The address on which everyone may read the metrics, if there is one.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.scrapes.as_ref().map(|scrapes| scrapes.address)
     }
 
     /// The beginning of all URLs of this server.
@@ -284,6 +301,10 @@ impl Server {
         self.stopping.store(true, Ordering::Release);
         wake(self.base.address);
         join(self.accept);
+        if let Some(Scrapes { address, accept }) = self.scrapes {
+            wake(address);
+            join(accept);
+        }
         self.slots.end_unjoined();
         self.events.send(Event::Stopped);
         join(self.broadcaster);
@@ -299,16 +320,32 @@ impl Server {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // So a restart need not wait until the old connections leave TIME_WAIT. On Windows the same
-    // option would let another program take the port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    set_options(&socket)?;
-    socket.listen(LISTEN_QUEUE)?;
-    Ok(socket.into())
+/// The listener of `--metrics-listen`, and its thread. It has slots of its own, so that a full server
+/// can be watched.
+struct Scrapes {
+    address: SocketAddr,
+    accept: JoinHandle<()>,
+}
+
+impl Scrapes {
+    fn start(
+        listener: TcpListener,
+        door: &Arc<Door>,
+        stopping: &Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let acceptor = Acceptor {
+            listener,
+            stopping: Arc::clone(stopping),
+            slots: Slots::new(MAX_SCRAPES),
+            networks: Networks::new(0),
+            door: Arc::clone(door),
+            threads: Pool::new("door", DOOR_STACK),
+            entrance: Entrance::Metrics,
+        };
+        log::info!("the metrics are at http://{address}/metrics");
+        Ok(Self { address, accept: spawn("accept-metrics", move || acceptor.run())? })
+    }
 }
 
 /// The parts of the store.
@@ -324,9 +361,9 @@ struct Store {
 }
 
 /// Users and history where `--data` says; without it, both in memory.
-fn open_store(options: &Options, events: &Events) -> Result<Store, String> {
+fn open_store(options: &Options, events: &Events, metrics: &Arc<Metrics>) -> Result<Store, String> {
     match &options.data {
-        Some(Data::Redis(url)) => open_shared(options, url, events),
+        Some(Data::Redis(url)) => open_shared(options, url, events, metrics),
         _ => open_own(options),
     }
 }
@@ -342,9 +379,15 @@ fn open_own(options: &Options) -> Result<Store, String> {
 }
 
 /// The store that other nodes share. Waits until Redis answers.
-fn open_shared(options: &Options, url: &RedisUrl, events: &Events) -> Result<Store, String> {
+fn open_shared(
+    options: &Options,
+    url: &RedisUrl,
+    events: &Events,
+    metrics: &Arc<Metrics>,
+) -> Result<Store, String> {
     let settings =
         Settings::new(&options.redis_prefix, options.redis_shards, bounds(options, usize::MAX));
+    let settings = Settings { metrics: Arc::clone(metrics), ..settings };
     let events = events.clone();
     let redis = redis::open(url, settings, Box::new(move |told| events.tell(told)))?;
     let redis = Arc::new(redis);

@@ -10,8 +10,9 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 21] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 22] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
+    ("--metrics-listen", "WSROOM_METRICS_LISTEN", None, "metrics"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
     ("--max-clients-per-ip", "WSROOM_MAX_CLIENTS_PER_IP", Some("0"), "one address"),
     ("--max-message-size", "WSROOM_MAX_MESSAGE_SIZE", Some("1M"), "bytes"),
@@ -35,7 +36,8 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 21] = [
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 29] = [
+const BAD_VALUES: [(&str, &str, &str); 30] = [
+    ("--metrics-listen", "9100", "0.0.0.0:8080"),
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1:99999", "0.0.0.0:8080"),

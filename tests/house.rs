@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top to the bottom. A folder imports only from those that stand behind it.
-const STOREYS: [&str; 10] =
-    ["ending", "server", "http", "api", "client", "relay", "identity", "store", "net", "protocol"];
+const STOREYS: [&str; 11] = [
+    "ending", "commands", "server", "http", "api", "client", "relay", "identity", "store", "net",
+    "protocol",
+];
 
 /// These know nobody, and may be imported by all.
-const FOR_ALL: [&str; 3] = ["capacity", "logging", "options"];
+const FOR_ALL: [&str; 4] = ["capacity", "logging", "metrics", "options"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -15,6 +15,8 @@ use support::{Server, V1};
 const ROUTES: &[(&str, [u16; 6])] = &[
     ("GET /", [200; 6]),
     ("GET /healthz", [200; 6]),
+    // From this host; tests/metrics.rs has the others.
+    ("GET /metrics", [200; 6]),
     ("GET /invitation?page=http://a/&room=physics", [200; 6]),
     ("GET /users", [200; 6]),
     (r#"POST /users {"name":"Dan"}"#, [201; 6]),

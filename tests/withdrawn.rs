@@ -41,6 +41,7 @@ fn what_was_given_up_is_not_said_later() {
         &Options::parse_from(["wsroom"]),
         Keeper::Own(history),
         Rulebook::default(),
+        Arc::default(),
     );
     let turning = thread::spawn(move || broadcaster.run(&inbox));
     let said = events.post(draft(text("in time")), Rank::Visitor, support::PATIENCE);

@@ -155,7 +155,10 @@ pub fn is_open(path: &str) -> bool {
 /// path they are one sentence for people.
 pub fn has_problems(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
-    matches!(first, "users" | "rooms" | "healthz" | "invitation" | "token" | "experiments")
+    matches!(
+        first,
+        "users" | "rooms" | "healthz" | "metrics" | "invitation" | "token" | "experiments"
+    )
 }
 
 fn path_of(request: &Request) -> &str {

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Error, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 use super::authorship::Authorship;
 use super::closing::{Ending, explain};
@@ -18,6 +18,7 @@ use super::echo::EchoOutbox;
 use super::pace::Pace;
 use super::stream::ClientStream;
 use crate::logging::Limited;
+use crate::metrics::meters::Metrics;
 use crate::net::byte_budget::ByteBudget;
 use crate::net::connection::Connection;
 use crate::protocol::address::Target;
@@ -53,6 +54,8 @@ pub struct Clients {
     pub past: Arc<dyn KeptMessages>,
     /// The budget for messages that JSON makes longer than `--max-message-size`.
     pub escaped: Arc<ByteBudget>,
+    /// Where Closes are counted.
+    pub metrics: Arc<Metrics>,
     /// The log lines about clients that have left, limited in number.
     pub left: Limited,
 }
@@ -77,7 +80,7 @@ pub fn run(
     // This value leaves also when the thread panics, so that no dead client stays in a room.
     let mut membership = Membership { connection, events, farewell: Farewell::default() };
     let mut socket = open(connection, output, ahead, clients);
-    let ending = read_all(&mut socket, connection, authorship, clients.limits);
+    let ending = read_all(&mut socket, connection, authorship, clients);
     membership.farewell = part(&mut socket, &ending, target, connection, clients);
     drop(membership);
 }
@@ -186,8 +189,9 @@ fn read_all(
     socket: &mut WebSocket<ClientStream>,
     connection: &Connection,
     authorship: Authorship,
-    limits: Limits,
+    clients: &Clients,
 ) -> Error {
+    let limits = clients.limits;
     let mut dispatcher = Dispatcher::new(connection.id(), limits.message_size, authorship);
     let mut pace = Pace::new(limits.rate, Instant::now());
     loop {
@@ -195,6 +199,12 @@ fn read_all(
             Ok(message) => message,
             Err(error) => return error,
         };
+        if let Message::Close(frame) = &message {
+            // "If this Close control frame contains no status code, _The WebSocket Connection Close
+            // Code_ is considered to be 1005" (RFC 6455 §7.1.5).
+            let code = frame.as_ref().map_or(1005, |frame| frame.code.into());
+            clients.metrics.is_closed(code);
+        }
         let is_counted = message.is_text() || message.is_binary();
         let stream = socket.get_mut();
         if let Err(error) = dispatcher.dispatch(message, stream) {
@@ -223,6 +233,14 @@ fn part(
     let stream = socket.get_mut();
     let Ending { why, close, parting } = explain(ending, stream.is_silent());
     let said_goodbye = close.is_none() && parting == Parting::Closed;
+    match &close {
+        Some((code, _)) => clients.metrics.closes((*code).into()),
+        // No Close came: "1006" (RFC 6455 §7.1.5).
+        None if parting == Parting::Lost && connection.why_ended().is_none() => {
+            clients.metrics.is_closed(1006);
+        }
+        None => {}
+    }
     let close = close.map(|(code, reason)| frame::close(code, reason)).unwrap_or_default();
     let why = connection.why_ended().map_or(why, str::to_owned);
     clients.left.line(|more| {

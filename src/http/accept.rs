@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::door::{Crowded, Door};
 use crate::logging::Limited;
+use crate::metrics::labels::Unheard;
+use crate::metrics::meters::Metrics;
 use crate::net::connection::Connection;
 use crate::net::networks::{Networks, Place};
 use crate::net::pool::Pool;
@@ -45,6 +47,17 @@ pub struct Acceptor {
     pub door: Arc<Door>,
     /// The threads on which it does.
     pub threads: Pool,
+    /// What those who come in here may ask for.
+    pub entrance: Entrance,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entrance {
+    /// Everything (`--listen`).
+    Main,
+    /// The metrics alone (`--metrics-listen`).
+    Metrics,
 }
 
 /// Limits the log lines of each kind of trouble.
@@ -67,10 +80,13 @@ impl Acceptor {
                 return;
             }
             match accepted {
-                Ok((socket, peer)) => match self.admit(peer, &troubles) {
-                    Ok(place) => self.receive(socket, peer, place, &troubles),
-                    Err(crowded) => self.turn_away(socket, peer, crowded, &turned_away),
-                },
+                Ok((socket, peer)) => {
+                    self.metrics().accepted.inc();
+                    match self.admit(peer, &troubles) {
+                        Ok(place) => self.receive(socket, peer, place, &troubles),
+                        Err(crowded) => self.turn_away(socket, peer, crowded, &turned_away),
+                    }
+                }
                 // The peer reset it while it waited to be accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -81,6 +97,10 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.door.clients.metrics
     }
 
     /// A slot for one more connection, and a place in its network.
@@ -116,7 +136,13 @@ impl Acceptor {
         };
         self.slots.enter(&connection);
         let (door, guest) = (Arc::clone(&self.door), Arc::clone(&connection));
-        if let Err(error) = self.threads.run(move || door.receive(&guest)) {
+        let entrance = self.entrance;
+        let task = move || match entrance {
+            Entrance::Main => door.receive(&guest),
+            Entrance::Metrics => door.receive_scrape(&guest),
+        };
+        if let Err(error) = self.threads.run(task) {
+            self.metrics().turned_away(Unheard::NoThread);
             troubles.thread.line(|more| {
                 log::warn!("{peer} turned away: no thread could be started: {error}{more}");
             });
@@ -134,6 +160,10 @@ impl Acceptor {
         crowded: Crowded,
         turned_away: &Arc<Slots>,
     ) {
+        self.metrics().turned_away(match crowded {
+            Crowded::Server => Unheard::MaxClients,
+            Crowded::Network => Unheard::MaxClientsPerIp,
+        });
         let (slot, has_thread) = match turned_away.admit() {
             Some(slot) => (slot, true),
             None => (Slots::new(1).admit().expect("new slots are free"), false),

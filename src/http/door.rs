@@ -19,6 +19,7 @@ use super::outside::{self, TrustedProxies};
 use super::proxy::{self, Proxy};
 use super::request::Request;
 use super::response::Response;
+use super::scrape::{self, Scrape};
 use crate::api::asked::Caller;
 use crate::api::credentials::{self, Credentials};
 use crate::api::invitation::BaseUrl;
@@ -28,6 +29,7 @@ use crate::client::reading::{self, Clients};
 use crate::identity::rules::Visitor;
 use crate::identity::session::Session;
 use crate::logging::{Limited, escaped};
+use crate::metrics::labels::Unheard;
 use crate::net::certificate::Certificate;
 use crate::net::connection::{Connection, timed_out};
 use crate::net::networks::Networks;
@@ -42,7 +44,7 @@ use crate::store::{KeptMessages, StoreError, User};
 
 /// The time from the start of a connection to the last byte of its request. The proxy, too, has at
 /// least this time to find a free upstream.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time from the first to the last byte of a response. A client that takes it slowly would
 /// otherwise keep its share of the byte budget, which all long responses have together.
@@ -80,6 +82,8 @@ pub struct Door {
     pub hosts: Hosts,
     /// `--allow-origin`, in lower case.
     pub allow_origin: Vec<String>,
+    /// Answers those who read the metrics.
+    pub scrape: Scrape,
     /// Limits the log lines about refused requests.
     pub refused: Limited,
     /// Limits the log lines about clients that joined.
@@ -156,6 +160,7 @@ impl Door {
             None => Err(io::Error::other("it speaks TLS, and --tls-cert is not given")),
         };
         outcome.map(|()| Vec::new()).map_err(|error| {
+            self.clients.metrics.turned_away(Unheard::Tls);
             let (id, peer) = (connection.id(), connection.peer());
             self.refused.line(|more| log::info!("{id} {peer} refused: {error}{more}"));
             // An alert may still be on its way to the client.
@@ -190,12 +195,22 @@ impl Door {
         if self.certificate.is_some() && !connection.is_secure() {
             return self.refuse_request(connection, request, same_address_under_https(request));
         }
+        let is_scrape = scrape::is_meant(request);
+        if is_scrape && scrape::is_local(connection, request) {
+            return self.show_metrics(connection, request);
+        }
         if let Err(response) = self.admission.admit(
             request,
             &outside::cookies(request, self.base),
             connection.peer().ip(),
         ) {
             return self.refuse_request(connection, request, response);
+        }
+        if is_scrape {
+            return match self.scrape.check(request) {
+                Ok(()) => self.show_metrics(connection, request),
+                Err(response) => self.refuse_request(connection, request, response),
+            };
         }
         match Target::of(&request.path) {
             Some(Ok(target)) => match self.agree(request, &target, connection.peer().ip()) {
@@ -315,6 +330,7 @@ impl Door {
     ) {
         // Logged here, not on the client's thread: formatting touches stack pages, and these would
         // stay resident.
+        self.clients.metrics.handshakes.inc();
         let (id, peer) = (connection.id(), connection.peer());
         self.joined.line(|more| log::info!("{id} {peer} joined {target}{more}"));
         // The thread holds the door: what all clients share is not copied for each. And it holds what it
@@ -369,6 +385,7 @@ impl Door {
         let response = self.proxy.ask(request, &caller, body, deadline);
         let path = escaped(request.path.as_bytes());
         log::debug!("{} {} {} {path}", connection.id(), response.status, request.method);
+        self.clients.metrics.answered(response.status);
         respond(connection, &request.method, response);
     }
 
@@ -405,7 +422,7 @@ impl Door {
 
     /// Reads one request head, of which the first bytes are read already. Returns it with the bytes
     /// that came behind it.
-    fn read_request(
+    pub(super) fn read_request(
         &self,
         connection: &Connection,
         mut bytes: Vec<u8>,
@@ -425,13 +442,24 @@ impl Door {
         }
     }
 
-    fn refuse_request(&self, connection: &Connection, request: &Request, response: Response) {
+    pub(super) fn refuse_request(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        response: Response,
+    ) {
+        if handshake::asks_for_websocket(request) {
+            self.clients.metrics.handshake_refused(response.status);
+        } else {
+            self.clients.metrics.answered(response.status);
+        }
         let what = format!("{} {}", request.method, request.path);
         self.log_refusal(connection, &response, what.as_bytes());
         respond(connection, &request.method, response.for_path(&request.path));
     }
 
-    fn refuse(&self, connection: &Connection, response: Response, what: &[u8]) {
+    pub(super) fn refuse(&self, connection: &Connection, response: Response, what: &[u8]) {
+        self.clients.metrics.answered(response.status);
         self.log_refusal(connection, &response, what);
         respond(connection, "GET", response);
     }
@@ -541,7 +569,7 @@ fn read_some(
     }
 }
 
-fn respond(connection: &Connection, method: &str, response: Response) {
+pub(super) fn respond(connection: &Connection, method: &str, response: Response) {
     respond_before(Instant::now() + SEND_TIMEOUT, connection, method, response);
 }
 

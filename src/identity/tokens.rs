@@ -95,6 +95,14 @@ impl Tokens {
     }
 }
 
+/// How many tokens are in the file of `--token-file`.
+///
+/// # Errors
+/// A sentence with the option, the file and the remedy.
+pub fn look(file: &Path) -> Result<usize, String> {
+    read(file).map(|tokens| tokens.len())
+}
+
 /// Uses the tokens in the file if it has changed and is good.
 fn renew(file: &Path, known: &RwLock<Known>) {
     let good = match read(file) {

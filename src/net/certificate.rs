@@ -74,19 +74,10 @@ impl Certificate {
     /// # Errors
     /// A sentence with the option, the file and the remedy.
     pub fn open(options: &Options, interval: Duration) -> Result<Option<Self>, String> {
-        match (&options.tls_cert, &options.tls_key) {
-            (None, None) if options.tls_self_signed => Self::own(options).map(Some),
-            (None, None) => Ok(None),
-            (Some(chain), Some(key)) => {
-                Self::watch(Files { chain: chain.clone(), key: key.clone() }, interval).map(Some)
-            }
-            (Some(chain), None) => {
-                Err(format!("--tls-cert {} needs its key: add --tls-key FILE", chain.display()))
-            }
-            (None, Some(key)) => Err(format!(
-                "--tls-key {} needs its certificate: add --tls-cert FILE",
-                key.display()
-            )),
+        match Files::named_in(options)? {
+            None if options.tls_self_signed => Self::own(options).map(Some),
+            None => Ok(None),
+            Some(files) => Self::watch(files, interval).map(Some),
         }
     }
 
@@ -120,6 +111,12 @@ impl Certificate {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.shown.now().cert[0]);
         let bytes: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(":")
+    }
+
+    /// When the certificate in use ends, in seconds since 1970. It is read anew each time, as for
+    /// [`Certificate::is_for`].
+    pub fn expiry(&self) -> Option<i64> {
+        validity(&self.shown.now()).map(|validity| validity.until)
     }
 
     /// Whether the certificate in use is for this name, also by a wildcard. It is read anew each
@@ -163,7 +160,48 @@ fn renew(files: &Files, seen: &mut Contents, shown: &Shown) {
     *seen = contents;
 }
 
+/// From when and until when a certificate is good, in seconds since 1970.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// It is not good before this.
+    pub from: i64,
+    /// Nor after this.
+    pub until: i64,
+}
+
+/// Reads the files of the certificate that the options name, and does not use it; `None` if they name
+/// none.
+///
+/// # Errors
+/// A sentence with the option, the file and the remedy.
+pub fn look(options: &Options) -> Result<Option<Validity>, String> {
+    let Some(files) = Files::named_in(options)? else { return Ok(None) };
+    let key = files.load(&files.read()?)?;
+    Ok(validity(&key))
+}
+
+fn validity(key: &CertifiedKey) -> Option<Validity> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(&key.cert[0]).ok()?;
+    let validity = parsed.validity();
+    let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    Some(Validity { from, until })
+}
+
 impl Files {
+    fn named_in(options: &Options) -> Result<Option<Self>, String> {
+        match (&options.tls_cert, &options.tls_key) {
+            (None, None) => Ok(None),
+            (Some(chain), Some(key)) => Ok(Some(Self { chain: chain.clone(), key: key.clone() })),
+            (Some(chain), None) => {
+                Err(format!("--tls-cert {} needs its key: add --tls-key FILE", chain.display()))
+            }
+            (None, Some(key)) => Err(format!(
+                "--tls-key {} needs its certificate: add --tls-cert FILE",
+                key.display()
+            )),
+        }
+    }
+
     fn read(&self) -> Result<Contents, String> {
         let read = |option: &str, path: &Path| {
             let remedy = "name a PEM file that this program may read";

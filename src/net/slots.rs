@@ -53,6 +53,11 @@ impl Slots {
         self.open().connections.insert(connection.id(), Arc::downgrade(connection));
     }
 
+    /// The number of connections that are open.
+    pub fn count(&self) -> usize {
+        self.open().connections.len()
+    }
+
     /// Ends every connection that is not a WebSocket yet. Its request will get no response.
     pub fn end_unjoined(&self) {
         for connection in self.connections().iter().filter(|connection| !connection.is_client()) {

@@ -53,6 +53,12 @@ pub fn close_in_words(code: CloseCode, mut reason: String) -> Vec<u8> {
     encoded(Frame::close(Some(CloseFrame { code, reason: reason.into() })))
 }
 
+/// The code of a Close that was made here.
+pub fn code_of(close: &[u8]) -> Option<u16> {
+    let code = close.get(2..4)?.try_into().ok()?;
+    Some(u16::from_be_bytes(code))
+}
+
 /// Cuts a text to so many bytes, or a few less: a character stays whole.
 pub fn cut(text: &mut String, bytes: usize) {
     let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));

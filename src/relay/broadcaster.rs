@@ -31,6 +31,7 @@ use super::sessions::{Seat, Sessions};
 use super::turn::{Turn, Waiting};
 use crate::identity::rulebook::Rulebook;
 use crate::logging::Limited;
+use crate::metrics::meters::{Metrics, Relaying};
 use crate::net::connection::ClientId;
 use crate::options::Options;
 use crate::protocol::address::RoomName;
@@ -65,6 +66,7 @@ pub(super) const EVENT_OVERHEAD: usize = 64;
 pub struct Broadcaster {
     /// For members that fall behind.
     pub(super) writers: Writers,
+    pub(super) metrics: Arc<Metrics>,
     /// `--max-backlog`, in bytes.
     pub(super) max_backlog: usize,
     /// `--max-message-size`, in bytes. Clients are told it here; their own threads enforce it.
@@ -129,16 +131,23 @@ enum Woken {
 
 impl Broadcaster {
     /// A broadcaster with no clients.
-    pub fn new(events: Events, options: &Options, keeper: Keeper, rulebook: Rulebook) -> Self {
+    pub fn new(
+        events: Events,
+        options: &Options,
+        keeper: Keeper,
+        rulebook: Rulebook,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (history, past, nodes) = match keeper {
             Keeper::Own(history) => {
                 let past = history.past();
                 (Some(history), past, None)
             }
-            Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log))),
+            Keeper::Shared(log, past) => (None, past, Some(Nodes::new(log, Arc::clone(&metrics)))),
         };
         Self {
-            writers: Writers::new(events),
+            writers: Writers::new(events, Arc::clone(&metrics)),
+            metrics,
             max_backlog: options.max_backlog,
             max_message_size: options.max_message_size,
             rooms: HashMap::new(),
@@ -169,12 +178,14 @@ impl Broadcaster {
                 Woken::Due => {}
                 Woken::End => return,
             }
+            let (began, mut count) = (Instant::now(), 1);
             if in_chorus && inbox.len() < ENOUGH_EVENTS {
                 thread::sleep(GATHERING_TIME);
             }
             in_chorus = false;
             for event in inbox.try_iter().take(TURN_EVENTS) {
                 in_chorus = true;
+                count += 1;
                 self.handle(event);
                 if self.turn.bytes >= TURN_BYTES.min(self.max_backlog) {
                     break;
@@ -183,6 +194,7 @@ impl Broadcaster {
             self.end_absences();
             self.tell_news();
             self.end_turn();
+            self.metrics.turned(count, began.elapsed());
         }
     }
 
@@ -231,6 +243,7 @@ impl Broadcaster {
             Event::Removed(user) => self.rename(user, None),
             // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
+            Event::Measured(reply) => drop(reply.try_send(self.measure())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
             Event::MembersListed(query) => {
                 drop(query.reply.try_send(self.members(&query)));
@@ -350,6 +363,8 @@ impl Broadcaster {
         let early = self.nodes.as_mut().map(|nodes| std::mem::take(&mut nodes.early));
         early.into_iter().flatten().for_each(|newcomer| self.admit(newcomer));
         let close = going_away();
+        let code = CloseCode::Away.into();
+        self.clients.iter().for_each(|_| self.metrics.closes(code));
         for member in self.rooms.drain().flat_map(|(_, members)| members.into_members()) {
             member.outbox.end(&close, &self.writers);
         }
@@ -362,15 +377,32 @@ impl Broadcaster {
 
     fn counts(&mut self) -> Counts {
         let (here, rooms) = (self.clients.len(), self.occupied().count());
+        let stops = self.stopping.is_some();
         match &self.nodes {
             None => {
                 let unkept = self.history.as_mut().and_then(History::trouble);
-                Counts { clients: here, here: None, rooms, unkept }
+                Counts { clients: here, here: None, rooms, unkept, stops }
             }
             Some(nodes) => {
                 let (clients, unkept) = (here + nodes.elsewhere(), nodes.trouble());
-                Counts { clients, here: Some(here), rooms, unkept }
+                Counts { clients, here: Some(here), rooms, unkept, stops }
             }
+        }
+    }
+
+    /// What a scrape tells. Nobody counts it meanwhile: it costs something only when it is asked for.
+    fn measure(&mut self) -> Relaying {
+        let keeps = self.counts().unkept.is_none();
+        let waiting = self.rooms.values().flat_map(Room::waiting);
+        let (behind, behind_bytes) =
+            waiting.fold((0, 0), |(behind, all), bytes| (behind + 1, all + bytes));
+        Relaying {
+            clients: self.clients.len(),
+            rooms: self.occupied().count(),
+            behind,
+            behind_bytes,
+            keeps,
+            nodes: self.nodes.as_ref().map(Nodes::measure),
         }
     }
 

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::members::{MembersPage, MembersQuery};
 use crate::identity::session::Session;
+use crate::metrics::meters::Relaying;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
 use crate::protocol::act::{Hand, Wish};
@@ -71,6 +72,8 @@ pub enum Event {
     Removed(UserId),
     /// Somebody asks how many clients and rooms there are.
     Asked(Sender<Counts>),
+    /// Somebody asks what a scrape of the metrics tells.
+    Measured(Sender<Relaying>),
     /// Somebody asks which rooms have members, and how many.
     Listed(Sender<Vec<(RoomName, usize)>>),
     /// Somebody asks who is in a room.
@@ -245,6 +248,8 @@ pub struct Counts {
     pub rooms: usize,
     /// Why messages cannot be kept at the moment; `None`: they can be.
     pub unkept: Option<String>,
+    /// The server stops.
+    pub stops: bool,
 }
 
 /// The sending end of the broadcaster's inbox.
@@ -273,6 +278,14 @@ impl Events {
         let (reply, counts) = bounded(1);
         self.sender.send_timeout(Event::Asked(reply), timeout).ok()?;
         counts.recv_timeout(timeout).ok()
+    }
+
+    /// Asks what a scrape of the metrics tells; `None` if the broadcaster does not answer within
+    /// `timeout`.
+    pub fn measure(&self, timeout: Duration) -> Option<Relaying> {
+        let (reply, measured) = bounded(1);
+        self.sender.send_timeout(Event::Measured(reply), timeout).ok()?;
+        measured.recv_timeout(timeout).ok()
     }
 
     /// Sends a client's message; blocks while too much waits.

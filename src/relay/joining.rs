@@ -69,6 +69,7 @@ impl Broadcaster {
         }
         if let Err(refusal) = self.check_again(&room, &joining, ip) {
             let close = frame::close_in_words(CloseCode::Policy, refusal.sentence());
+            self.metrics.closes(CloseCode::Policy.into());
             return outbox.end(&[joining.response_101, close].concat(), &self.writers);
         }
         self.tell_departures(&room);
@@ -277,6 +278,7 @@ impl Broadcaster {
         why: &'static str,
     ) -> Option<Box<Seat>> {
         let Some(Client::Member(seat)) = self.clients.remove(&id) else { return None };
+        self.metrics.closes(frame::code_of(&close).expect("it is a Close"));
         if let Some(members) = self.rooms.get_mut(&seat.room) {
             self.turn.begin(members, &seat.room);
             if let Some(member) = members.find(id) {
@@ -392,7 +394,7 @@ mod tests {
         let log = Memory::new(Bounds { messages: 1, bytes: 1 << 20, idle: None });
         let history = History::open(Arc::new(log), 1).unwrap();
         let options = Options::parse_from(["wsroom"]);
-        Broadcaster::new(events::open().0, &options, Keeper::Own(history), rulebook)
+        Broadcaster::new(events::open().0, &options, Keeper::Own(history), rulebook, Arc::default())
     }
 
     /// The door is on another thread, and the act may overtake it.

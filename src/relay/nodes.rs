@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -21,6 +22,7 @@ use super::room::Outcome;
 use super::sessions::Seat;
 use super::turn::{Waiting, unheard};
 use crate::identity::session::Session;
+use crate::metrics::meters::{Metrics, Sharing};
 use crate::net::byte_budget::Share;
 use crate::protocol::address::{Past, RoomName};
 use crate::protocol::message::{Draft, Message, MessageId, SessionId, UserId};
@@ -31,12 +33,13 @@ use crate::store::shared::{Entry, Node, Present, Shard, SharedLog, Told};
 /// The other nodes, as this one knows them.
 pub struct Nodes {
     log: Arc<dyn SharedLog>,
+    metrics: Arc<Metrics>,
     /// The number under which this node has appended its last entry.
     appended: u64,
     /// The number of the last message among them.
     last_message: u64,
     /// The messages of this node that the log has not decided about.
-    waiting: HashMap<u64, (RoomName, Waiting)>,
+    waiting: HashMap<u64, Submitted>,
     /// The members on other nodes.
     members: HashMap<MemberId, Present>,
     /// Their sessions.
@@ -47,13 +50,23 @@ pub struct Nodes {
     pub(super) early: Vec<Newcomer>,
     /// Why nothing can be kept now.
     trouble: Option<String>,
+    /// How old the last message was when this node was told of it.
+    lag: Duration,
+}
+
+/// A message of this node that the log has not decided about.
+struct Submitted {
+    room: RoomName,
+    waiting: Waiting,
+    at: Instant,
 }
 
 impl Nodes {
     /// The nodes of this log; this one knows nobody yet.
-    pub fn new(log: Arc<dyn SharedLog>) -> Self {
+    pub fn new(log: Arc<dyn SharedLog>, metrics: Arc<Metrics>) -> Self {
         Self {
             log,
+            metrics,
             appended: 0,
             last_message: 0,
             waiting: HashMap::new(),
@@ -62,6 +75,7 @@ impl Nodes {
             told: HashMap::new(),
             early: Vec::new(),
             trouble: None,
+            lag: Duration::ZERO,
         }
     }
 
@@ -78,7 +92,7 @@ impl Nodes {
         match self.append(Entry::Message(draft, member)) {
             Ok(own) => {
                 self.last_message = own;
-                self.waiting.insert(own, (room, waiting));
+                self.waiting.insert(own, Submitted { room, waiting, at: Instant::now() });
                 Ok(())
             }
             Err(why) => Err((room, unheard(&why), Box::new(waiting))),
@@ -89,8 +103,8 @@ impl Nodes {
     /// back if it has already.
     pub fn hold(&mut self, mark: Mark) -> Option<Mark> {
         match self.waiting.get_mut(&self.last_message) {
-            Some((_, waiting)) => {
-                waiting.marks.push(mark);
+            Some(submitted) => {
+                submitted.waiting.marks.push(mark);
                 None
             }
             None => Some(mark),
@@ -225,6 +239,11 @@ impl Nodes {
         self.members.len()
     }
 
+    /// What a scrape tells of the nodes.
+    pub fn measure(&self) -> Sharing {
+        Sharing { node: self.log.node(), elsewhere: self.elsewhere(), lag: self.lag }
+    }
+
     /// Why nothing can be kept now; `None`: messages can be kept.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.clone()
@@ -286,8 +305,13 @@ impl Broadcaster {
         let (room, id) = (message.room.clone(), message.id);
         let nodes = self.others();
         nodes.told.insert(nodes.log.shard_of(&room), id);
-        let waiting = own.and_then(|own| nodes.waiting.remove(&own));
-        let waiting = waiting.map(|(_, waiting)| waiting).unwrap_or_else(|| {
+        let lag = nodes.now().saturating_sub(id);
+        nodes.lag = Duration::from_micros(lag.try_into().unwrap_or_default());
+        let submitted = own.and_then(|own| nodes.waiting.remove(&own));
+        if let Some(submitted) = &submitted {
+            nodes.metrics.readback_seconds.count_time(submitted.at.elapsed());
+        }
+        let waiting = submitted.map(|submitted| submitted.waiting).unwrap_or_else(|| {
             let origin = message.origin.as_deref();
             let client = origin.and_then(|origin| self.sessions.connection_of(origin.session));
             let speaker = member.map(|member| Speaker { client, member });
@@ -305,7 +329,7 @@ impl Broadcaster {
 
     /// Ends the wait for a message of this node that is not told as a message.
     fn decide_own(&mut self, own: u64, outcome: Outcome) {
-        if let Some((room, waiting)) = self.others().waiting.remove(&own) {
+        if let Some(Submitted { room, waiting, .. }) = self.others().waiting.remove(&own) {
             self.decide(&room, outcome, waiting);
         }
     }
@@ -503,7 +527,7 @@ mod tests {
         let log = Arc::new(Memory::new(Bounds { messages: 10, bytes: 1 << 20, idle: None }));
         let keeper = Keeper::Shared(Arc::new(Silent), log);
         let options = Options::parse_from(["wsroom"]);
-        Broadcaster::new(events::open().0, &options, keeper, Rulebook::default())
+        Broadcaster::new(events::open().0, &options, keeper, Rulebook::default(), Arc::default())
     }
 
     /// A client of `wsroom.v1` that goes on behind this message, and the other end of its line.

@@ -32,6 +32,8 @@ use super::events::{Event, Events};
 use super::permits::Permit;
 use super::replay::{REPLAY_BYTES, Replay, SEND_BUFFER};
 use super::shared::{Pieces, Shared};
+use crate::metrics::labels::Eviction;
+use crate::metrics::meters::Metrics;
 use crate::net::connection::{Connection, DRAIN_TIMEOUT, Sent, timed_out};
 use crate::net::pool::Pool;
 use crate::protocol::dialect::Dialect;
@@ -72,6 +74,11 @@ impl<'a> Batch<'a> {
         frames.into()
     }
 
+    /// How many bytes there are.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes from `sent` on, to be queued.
     fn rest(&self, sent: usize) -> Vec<Bytes> {
         if let Some(spliced) = self.spliced {
@@ -104,12 +111,18 @@ pub struct Writers {
     threads: Pool,
     /// For the report that a member has caught up.
     events: Events,
+    metrics: Arc<Metrics>,
 }
 
 impl Writers {
     /// No writer is started yet.
-    pub fn new(events: Events) -> Self {
-        Self { threads: Pool::new("writer", WRITER_STACK), events }
+    pub fn new(events: Events, metrics: Arc<Metrics>) -> Self {
+        Self { threads: Pool::new("writer", WRITER_STACK), events, metrics }
+    }
+
+    /// Where outboxes are counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 }
 
@@ -214,11 +227,16 @@ impl Outbox {
         let waiting = behind.waiting.load(Ordering::Acquire);
         if waiting > 0 && waiting + batch.bytes.len() > max_backlog.saturating_add(behind.allowance)
         {
-            self.connection.cut("too much waited for it (--max-backlog)");
+            cut(&self.connection, Eviction::Backlog, writers.metrics());
             return Err(Gone);
         }
         behind.push_frames(batch.rest(0));
         Ok(())
+    }
+
+    /// The bytes that wait for this member; `None`: it is not behind.
+    pub fn waiting(&self) -> Option<usize> {
+        self.behind.as_ref().map(|behind| behind.waiting.load(Ordering::Relaxed))
     }
 
     /// Notes that the server will end this client with a Close, and why.
@@ -274,9 +292,10 @@ impl Outbox {
             waiting: Arc::clone(&behind.waiting),
             until: Arc::clone(&behind.until),
             events: writers.events.clone(),
+            metrics: Arc::clone(&writers.metrics),
         };
         if writers.threads.run(move || writer.run()).is_err() {
-            self.connection.cut("no thread could be started to write to it");
+            cut(&self.connection, Eviction::NoThread, writers.metrics());
             return Err(Gone);
         }
         self.behind = Some(behind);
@@ -324,6 +343,7 @@ struct Writer {
     /// may be gone by then, and nobody else would end one that takes a byte now and then.
     until: Arc<OnceLock<Instant>>,
     events: Events,
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -337,7 +357,7 @@ impl Writer {
             };
             self.waiting.fetch_sub(overhead, Ordering::Release);
             if let Err(error) = sent.and_then(|()| self.report_backlog()) {
-                return give_up(&self.connection, &error);
+                return self.give_up(&error);
             }
         }
     }
@@ -401,6 +421,15 @@ impl Writer {
         Ok(count)
     }
 
+    fn give_up(&self, error: &io::Error) {
+        if timed_out(error) {
+            cut(&self.connection, Eviction::Stalled, &self.metrics);
+        } else {
+            log::debug!("{}: sending failed: {error}", self.connection.id());
+            self.connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// Tells a slow client how many bytes wait for it. Called between two entries, so that the event
     /// is not inside another frame.
     fn report_backlog(&mut self) -> io::Result<()> {
@@ -423,7 +452,7 @@ impl Write for Writer {
             .map_or(PIECE_BYTES, |slow| (slow.bytes_per_second / SLOW_PIECES_PER_SECOND) as usize);
         let piece = &bytes[..bytes.len().min(piece)];
         if self.until.get().is_some_and(|until| *until < Instant::now()) {
-            self.connection.cut("it took its last messages too slowly");
+            cut(&self.connection, Eviction::TooSlow, &self.metrics);
             return Err(ErrorKind::ConnectionAborted.into());
         }
         loop {
@@ -445,13 +474,10 @@ impl Write for Writer {
     }
 }
 
-fn give_up(connection: &Connection, error: &io::Error) {
-    if timed_out(error) {
-        connection.cut("it took nothing for 10 s");
-    } else {
-        log::debug!("{}: sending failed: {error}", connection.id());
-        connection.shutdown(std::net::Shutdown::Both);
-    }
+/// Cuts off a client that cannot be sent to, and counts it.
+fn cut(connection: &Connection, why: Eviction, metrics: &Metrics) {
+    metrics.evicted(why);
+    connection.cut(why.words());
 }
 
 #[cfg(test)]
@@ -479,6 +505,7 @@ mod tests {
             waiting: Arc::default(),
             until: Arc::clone(&until),
             events: events::open().0,
+            metrics: Arc::default(),
         };
         writer.write_all(b"in time").unwrap();
         until.set(Instant::now()).unwrap();

@@ -143,6 +143,11 @@ impl Room {
         self.members.iter().find(|member| member.number == number).map(|member| member.id)
     }
 
+    /// The bytes that wait for each member that is behind.
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().filter_map(|member| member.outbox.waiting())
+    }
+
     /// The connections of all members.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.members.iter().map(|member| member.id)
@@ -423,17 +428,29 @@ impl Room {
         let batches = Dialect::ALL.map(|dialect| Batch::new(encoded.for_all(dialect)));
         let [plain, v1] = Dialect::ALL.map(|dialect| encoded.length(dialect));
         log::trace!("{plain} and {v1} bytes to {} members", self.members.len());
+        // Counted here and told once: an atomic addition for each member would be felt.
+        let (mut members, mut bytes) = (0, 0);
         let gone = self.members.extract_if(.., |member| {
             // The stream of a member that has not arrived yet begins later in the turn.
             member.arrival.is_none() && {
+                members += 1;
                 let sent = match encoded.for_one(member.id, member.dialect, None) {
-                    None => member.send(&batches[member.dialect as usize], sending),
-                    Some(frames) => member.send(&Batch::new(&frames), sending),
+                    None => {
+                        let batch = &batches[member.dialect as usize];
+                        bytes += batch.length();
+                        member.send(batch, sending)
+                    }
+                    Some(frames) => {
+                        let batch = Batch::new(&frames);
+                        bytes += batch.length();
+                        member.send(&batch, sending)
+                    }
                 };
                 sent.is_err()
             }
         });
         let gone: Vec<_> = gone.collect();
+        sending.writers.metrics().delivered((members * encoded.messages()) as u64, bytes as u64);
         for member in &gone {
             self.speaking[member.dialect as usize] -= 1;
         }

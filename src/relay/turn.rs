@@ -6,6 +6,7 @@
 //! begins and ends (`broadcaster`). Runs on the broadcaster's thread.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -32,6 +33,8 @@ pub struct Turn {
     decided: Vec<Outcome>,
     /// Bytes gathered so far.
     pub bytes: usize,
+    /// Messages that were said here, and their bytes, for the metrics.
+    said: (u64, u64),
     /// The indices and rooms of posted messages, whose senders wait for a receipt.
     posts: Vec<(usize, RoomName, Sender<PostOutcome>)>,
     /// The indices of acts. They are done when they are kept.
@@ -81,7 +84,10 @@ impl Turn {
 impl Broadcaster {
     /// Hands a message to the shared log, or adds it to the turn.
     pub(super) fn submit(&mut self, draft: Draft, waiting: Waiting) {
-        self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
+        let size = draft.content.size();
+        self.turn.bytes += size + EVENT_OVERHEAD;
+        self.turn.said.0 += 1;
+        self.turn.said.1 += size as u64;
         match &mut self.nodes {
             None => {
                 self.turn.note_act(&draft.content);
@@ -129,7 +135,10 @@ impl Broadcaster {
     pub(super) fn end_turn(&mut self) {
         let before = self.history.as_ref().map_or(0, History::last);
         let outcomes = self.keep();
-        if outcomes.iter().any(Result::is_err) {
+        let unkept = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        let (messages, bytes) = self.turn.said;
+        self.metrics.said(messages, bytes, unkept as u64);
+        if unkept > 0 {
             self.end_unheard(&outcomes);
         }
         for index in std::mem::take(&mut self.turn.acts) {
@@ -159,7 +168,12 @@ impl Broadcaster {
         };
         let drafts = std::mem::take(&mut self.turn.drafts);
         let count = drafts.len();
-        match history.append(drafts) {
+        let began = Instant::now();
+        let appended = history.append(drafts);
+        if count > 0 {
+            self.metrics.append_seconds.count_time(began.elapsed());
+        }
+        match appended {
             Ok(kept) => kept.into_iter().map(Ok).collect(),
             Err(error) => {
                 self.unkept.line(|more| log::error!("messages could not be kept: {error}{more}"));
@@ -287,6 +301,7 @@ mod tests {
             &Options::parse_from(["wsroom"]),
             keeper,
             Rulebook::default(),
+            Arc::default(),
         );
         let turning = thread::spawn(move || broadcaster.run(&inbox));
         let mut told = [0; 3 + 8 + 8];

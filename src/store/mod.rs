@@ -7,7 +7,7 @@
 //! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
 //! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
-//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds.
+//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds, [`sqlite_check`] looks at a file and changes nothing.
 //! [`shared`] is the trait of a log that several programs append to, and [`redis`] has that, users and
 //! history for all of them.
 //!
@@ -24,6 +24,7 @@ pub(crate) mod retention;
 pub(crate) mod schema;
 pub mod sqlite;
 pub(crate) mod sqlite_acts;
+pub mod sqlite_check;
 pub(crate) mod sqlite_log;
 
 pub use directory::{Directory, KeyHash, User};

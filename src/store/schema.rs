@@ -95,6 +95,9 @@ const MIGRATIONS: [&str; 4] = [
     ",
 ];
 
+/// The version of the schema that this program uses.
+pub const NEWEST: usize = MIGRATIONS.len();
+
 /// Makes the form by which names are compared. This form has changed between versions of the schema.
 pub type Fold = fn(&str) -> String;
 
@@ -163,17 +166,21 @@ fn lock(file: &Path) -> Result<File, Trouble> {
     Ok(lock)
 }
 
-const IN_USE: &str = "another program uses it: stop that one, or name another file";
+/// What to do about a file that is in use.
+pub const IN_USE: &str = "another program uses it: stop that one, or name another file";
 
 const UNUSABLE: &str = "name a file in a directory that is there and can be written";
 
 /// The reason why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub enum Trouble {
+    /// It is not this program's, or not now.
     #[error("{0}")]
     Foreign(String),
+    /// The system refuses.
     #[error("{0}; {UNUSABLE}")]
     File(#[from] std::io::Error),
+    /// SQLite refuses.
     #[error("{0}; {remedy}", remedy = remedy(.0))]
     Sqlite(#[from] rusqlite::Error),
 }
@@ -189,11 +196,11 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// Checks that the database is new, or made by this program.
+/// Checks that the database is new, or made by this program. Returns the version of its schema.
 ///
 /// # Errors
 /// The database belongs to another program, or to a newer version of this one.
-fn check(connection: &Connection) -> Result<(), Trouble> {
+pub fn check(connection: &Connection) -> Result<usize, Trouble> {
     let number =
         |sql: &str| -> rusqlite::Result<i64> { connection.query_one(sql, [], |row| row.get(0)) };
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -203,13 +210,12 @@ fn check(connection: &Connection) -> Result<(), Trouble> {
             "a database of another program; name a file that wsroom has made, or a new one";
         return Err(Trouble::Foreign(foreign.to_owned()));
     }
-    let newest = MIGRATIONS.len();
-    if version > newest as i64 {
-        return Err(Trouble::Foreign(format!(
-            "its schema has version {version}, and this program knows {newest}; use a newer wsroom"
-        )));
-    }
-    Ok(())
+    let known = usize::try_from(version).ok().filter(|version| *version <= NEWEST);
+    known.ok_or_else(|| {
+        Trouble::Foreign(format!(
+            "its schema has version {version}, and this program knows {NEWEST}; use a newer wsroom"
+        ))
+    })
 }
 
 fn migrate(connection: &mut Connection, fold: Fold) -> rusqlite::Result<()> {

@@ -20,6 +20,7 @@ mod proxy;
 mod python;
 pub mod redis;
 pub mod roamer;
+mod scrape;
 mod schema;
 pub mod school;
 mod slow_line;
@@ -42,6 +43,7 @@ pub use program::Program;
 pub use proxy::{Direction, Proxy};
 pub use python::{PythonClient, python};
 pub use schema::{SCHEMA, Side};
+pub use scrape::Scrape;
 pub use slow_line::slow_line;
 pub use stream::Stream;
 pub use traveller::{Traveller, is_whole};
@@ -115,6 +117,17 @@ impl Server {
     /// What `GET path` answers.
     pub fn get(&self, path: &str) -> Answer {
         self.is_visited().asks(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
+    }
+
+    /// What the metrics are now.
+    pub fn is_scraped(&self) -> Scrape {
+        Scrape::of(&self.get("/metrics"))
+    }
+
+    /// The address of `--metrics-listen`.
+    pub fn metrics_address(&self) -> SocketAddr {
+        let running = self.running.as_ref().expect("it runs");
+        running.metrics_address().expect("it was started with --metrics-listen")
     }
 
     /// A number that `/healthz` tells: `clients` or `rooms`.

@@ -196,11 +196,14 @@ impl Appender {
     fn append(&mut self, link: &mut Link) -> Result<Vec<String>, Failure> {
         let Settings { patience, bounds, .. } = self.context.settings;
         let (batch, clock) = (self.outgoing.next_batch(), &self.context.clock);
-        link.run(Script::Append, self.shard, |command| {
+        let began = Instant::now();
+        let answer = link.run(Script::Append, self.shard, |command| {
             command.arg(self.context.node).arg(batch.number);
             command.arg(bounds.messages).arg(ROOM_BYTES);
             batch.add_to(command, |entry| clock.at(entry.since + patience));
-        })
+        })?;
+        self.context.settings.metrics.append_seconds.count_time(began.elapsed());
+        Ok(answer)
     }
 
     /// Connects, and asks what Redis knows of this node: of a batch in doubt, or nothing at all.

@@ -12,6 +12,8 @@ use redis::{Client, cmd};
 
 use super::clock::Clock;
 use super::connect::{Failure, Link, Server, pause};
+use super::keys::Keys;
+use super::open::Settings;
 use super::scripts::Script;
 use crate::options::RedisUrl;
 use crate::protocol::message::MessageId;
@@ -67,8 +69,9 @@ pub fn find_start(server: &Server) -> Result<Start, String> {
 /// The inner error is for ever.
 fn check_and_start(server: &Server, link: &mut Link) -> Result<Result<Start, String>, Failure> {
     let info: String = link.ask(&cmd("INFO"))?;
-    if let Err(why) = check(&info) {
-        return Ok(Err(why));
+    match check(&info) {
+        Ok(report) => report.losses.iter().for_each(|loss| log::warn!("{loss}")),
+        Err(why) => return Ok(Err(why)),
     }
     server.claim(link)?;
     let node = link.run(Script::TakeNode, 0, |_| {})?;
@@ -107,8 +110,37 @@ fn refused(why: &str) -> String {
     format!("{why}{remedy}")
 }
 
-/// Checks what the server says of itself, and warns of settings that may lose messages.
-fn check(info: &str) -> Result<(), String> {
+/// What a server says of itself.
+struct Report {
+    version: String,
+    /// Its settings that may lose messages.
+    losses: Vec<String>,
+}
+
+/// Looks at the server: its version, and its settings that may lose messages. Writes nothing.
+///
+/// # Errors
+/// It does not answer, or can never do; the error is a sentence with the remedy.
+pub fn look(url: &RedisUrl, settings: &Settings) -> Result<(String, Vec<String>), String> {
+    let named = |why: String| format!("--data {url}: {why}");
+    let client = client(url).map_err(named)?;
+    let keys = Keys::new(&settings.prefix, settings.shards);
+    let server = Server { client, url: url.clone(), keys };
+    let said = server.visit().and_then(|mut link| {
+        let info: String = link.ask(&cmd("INFO"))?;
+        server.check_layout(&mut link)?;
+        Ok(info)
+    });
+    let info = said.map_err(|failure| match failure {
+        Failure::Refused(why) => named(refused(&why)),
+        Failure::Lost(why) => named(format!("{why}; start Redis, or name another one")),
+    })?;
+    let report = check(&info).map_err(named)?;
+    Ok((report.version, report.losses))
+}
+
+/// Checks what the server says of itself.
+fn check(info: &str) -> Result<Report, String> {
     let facts: HashMap<_, _> =
         info.lines().filter_map(|line| line.trim().split_once(':')).collect();
     let fact = |name| facts.get(name).copied().unwrap_or_default();
@@ -131,20 +163,19 @@ fn check(info: &str) -> Result<(), String> {
             fact("master_host"),
             fact("master_port")
         )),
-        () => {
-            warn_of_losses(fact("aof_enabled"), fact("maxmemory"), fact("maxmemory_policy"));
-            Ok(())
-        }
+        () => Ok(Report {
+            version: version.to_owned(),
+            losses: losses(fact("aof_enabled"), fact("maxmemory"), fact("maxmemory_policy")),
+        }),
     }
 }
 
-fn warn_of_losses(aof: &str, memory: &str, policy: &str) {
-    if aof == "0" {
-        log::warn!("Redis loses messages when it is restarted: set appendonly yes");
-    }
-    if memory != "0" && policy != "noeviction" {
-        log::warn!(
-            "Redis deletes messages and users when it is full ({policy}): set maxmemory-policy noeviction"
-        );
-    }
+fn losses(aof: &str, memory: &str, policy: &str) -> Vec<String> {
+    let restarted = "Redis loses messages when it is restarted: set appendonly yes".to_owned();
+    let full = format!(
+        "Redis deletes messages and users when it is full ({policy}): set maxmemory-policy noeviction"
+    );
+    let restarted = (aof == "0").then_some(restarted);
+    let full = (memory != "0" && policy != "noeviction").then_some(full);
+    restarted.into_iter().chain(full).collect()
 }

@@ -95,14 +95,23 @@ impl Server {
         Ok(link)
     }
 
+    /// Connects for a look: no script can be run, because none is loaded.
+    ///
+    /// # Errors
+    /// Redis is not there, or refuses.
+    pub fn visit(&self) -> Result<Link, Failure> {
+        let connection = self.client.get_connection_with_timeout(CALL_TIMEOUT)?;
+        let link = Link { connection, keys: self.keys.clone(), scripts: Vec::new() };
+        link.wait_at_most(CALL_TIMEOUT)?;
+        Ok(link)
+    }
+
     /// Connects, whatever the keys are, and loads the scripts.
     ///
     /// # Errors
     /// Redis is not there, or refuses.
     pub fn connect_to_any(&self) -> Result<Link, Failure> {
-        let connection = self.client.get_connection_with_timeout(CALL_TIMEOUT)?;
-        let mut link = Link { connection, keys: self.keys.clone(), scripts: Vec::new() };
-        link.wait_at_most(CALL_TIMEOUT)?;
+        let mut link = self.visit()?;
         let mut load = pipe();
         for source in SOURCES {
             load.cmd("SCRIPT").arg("LOAD").arg(source);
@@ -124,7 +133,11 @@ impl Server {
         self.check_layout(link)
     }
 
-    fn check_layout(&self, link: &mut Link) -> Result<(), Failure> {
+    /// Checks the layout of the keys, if there is one.
+    ///
+    /// # Errors
+    /// Redis fails, or the keys have another layout.
+    pub fn check_layout(&self, link: &mut Link) -> Result<(), Failure> {
         let layout = self.keys.of(0, "layout");
         let (version, shards): (Option<u32>, Option<Shard>) =
             link.ask(cmd("HMGET").arg(layout).arg("version").arg("shards"))?;

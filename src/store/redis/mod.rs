@@ -19,7 +19,7 @@
 
 mod append;
 mod batch;
-mod check;
+pub(crate) mod check;
 mod clock;
 mod connect;
 mod directory;

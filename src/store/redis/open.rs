@@ -17,6 +17,7 @@ use super::keys::Keys;
 use super::node::NodeKeeper;
 use super::pool::Pool;
 use super::read::{Reader, Seen};
+use crate::metrics::meters::Metrics;
 use crate::options::RedisUrl;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::MessageId;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub patience: Duration,
     /// The time between two heartbeats.
     pub heartbeat: Duration,
+    /// Where the time is counted in which Redis takes a batch.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Settings {
@@ -61,6 +64,7 @@ impl Settings {
             bounds,
             patience: Duration::from_secs(30),
             heartbeat: Duration::from_secs(2),
+            metrics: Arc::default(),
         }
     }
 
