@@ -31,7 +31,7 @@
 //! 4. Every queue is bounded, in messages and in bytes. So memory has a formula.
 //! 5. A panic or an error in a client's thread ends that client only. Nothing in the program
 //!    ends on bad input. A panic of a thread that serves all ends the program (`ending`).
-//! 6. Imports go one way, down this list: `server` → `http` → `api` → `client` → `relay` →
+//! 6. Imports go one way, down this list: `commands` → `server` → `http` → `api` → `client` → `relay` →
 //!    `identity` → `store` → `net` → `protocol`. `options`, `logging` and `capacity` know nobody
 //!    and may be imported by all. `tests/house.rs` keeps this true.
 //!
@@ -44,6 +44,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod ending;
+pub mod commands;
 pub mod server;
 pub mod options;
 pub mod logging;

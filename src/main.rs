@@ -1,4 +1,4 @@
-//! The program: arguments, log, start, and wait for a signal.
+//! The program: arguments; then a command, or the server: log, start, and wait for a signal.
 
 #![warn(clippy::unwrap_used)]
 
@@ -10,13 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::{ContextKind, ErrorKind};
+use wsroom::commands::command_line::CommandLine;
 use wsroom::ending;
 use wsroom::logging;
 use wsroom::options::Options;
 use wsroom::server::Server;
 
 fn main() -> ExitCode {
-    let outcome = Options::read().map_err(|error| refuse(&error)).and_then(|options| run(&options));
+    let line = CommandLine::read().map_err(|error| refuse(&error));
+    let outcome = line.and_then(|line| match line.command {
+        None => serve(&line.options),
+        Some(command) => command.run(),
+    });
     logging::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), String> {
+fn serve(options: &Options) -> Result<(), String> {
     logging::start(options)?;
     ending::when_a_needed_thread_panics();
     // The handlers come before the greeting: a signal that comes early must not kill.

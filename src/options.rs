@@ -1,6 +1,6 @@
-//! The command line: every option, its default, its unit and its environment variable.
+//! The options of the server: each with its default, its unit and its environment variable.
 //!
-//! Not here: what an option does. Each part of the program takes the fields that it needs.
+//! Not here: the commands besides (`commands`), and what an option does. Each part of the program takes the fields that it needs.
 //! Runs on the main thread, once.
 
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgAction, ArgMatches, Parser};
 use ipnet::IpNet;
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
@@ -233,20 +233,12 @@ impl Options {
         }
     }
 
-    /// Reads the command line and the environment; the command line wins.
-    ///
-    /// # Errors
-    /// clap's message for the person who typed the command; `--help` and `--version` are errors
-    /// too.
-    pub fn read() -> Result<Self, clap::Error> {
-        let mut matches = Self::command().try_get_matches()?;
+    /// Lets -v on the command line win over WSROOM_QUIET. clap does not know that: it compares an option
+    /// only with its own variable.
+    pub fn settle(&mut self, matches: &ArgMatches) {
         let typed = |option| matches.value_source(option) == Some(ValueSource::CommandLine);
-        // clap compares an option only with its own variable: it does not know that -v on the
-        // command line wins over WSROOM_QUIET.
         let louder = typed("verbose") && !typed("quiet");
-        let mut options = Self::from_arg_matches_mut(&mut matches)?;
-        options.quiet &= !louder;
-        Ok(options)
+        self.quiet &= !louder;
     }
 }
 

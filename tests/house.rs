@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top to the bottom. A folder imports only from those that stand behind it.
-const STOREYS: [&str; 10] =
-    ["ending", "server", "http", "api", "client", "relay", "identity", "store", "net", "protocol"];
+const STOREYS: [&str; 11] = [
+    "ending", "commands", "server", "http", "api", "client", "relay", "identity", "store", "net",
+    "protocol",
+];
 
 /// These know nobody, and may be imported by all.
 const FOR_ALL: [&str; 3] = ["capacity", "logging", "options"];

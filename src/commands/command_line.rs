@@ -1,0 +1,56 @@
+//! The whole command line: the options of the server, or a command with its own.
+//!
+//! Not here: the options themselves (`options`), and what a command does (its own file). Runs on the main
+//! thread, once.
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::check;
+use crate::options::Options;
+
+/// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
+/// everyone else.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    /// What to do; `None`: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The commands. A new one has its own file in this folder, and a line in [`Command::run`].
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this host can hold, and whether a server with these options could start on it. Nothing is
+    /// changed.
+    Check(Box<Options>),
+}
+
+impl CommandLine {
+    /// Reads the command line and the environment; the command line wins.
+    ///
+    /// # Errors
+    /// clap's message for the person who typed the command; `--help` and `--version` are errors
+    /// too.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut line = Self::from_arg_matches(&matches)?;
+        line.options.settle(&matches);
+        Ok(line)
+    }
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A sentence for standard error; the exit status is then 1.
+    pub fn run(&self) -> Result<(), String> {
+        match self {
+            Self::Check(options) => check::run(options),
+        }
+    }
+}
