@@ -3,13 +3,12 @@
 //! Not here: the work of any part. Called by the main thread (and by tests).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::api::credentials::Credentials;
 use crate::api::health::Health;
@@ -22,7 +21,7 @@ use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
-use crate::http::accept::{Acceptor, DOOR_STACK};
+use crate::http::accept::{Acceptor, DOOR_STACK, LastCall};
 use crate::http::admission::Admission;
 use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::host::Hosts;
@@ -60,6 +59,10 @@ const HISTORY_IN_FILE: usize = 4 << 30;
 
 /// The time between two looks at the files of the certificate and of the tokens.
 const FILES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The time in which a request is answered that was accepted before the server stops. Browsers also
+/// open connections on which they ask nothing: these are waited for as long.
+const REQUESTS: Duration = Duration::from_secs(1);
 
 /// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +106,7 @@ pub struct Server {
     base: BaseUrl,
     certificate: Option<Arc<Certificate>>,
     tokens: Option<Arc<Tokens>>,
-    stopping: Arc<AtomicBool>,
+    last_call: Arc<LastCall>,
     slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
@@ -142,6 +145,15 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
+        Self::start_on(options, None)
+    }
+
+    /// As [`Server::start`], on this socket instead of `--listen`: a service manager listens on it
+    /// before the server starts, and after it has ended.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_on(options: &Options, socket: Option<TcpListener>) -> Result<Self, StartError> {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
         let certificate =
             Certificate::open(options, FILES_INTERVAL).map_err(StartError::Certificate)?;
@@ -151,8 +163,7 @@ impl Server {
         let (events, inbox) = events::open();
         let store = open_store(options, &events).map_err(StartError::Store)?;
         let Store { directory, past, keeper, shared } = store;
-        let address = options.listen;
-        let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
+        let listener = open_listener(options.listen, socket)?;
         let address = listener.local_addr()?;
         let (tiny_http, proxy) = proxy::open()?;
         let rulebook = Rulebook::default();
@@ -191,7 +202,7 @@ impl Server {
         let api = Api::start(tiny_http, routes)?;
         proxy.prove()?;
         let slots = Slots::new(limit);
-        let stopping = Arc::new(AtomicBool::new(false));
+        let last_call = Arc::new(LastCall::default());
         let networks = Networks::new(options.max_clients_per_ip);
         let door = Door {
             clients: Clients {
@@ -218,7 +229,7 @@ impl Server {
         };
         let acceptor = Acceptor {
             listener,
-            stopping: Arc::clone(&stopping),
+            last_call: Arc::clone(&last_call),
             slots: Arc::clone(&slots),
             networks,
             door: Arc::new(door),
@@ -232,7 +243,7 @@ impl Server {
             base,
             certificate,
             tokens,
-            stopping,
+            last_call,
             slots,
             events,
             accept,
@@ -272,18 +283,27 @@ impl Server {
         }
     }
 
-    /// Stops in this order, within [`GOODBYE`] and about a second:
-    /// 1. no more connections are accepted, and the port is free;
-    /// 2. connections that are not WebSockets yet are ended;
+    /// Answers whether the broadcaster takes an event out of its inbox within the time that it is
+    /// given. It outlives the server, and then answers `false`.
+    pub fn pulse(&self) -> impl FnMut(Duration) -> bool + Send + use<> {
+        let events = self.events.clone();
+        move |timeout| events.ask(timeout).is_some()
+    }
+
+    /// Stops in this order, within [`GOODBYE`] and about two seconds:
+    /// 1. no more connections are accepted, and the port is free, unless a service manager has it too:
+    ///    then the next server accepts those that wait;
+    /// 2. requests that were accepted are answered, within [`REQUESTS`]; then those who have not asked
+    ///    yet are sent away;
     /// 3. every client gets a Close frame with 1001, and time to answer it; the other nodes are told
     ///    that this one's members have left;
     /// 4. connections that are still open are shut, which ends their threads;
     /// 5. the page's threads end.
     pub fn stop(self) {
         let deadline = Instant::now() + GOODBYE;
-        self.stopping.store(true, Ordering::Release);
-        wake(self.base.address);
+        self.last_call.make(self.base.address);
         join(self.accept);
+        self.slots.wait_until_all_joined(Instant::now() + REQUESTS);
         self.slots.end_unjoined();
         self.events.send(Event::Stopped);
         join(self.broadcaster);
@@ -297,6 +317,22 @@ impl Server {
         }
         self.api.stop();
     }
+}
+
+/// The socket on which the server accepts: the one that was handed over, or one of its own.
+fn open_listener(
+    address: SocketAddr,
+    socket: Option<TcpListener>,
+) -> Result<TcpListener, StartError> {
+    let Some(socket) = socket else {
+        return listen(address).map_err(|error| StartError::Listen { address, error });
+    };
+    // It may have been made with other options, and the accept thread must block.
+    socket.set_nonblocking(false)?;
+    set_options(&SockRef::from(&socket))?;
+    let own = socket.local_addr()?;
+    log::info!("the service manager listens on {own}; --listen has no effect");
+    Ok(socket)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -376,17 +412,4 @@ fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         log::error!("a thread of the server has panicked");
     }
-}
-
-/// Wakes the accept thread: only a connection ends a blocked `accept`. If no connection can be
-/// made, `accept` is not blocked: it fails for the same reason, and then the thread sees
-/// `stopping`.
-fn wake(mut address: SocketAddr) {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
 }
