@@ -159,6 +159,19 @@ fn a_restart_on_the_managers_socket_refuses_nobody() {
 }
 
 #[test]
+fn a_request_of_which_a_half_has_come_when_the_server_stops_is_answered() {
+    let program = Program::start(&[]);
+    let mut late = program.is_visited();
+    late.sends("GET / HTTP/1.1\r\nHo");
+    // Who comes behind it is served, so it was accepted too.
+    talks(&program);
+    program.gets_signal("TERM");
+    program.logs("stopping");
+    assert_eq!(late.asks("st: localhost\r\n\r\n").status, 200);
+    assert_eq!(program.ends().0, Some(0));
+}
+
+#[test]
 fn what_is_no_listening_socket_is_refused_with_the_remedy() {
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
