@@ -65,6 +65,7 @@ pub fn flush() {
 /// renamed, as logrotate does. Without that option it has no effect.
 pub fn reopen() {
     if let Some(log) = LOG.get() {
+        // If the queue stays full, the log is blocked, and a new file would not help it.
         let _ = log.queue.items.send_timeout(Item::Reopen, FLUSH_TIMEOUT);
     }
 }

@@ -49,9 +49,9 @@ fn serve(options: &Options) -> Result<(), String> {
     service::is_ready();
     signals.wait(&server);
     log::info!("stopping");
-    service::is_stopping();
     // The broadcaster is about to end, and then answers no more.
     drop(watchdog);
+    service::is_stopping();
     server.stop();
     Ok(())
 }

@@ -300,11 +300,11 @@ impl Server {
     /// 4. connections that are still open are shut, which ends their threads;
     /// 5. the page's threads end.
     pub fn stop(self) {
-        let deadline = Instant::now() + GOODBYE;
         self.last_call.make(self.base.address);
         join(self.accept);
         self.slots.wait_until_all_joined(Instant::now() + REQUESTS);
         self.slots.end_unjoined();
+        let deadline = Instant::now() + GOODBYE;
         self.events.send(Event::Stopped);
         join(self.broadcaster);
         if let Some(shared) = self.shared {

@@ -176,11 +176,11 @@ fn what_is_no_listening_socket_is_refused_with_the_remedy() {
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let listener = OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
-    for (socket, count) in [(bound.into(), 1), (datagrams.into(), 1), (listener, 2)] {
+    for (socket, count) in [(OwnedFd::from(bound), 1), (datagrams.into(), 1), (listener, 2)] {
         let mut command = Command::new("sh");
         let script = format!(r#"exec 3<&0; LISTEN_FDS={count} LISTEN_PID=$$ exec "$0""#);
         command.arg("-c").arg(script).arg(Program::command().get_program());
-        let output = command.stdin(Stdio::from(OwnedFd::from(socket))).output().unwrap();
+        let output = command.stdin(Stdio::from(socket)).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("LISTEN_FDS") && told.contains("ListenStream="), "{told}");
