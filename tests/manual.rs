@@ -55,3 +55,26 @@ fn bash_completes_an_option() {
     let found: Vec<_> = words.split_whitespace().collect();
     assert_eq!(found, ["--log-file", "--log-format"]);
 }
+
+/// Every name that begins as a variable of this program does.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+    let name = move |(at, _)| text[at..].split(|c| !is_part(c)).next().expect("there is a first");
+    text.match_indices("WSROOM_").map(name)
+}
+
+#[test]
+fn what_packages_set_are_options() {
+    let command = CommandLine::command();
+    let options: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for file in ["wsroom.service", "default", "Containerfile"] {
+        let text = fs::read_to_string(root.join(".packaging").join(file)).unwrap();
+        for variable in variables(&text) {
+            seen += 1;
+            assert!(options.iter().any(|option| *option == variable), "{variable} in {file}");
+        }
+    }
+    assert!(seen >= 6, "{seen} variables were found: this test has lost its way");
+}
