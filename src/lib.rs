@@ -21,6 +21,7 @@
 //! - `log` writes the log, so that nobody else waits for it; one.
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //! - `tokens` looks for new tokens; none without `--token-file`.
+//! - `watchdog` tells systemd that the broadcaster turns; none without `WatchdogSec=`.
 //!
 //! # Invariants
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
@@ -44,6 +45,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod ending;
+pub mod service;
 pub mod commands;
 pub mod server;
 pub mod options;

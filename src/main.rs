@@ -15,6 +15,7 @@ use wsroom::ending;
 use wsroom::logging;
 use wsroom::options::Options;
 use wsroom::server::Server;
+use wsroom::service;
 
 fn main() -> ExitCode {
     let line = CommandLine::read().map_err(|error| refuse(&error));
@@ -33,17 +34,24 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Options) -> Result<(), String> {
+    // Before there are other threads: it changes the environment.
+    let socket = service::socket()?;
     logging::start(options)?;
     ending::when_a_needed_thread_panics();
     // The handlers come before the greeting: a signal that comes early must not kill.
     let signals = Signals::listen(options)?;
-    let server = Server::start(options).map_err(|error| error.to_string())?;
+    let server = Server::start_on(options, socket).map_err(|error| error.to_string())?;
     signals.has_started();
     // Warnings come before the greeting.
     logging::flush();
     greet(&server, options);
+    let watchdog = service::feed_watchdog(server.pulse())?;
+    service::is_ready();
     signals.wait(&server);
     log::info!("stopping");
+    // The broadcaster is about to end, and then answers no more.
+    drop(watchdog);
+    service::is_stopping();
     server.stop();
     Ok(())
 }
@@ -87,7 +95,8 @@ fn greet(server: &Server, options: &Options) {
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }
 
-/// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews certificate and tokens.
+/// SIGINT and SIGTERM end the program, the second one at once; SIGHUP renews certificate and tokens, and
+/// opens the log's file again.
 #[cfg(unix)]
 struct Signals {
     arriving: signal_hook::iterator::Signals,
@@ -104,9 +113,10 @@ impl Signals {
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-        // Without files to read again SIGHUP keeps its meaning: when its terminal closes, the
-        // program ends, unless `nohup` started it.
-        if options.tls_cert.is_some() || options.token_file.is_some() {
+        // Without files to open again SIGHUP keeps its meaning: when its terminal closes, the
+        // program ends, unless `nohup` started it. A service has no terminal.
+        let files = [&options.tls_cert, &options.token_file, &options.log_file];
+        if files.into_iter().any(Option::is_some) || service::has_manager() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
         }
         let at_once = Arc::new(AtomicBool::new(true));
@@ -125,7 +135,10 @@ impl Signals {
     fn wait(mut self, server: &Server) {
         for signal in self.arriving.forever() {
             match signal {
-                signal_hook::consts::SIGHUP => server.renew(),
+                signal_hook::consts::SIGHUP => {
+                    server.renew();
+                    logging::reopen();
+                }
                 _ => break,
             }
         }

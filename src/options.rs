@@ -165,9 +165,23 @@ pub struct Options {
     #[arg(short, long, env = "WSROOM_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
-    /// Write the log to this file (appended) instead of standard error.
+    /// Write the log to this file (appended) instead of standard error. It is opened again on SIGHUP.
     #[arg(long, value_name = "FILE", env = "WSROOM_LOG_FILE")]
     pub log_file: Option<PathBuf>,
+
+    /// How a line of the log looks: plain, or json (one object with time, level, thread and text).
+    #[arg(long, value_name = "FORMAT", env = "WSROOM_LOG_FORMAT", value_parser = log_format)]
+    #[arg(default_value = "plain")]
+    pub log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people.
+    Plain,
+    /// For programs: one JSON object.
+    Json,
 }
 
 /// Where users and history are kept.
@@ -352,6 +366,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     duration
         .filter(|duration| sound.contains(duration))
         .ok_or_else(|| "give a time from 1s to 1d, such as 60, 90s or 5m".to_owned())
+}
+
+/// `plain` or `json`.
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "plain" => Ok(LogFormat::Plain),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give plain or json".to_owned()),
+    }
 }
 
 /// `*`, or `scheme://host[:port]` as a browser writes it in its Origin field (RFC 6454 §6.2).

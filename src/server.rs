@@ -3,9 +3,8 @@
 //! Not here: the work of any part. Called by the main thread (and by tests).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,11 +19,11 @@ use crate::api::users::Users;
 use crate::capacity;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
-use crate::http::accept::{Acceptor, DOOR_STACK, Entrance};
+use crate::http::accept::{Acceptor, DOOR_STACK, Entrance, LastCall};
 use crate::http::admission::Admission;
 use crate::http::door::{CLIENT_STACK, Door};
 use crate::http::host::Hosts;
-use crate::http::listener::{ListenError, listen};
+use crate::http::listener::{ListenError, listen, take_over};
 use crate::http::outside::TrustedProxies;
 use crate::http::proxy;
 use crate::http::scrape::Scrape;
@@ -61,6 +60,10 @@ const HISTORY_IN_FILE: usize = 4 << 30;
 /// The time between two looks at the files of the certificate and of the tokens.
 const FILES_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The time in which a request is answered that was accepted before the server stops. Browsers also
+/// open connections on which they ask nothing: these are waited for as long.
+const REQUESTS: Duration = Duration::from_secs(1);
+
 /// Why the server could not be started, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -89,7 +92,7 @@ pub struct Server {
     base: BaseUrl,
     certificate: Option<Arc<Certificate>>,
     tokens: Option<Arc<Tokens>>,
-    stopping: Arc<AtomicBool>,
+    last_call: Arc<LastCall>,
     slots: Arc<Slots>,
     events: Events,
     accept: JoinHandle<()>,
@@ -130,6 +133,15 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
+        Self::start_on(options, None)
+    }
+
+    /// As [`Server::start`], on this socket instead of `--listen`: a service manager listens on it
+    /// before the server starts, and after it has ended.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_on(options: &Options, socket: Option<TcpListener>) -> Result<Self, StartError> {
         let limit = capacity::clip(options.max_clients).map_err(StartError::Capacity)?;
         let certificate =
             Certificate::open(options, FILES_INTERVAL).map_err(StartError::Certificate)?;
@@ -140,8 +152,10 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let store = open_store(options, &events, &metrics).map_err(StartError::Store)?;
         let Store { directory, past, keeper, shared } = store;
-        let address = options.listen;
-        let listener = listen("--listen", address)?;
+        let listener = match socket {
+            Some(socket) => take_over(socket)?,
+            None => listen("--listen", options.listen)?,
+        };
         let scrapes = options.metrics_listen.map(|address| listen("--metrics-listen", address));
         let scrapes = scrapes.transpose()?;
         let address = listener.local_addr()?;
@@ -188,7 +202,7 @@ impl Server {
         let api = Api::start(tiny_http, routes)?;
         proxy.prove()?;
         let slots = Slots::new(limit);
-        let stopping = Arc::new(AtomicBool::new(false));
+        let last_call = Arc::new(LastCall::default());
         let networks = Networks::new(options.max_clients_per_ip);
         let door = Door {
             clients: Clients {
@@ -223,12 +237,12 @@ impl Server {
         };
         let door = Arc::new(door);
         let scrapes = match scrapes {
-            Some(listener) => Some(Scrapes::start(listener, &door, &stopping)?),
+            Some(listener) => Some(Scrapes::start(listener, &door)?),
             None => None,
         };
         let acceptor = Acceptor {
             listener,
-            stopping: Arc::clone(&stopping),
+            last_call: Arc::clone(&last_call),
             slots: Arc::clone(&slots),
             networks,
             door: Arc::clone(&door),
@@ -243,7 +257,7 @@ impl Server {
             base,
             certificate,
             tokens,
-            stopping,
+            last_call,
             slots,
             events,
             accept,
@@ -289,23 +303,32 @@ impl Server {
         }
     }
 
-    /// Stops in this order, within [`GOODBYE`] and about a second:
-    /// 1. no more connections are accepted, and the port is free;
-    /// 2. connections that are not WebSockets yet are ended;
+    /// Answers whether the broadcaster takes an event out of its inbox within the time that it is
+    /// given. It outlives the server, and then answers `false`.
+    pub fn pulse(&self) -> impl FnMut(Duration) -> bool + Send + use<> {
+        let events = self.events.clone();
+        move |timeout| events.ask(timeout).is_some()
+    }
+
+    /// Stops in this order, within [`GOODBYE`] and about two seconds:
+    /// 1. no more connections are accepted, and the port is free, unless a service manager has it too:
+    ///    then the next server accepts those that wait;
+    /// 2. requests that were accepted are answered, within [`REQUESTS`]; then those who have not asked
+    ///    yet are sent away;
     /// 3. every client gets a Close frame with 1001, and time to answer it; the other nodes are told
     ///    that this one's members have left;
     /// 4. connections that are still open are shut, which ends their threads;
     /// 5. the page's threads end.
     pub fn stop(self) {
-        let deadline = Instant::now() + GOODBYE;
-        self.stopping.store(true, Ordering::Release);
-        wake(self.base.address);
+        self.last_call.make(self.base.address);
         join(self.accept);
-        if let Some(Scrapes { address, accept }) = self.scrapes {
-            wake(address);
+        if let Some(Scrapes { address, last_call, accept }) = self.scrapes {
+            last_call.make(address);
             join(accept);
         }
+        self.slots.wait_until_all_joined(Instant::now() + REQUESTS);
         self.slots.end_unjoined();
+        let deadline = Instant::now() + GOODBYE;
         self.events.send(Event::Stopped);
         join(self.broadcaster);
         if let Some(shared) = self.shared {
@@ -324,19 +347,17 @@ impl Server {
 /// can be watched.
 struct Scrapes {
     address: SocketAddr,
+    last_call: Arc<LastCall>,
     accept: JoinHandle<()>,
 }
 
 impl Scrapes {
-    fn start(
-        listener: TcpListener,
-        door: &Arc<Door>,
-        stopping: &Arc<AtomicBool>,
-    ) -> io::Result<Self> {
+    fn start(listener: TcpListener, door: &Arc<Door>) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        let last_call = Arc::new(LastCall::default());
         let acceptor = Acceptor {
             listener,
-            stopping: Arc::clone(stopping),
+            last_call: Arc::clone(&last_call),
             slots: Slots::new(MAX_SCRAPES),
             networks: Networks::new(0),
             door: Arc::clone(door),
@@ -344,7 +365,7 @@ impl Scrapes {
             entrance: Entrance::Metrics,
         };
         log::info!("the metrics are at http://{address}/metrics");
-        Ok(Self { address, accept: spawn("accept-metrics", move || acceptor.run())? })
+        Ok(Self { address, last_call, accept: spawn("accept-metrics", move || acceptor.run())? })
     }
 }
 
@@ -419,17 +440,4 @@ fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         log::error!("a thread of the server has panicked");
     }
-}
-
-/// Wakes the accept thread: only a connection ends a blocked `accept`. If no connection can be
-/// made, `accept` is not blocked: it fails for the same reason, and then the thread sees
-/// `stopping`.
-fn wake(mut address: SocketAddr) {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
 }

@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use support::{Client, Program, Visitor, handshake, until};
 
 /// Every option that takes a value: its variable, its default, and a word on its meaning or unit.
-const OPTIONS: [(&str, &str, Option<&str>, &str); 22] = [
+const OPTIONS: [(&str, &str, Option<&str>, &str); 23] = [
     ("--listen", "WSROOM_LISTEN", Some("0.0.0.0:8080"), "port"),
     ("--metrics-listen", "WSROOM_METRICS_LISTEN", None, "metrics"),
     ("--max-clients", "WSROOM_MAX_CLIENTS", Some("4096"), "Connections"),
@@ -33,10 +33,11 @@ const OPTIONS: [(&str, &str, Option<&str>, &str); 22] = [
     ("--tls-cert", "WSROOM_TLS_CERT", None, "PEM"),
     ("--tls-key", "WSROOM_TLS_KEY", None, "PEM"),
     ("--log-file", "WSROOM_LOG_FILE", None, "standard error"),
+    ("--log-format", "WSROOM_LOG_FORMAT", Some("plain"), "json"),
 ];
 
 /// Values that no option of that name takes, and what a person is told to give instead.
-const BAD_VALUES: [(&str, &str, &str); 30] = [
+const BAD_VALUES: [(&str, &str, &str); 31] = [
     ("--metrics-listen", "9100", "0.0.0.0:8080"),
     ("--listen", "nonsense", "0.0.0.0:8080"),
     ("--listen", "127.0.0.1", "0.0.0.0:8080"),
@@ -67,6 +68,7 @@ const BAD_VALUES: [(&str, &str, &str); 30] = [
     ("--admin-token", "short", "16 visible"),
     ("--max-new-users", "few", "such as"),
     ("--log-file", "/", "can be written"),
+    ("--log-format", "xml", "plain or json"),
 ];
 
 fn wsroom(arguments: &[&str]) -> Output {

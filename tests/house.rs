@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top to the bottom. A folder imports only from those that stand behind it.
-const STOREYS: [&str; 11] = [
-    "ending", "commands", "server", "http", "api", "client", "relay", "identity", "store", "net",
-    "protocol",
+const STOREYS: [&str; 12] = [
+    "ending", "service", "commands", "server", "http", "api", "client", "relay", "identity",
+    "store", "net", "protocol",
 ];
 
 /// These know nobody, and may be imported by all.

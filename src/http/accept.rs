@@ -3,12 +3,14 @@
 //! Runs on `accept`. It never waits for a client and never ends on an error: it turns away the
 //! connections that it cannot hold. Not here: the bytes of a connection (`door`).
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::door::{Crowded, Door};
 use crate::logging::Limited;
@@ -37,8 +39,8 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 pub struct Acceptor {
     /// Dropped when the thread ends; then the port is free.
     pub listener: TcpListener,
-    /// Set before the server wakes `accept` with a connection of its own.
-    pub stopping: Arc<AtomicBool>,
+    /// Made by the server when it stops.
+    pub last_call: Arc<LastCall>,
     /// The connections that there are, and their limit.
     pub slots: Arc<Slots>,
     /// How many of them each network has.
@@ -60,6 +62,55 @@ pub enum Entrance {
     Metrics,
 }
 
+/// The connection by which the server ends the accept thread: only a connection ends a blocked `accept`.
+/// It is known by its address, so whoever came before it is served, and whoever comes behind it stays in
+/// the listener's queue: there the next server finds them, if a service manager keeps the listener.
+#[derive(Default)]
+pub struct LastCall {
+    /// Where it comes from; set before it is made.
+    from: OnceLock<SocketAddr>,
+    /// It could not be made, so any connection, or any error, will do.
+    failed: AtomicBool,
+}
+
+impl LastCall {
+    /// How long it may wait in a full queue for its turn.
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Makes it to a listener at this address. If that fails, `accept` is not blocked: it fails for the same
+    /// reason, or it has a queue of others.
+    pub fn make(&self, mut address: SocketAddr) {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            });
+        }
+        if self.connect(address).is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<()> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        let mut own = address;
+        own.set_port(0);
+        socket.bind(&own.into())?;
+        let from = socket.local_addr()?.as_socket().expect("it is bound to an IP address");
+        let _ = self.from.set(from);
+        socket.connect_timeout(&address.into(), Self::TIMEOUT)
+    }
+
+    fn is_made(&self) -> bool {
+        self.from.get().is_some() || self.failed.load(Ordering::Acquire)
+    }
+
+    fn comes_from(&self, peer: SocketAddr) -> bool {
+        let is_it = |from: &SocketAddr| (from.ip(), from.port()) == (peer.ip(), peer.port());
+        self.from.get().is_some_and(is_it) || self.failed.load(Ordering::Acquire)
+    }
+}
+
 /// Limits the log lines of each kind of trouble.
 #[derive(Default)]
 struct Troubles {
@@ -70,16 +121,14 @@ struct Troubles {
 }
 
 impl Acceptor {
-    /// Runs the accept thread until `stopping` is set.
+    /// Runs the accept thread until the last call.
     pub fn run(self) {
         let turned_away = Slots::new(MAX_TURNED_AWAY);
         let troubles = Troubles::default();
         loop {
-            let accepted = self.listener.accept();
-            if self.stopping.load(Ordering::Acquire) {
-                return;
-            }
-            match accepted {
+            match self.listener.accept() {
+                Ok((_, peer)) if self.last_call.comes_from(peer) => return,
+                Err(_) if self.last_call.is_made() => return,
                 Ok((socket, peer)) => {
                     self.metrics().accepted.inc();
                     match self.admit(peer, &troubles) {

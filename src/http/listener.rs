@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::net::connection::set_options;
 
@@ -39,6 +39,19 @@ pub fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, 
     let listening = set_options(&socket).and_then(|()| socket.listen(QUEUE));
     listening.map_err(|error| ListenError { option, address, error })?;
     Ok(socket.into())
+}
+
+/// Listens on a socket that a service manager has handed over.
+///
+/// # Errors
+/// The socket takes no options.
+pub fn take_over(socket: TcpListener) -> io::Result<TcpListener> {
+    // It may have been made with other options, and the accept thread must block.
+    socket.set_nonblocking(false)?;
+    set_options(&SockRef::from(&socket))?;
+    let own = socket.local_addr()?;
+    log::info!("the service manager listens on {own}; --listen has no effect");
+    Ok(socket)
 }
 
 /// Takes the address of this option. Nobody can connect to it yet.

@@ -8,9 +8,14 @@
 use std::collections::HashMap;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::net::connection::{ClientId, Connection};
+
+/// While the server stops: the pause between two looks at who has no answer yet. A notification would cost
+/// every connection that ends a system call.
+const LOOKING_AGAIN: Duration = Duration::from_millis(5);
 
 /// All open connections.
 pub struct Slots {
@@ -58,7 +63,16 @@ impl Slots {
         self.open().connections.len()
     }
 
-    /// Ends every connection that is not a WebSocket yet. Its request will get no response.
+    /// Waits until every connection is a WebSocket or gone, at most until `deadline`.
+    pub fn wait_until_all_joined(&self, deadline: Instant) {
+        let all_joined = || self.connections().iter().all(|connection| connection.is_client());
+        while !all_joined() && Instant::now() < deadline {
+            thread::sleep(LOOKING_AGAIN);
+        }
+    }
+
+    /// Ends every connection that is not a WebSocket yet, unless its request has come: then that is
+    /// still answered.
     pub fn end_unjoined(&self) {
         for connection in self.connections().iter().filter(|connection| !connection.is_client()) {
             connection.shutdown(Shutdown::Read);

@@ -58,17 +58,22 @@ impl Program {
 
     /// Starts it likewise, with a standard error that is the test's own.
     pub fn spawn_with_errors(command: Command, errors: Stdio) -> Self {
-        Self::spawn_writing(Way::of_this_run(), command, errors)
+        Self::spawn_between(Way::of_this_run(), command, Stdio::null(), errors)
+    }
+
+    /// Starts it likewise, with a standard input that is the test's own.
+    pub fn spawn_with_input(command: Command, input: Stdio) -> Self {
+        Self::spawn_between(Way::of_this_run(), command, input, Stdio::piped())
     }
 
     fn spawn_over(way: Way, command: Command) -> Self {
-        Self::spawn_writing(way, command, Stdio::piped())
+        Self::spawn_between(way, command, Stdio::null(), Stdio::piped())
     }
 
-    fn spawn_writing(way: Way, mut command: Command, errors: Stdio) -> Self {
+    fn spawn_between(way: Way, mut command: Command, input: Stdio, errors: Stdio) -> Self {
         let papers = way.papers();
         command.args(papers.options());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        command.stdin(input).stdout(Stdio::piped()).stderr(errors);
         let mut process = command.spawn().expect("the program starts");
         // Else the test would hold the program's end of its own pipe.
         drop(command);
