@@ -67,6 +67,7 @@ function addressOf(since) {
   address.hash = "";
   if (since === null) address.searchParams.set("last", "100");
   else address.searchParams.set("since", String(since));
+  address.searchParams.set("files", "later");
   const key = keys[keyOf(name)];
   if (key) address.searchParams.set("key", key);
   return address;
@@ -156,6 +157,11 @@ toggles("people-button", (shown) => {
 });
 toggles("wire-button", (shown) => log.fetched((panels) => panels.wire(shown)));
 
+toggles("history-button", (shown) => {
+  room?.rule();
+  log.fetched(async (panels) => (await panels.history()).show(shown));
+});
+
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
@@ -165,9 +171,12 @@ element("retry", HTMLButtonElement).addEventListener("click", () => room?.connec
 
 element("hand-button", HTMLButtonElement).addEventListener("click", () => room?.rule().then((rules) => rules ? rules.raise() : log.showNotice("There is no connection.")));
 
-// Beside a message there may be something to do about it.
+// Beside a message there may be something to do about it, and above the log an earlier one.
 for (const type of ["pointermove", "pointerdown", "focusin"]) {
-  element("scroller", HTMLDivElement).addEventListener(type, () => room?.rule(), { once: true });
+  element("scroller", HTMLDivElement).addEventListener(type, () => {
+    room?.rule();
+    import("./earlier.js").catch(() => {});
+  }, { once: true });
 }
 
 window.addEventListener("beforeunload", (event) => {

@@ -6,12 +6,17 @@
 
 import { button, element, make, size } from "./dom.js";
 import * as log from "./log.js";
+import { looks } from "./looks.js";
+import { keyOf, keys } from "./room.js";
 
 /** @import { Connection } from "./connection.js" */
 /** @import { Room } from "./room.js" */
-/** @import { Entry } from "./types.js" */
+/** @import { Entry, File as Later } from "./types.js" */
 
 const encoder = new TextEncoder();
+
+// Without its looks a file can still be had.
+await looks("messages.css").catch(() => {});
 
 // ---- sent
 
@@ -87,6 +92,57 @@ export function attachment(bytes, name, entry) {
   return type ? [thumbnail(url, name), link] : [link];
 }
 
+/**
+ * A large file of the past: a picture is fetched when it comes into sight, any other file when its link is pressed.
+ * @param {Later} message
+ * @param {HTMLElement} body
+ * @param {Entry} entry
+ */
+export function later(message, body, entry) {
+  entry.size = message.size;
+  const name = tidy(message.name);
+  const link = make("a", "attachment", `${name}, ${size(message.size)}`);
+  link.href = addressOf(message.id);
+  link.download = name;
+  body.append(link);
+  if (message.media_type.startsWith("image/")) inSight(body, () => bring(link, name, entry));
+}
+
+/** @param {number} id  of a message in this room */
+function addressOf(id) {
+  const key = keys[keyOf(log.room)];
+  return `rooms/${log.room}/messages/${id}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
+}
+
+/** In place of the link to it. @param {HTMLAnchorElement} link @param {string} name @param {Entry} entry */
+async function bring(link, name, entry) {
+  const answer = await fetch(link.href).catch(() => null);
+  if (!link.isConnected) return;
+  if (answer?.ok) return link.replaceWith(...attachment(new Uint8Array(await answer.arrayBuffer()), name, entry));
+  if (answer?.status === 404) return link.replaceWith(`${name} is no longer kept.`);
+  const again = button("Show the picture", () => bring(link, name, entry));
+  again.onclick = () => again.remove();
+  link.after(again);
+}
+
+/** @type {WeakMap<Element, () => void>} */
+const awaited = new WeakMap();
+
+/** A little before they are in sight. */
+const watch = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (!isIntersecting) continue;
+    watch.unobserve(target);
+    awaited.get(target)?.();
+  }
+}, { root: element("scroller", HTMLDivElement), rootMargin: "300px" });
+
+/** @param {Element} place @param {() => void} then */
+function inSight(place, then) {
+  awaited.set(place, then);
+  watch.observe(place);
+}
+
 /** @param {string} url @param {string} name */
 function thumbnail(url, name) {
   const image = make("img");
@@ -102,7 +158,7 @@ function thumbnail(url, name) {
 }
 
 /** By its first bytes, never by what the sender claims. No SVG: it can hold scripts. @param {Uint8Array} bytes */
-function pictureType(bytes) {
+export function pictureType(bytes) {
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   if (start.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
   if (start.startsWith("\xff\xd8\xff")) return "image/jpeg";
@@ -113,6 +169,6 @@ function pictureType(bytes) {
 }
 
 /** No name of a file breaks the line or turns it round: "cat\u202egnp.exe" looks like "catexe.png". @param {string} name */
-function tidy(name) {
+export function tidy(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/gu, "").trim() || "unnamed";
 }

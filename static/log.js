@@ -1,35 +1,33 @@
 // The log: what was said, drawn; below it what of ours still waits, and how the connection is.
 //
-// It is not: what a message is (room.js), how files look (files.js), or when something happens (app.js).
+// It is not: what a message is (room.js), how a long text (texts.js) or a file (files.js) looks, or when something
+// happens (app.js).
 
 import { button, element, make, tell } from "./dom.js";
 
 /** @import { Room } from "./room.js" */
-/** @import { Binary, Entry, Member, State, Text, Waiting } from "./types.js" */
+/** @import { Binary, Entry, File, State, Text, Waiting } from "./types.js" */
 
-// The log is bounded in messages and in bytes: a page may stay open for a term.
+// The log is bounded in messages and in bytes: a page may stay open for a term. Who reads back may have more.
 const MAX_ENTRIES = 2_000;
+export const MAX_READ = 10_000;
 const MAX_HELD = 100_000_000;
 
 /** Messages on a page of it: the browser draws the pages in sight alone (style.css). */
-const PAGE = 50;
+export const PAGE = 50;
 
-/** A longer text is folded, a much longer one a download: to lay out a mebibyte takes seconds. */
-const FOLD_CHARACTERS = 1_000;
-const FOLD_LINES = 15;
-const MAX_SHOWN = 20_000;
+/** To lay out a mebibyte takes seconds: of a longer text this much is shown. */
+export const MAX_SHOWN = 20_000;
+
+/** A short line without code is drawn at once, unless it has a web address; see texts.js for all other texts. */
+const SHORT_LINE = /^(?!.*:\/\/)[^\n`]{0,400}$/;
 
 /** What the log shows, oldest first. @type {Entry[]} */
 export const entries = [];
-let held = 0; // bytes, the sum of their sizes
 
-/** The last message, to see whether the next one goes on from it. @type {{ key: string, time: string } | null} */
-let last = null;
-
-let lastDay = "";
-
-/** The last line that tells of comings and goings. */
-let presence = { item: make("li"), came: /** @type {Member[]} */ ([]), went: /** @type {Member[]} */ ([]) };
+/** The last message, to see whether the next one goes on from it. */
+const NOBODY = { key: "", time: "", day: "" };
+let last = NOBODY;
 
 // Made once: making them takes longer than drawing a message.
 const clockTime = new Intl.DateTimeFormat([], { timeStyle: "short" });
@@ -52,7 +50,7 @@ const words = element("words", HTMLSpanElement);
 const countdown = element("countdown", HTMLSpanElement);
 const retry = element("retry", HTMLButtonElement);
 
-let room = "";
+export let room = ""; // its name
 let unseen = 0; // messages since the page was last looked at
 
 /**
@@ -81,17 +79,32 @@ document.addEventListener("visibilitychange", () => {
   showTitle();
 });
 
-/** @param {Text | Binary} message @param {boolean} own */
+/** @param {Text | Binary | File} message @param {boolean} own */
 export function showMessage(message, own) {
+  last = draw(message, own, last, add);
+  if (document.hidden) unseen += 1;
+  showTitle();
+}
+
+/**
+ * A message, and the day above the first one of another day; today needs no name.
+ * @param {Text | Binary | File} message
+ * @param {boolean} own
+ * @param {typeof last} before  what stands above it
+ * @param {(entry: Entry) => void} put
+ */
+export function draw(message, own, before, put) {
   const at = new Date(message.at);
+  const today = dayOf(message.at);
+  const isOther = today !== (before.day || day.format(new Date()));
+  if (isOther) put(notice(today, "notice day"));
   const time = clockTime.format(at);
   const { from } = message;
   const key = `${from.user ?? ""} ${from.name}`;
-  showDay(at);
 
   const item = make("li", "message");
   item.classList.toggle("own", own);
-  item.classList.toggle("more", key === last?.key && time === last.time);
+  item.classList.toggle("more", !isOther && key === before.key && time === before.time);
   item.style.setProperty("--hue", hue(key));
 
   /** @type {Entry} */
@@ -107,65 +120,28 @@ export function showMessage(message, own) {
   body.dir = "auto";
   item.append(head, body);
   if ("text" in message) say(message.text, body, entry);
+  else if ("size" in message) fetchFor(body, () => import("./files.js"), (files) => files.later(message, body, entry));
   else attach(message.bytes, message.name, body, entry);
-  last = { key, time };
-  add(entry);
-  if (document.hidden) unseen += 1;
-  showTitle();
+  put(entry);
+  return { key, time, day: today };
 }
 
-/** Above the first message of another day; today needs no name. @param {Date} at */
-function showDay(at) {
-  const name = day.format(at);
-  const known = lastDay || day.format(new Date());
-  lastDay = name;
-  if (name !== known) showNotice(name);
-}
+/** @param {string} at */
+export const dayOf = (at) => day.format(new Date(at));
 
 /** What few ask for is fetched then. @param {(panels: typeof import("./panels.js")) => Promise<unknown>} use */
 export const fetched = (use) => import("./panels.js").then(use).catch((error) => showNotice(error.message));
 
 /** What the page itself has to say, or of an act. @param {string} sentence @param {number} [id]  of the act */
 export function showNotice(sentence, id = 0) {
-  const item = make("li", "notice", sentence);
-  last = null;
-  add({ item, urls: [], size: 0, id });
-  return item;
+  const entry = notice(sentence, "notice", id);
+  last = { ...last, key: "" };
+  add(entry);
+  return entry.item;
 }
 
-/** Quietly, and with what came just before. @param {Member[]} came @param {Member[]} went */
-export function showPresence(came, went) {
-  if (came.length + went.length === 0) return;
-  if (entries.at(-1)?.item !== presence.item) presence = { item: showNotice(""), came: [], went: [] };
-  presence.came.push(...came);
-  presence.went.push(...went);
-  tellPresence();
-}
-
-/** New names; whoever came just now has come by that name. @param {Member[]} members @param {Map<number, Member>} before */
-export function showNames(members, before) {
-  const justCame = entries.at(-1)?.item === presence.item ? presence.came.map(({ id }) => id) : [];
-  presence.came = presence.came.map((one) => members.find(({ id }) => id === one.id) ?? one);
-  tellPresence();
-  for (const { id, name } of members) {
-    const former = before.get(id)?.name ?? name;
-    const sentence = `${former} is called ${name} now.`;
-    const isTold = former === name || justCame.includes(id) || entries.at(-1)?.item.textContent === sentence;
-    if (!isTold) showNotice(sentence);
-  }
-}
-
-function tellPresence() {
-  tell(presence.item, [listed(presence.came, "came"), listed(presence.went, "left")].filter(Boolean).join(" · "));
-}
-
-/** @param {Member[]} members @param {string} did */
-function listed(members, did) {
-  if (members.length === 0) return "";
-  const names = members.map(({ name }) => name);
-  const others = names.length > 4 ? ` and ${names.length - 3} others` : "";
-  return `${names.slice(0, others ? 3 : 4).join(", ")}${others} ${did}`;
-}
+/** @param {string} sentence @param {string} looks @param {number} [id] @returns {Entry} */
+export const notice = (sentence, looks, id = 0) => ({ item: make("li", looks, sentence), urls: [], size: 0, id });
 
 /** @param {Waiting[]} waiting @param {Room} room */
 export function showWaiting(waiting, room) {
@@ -174,7 +150,7 @@ export function showWaiting(waiting, room) {
     const tooLarge = room.tooLarge(message.length);
     const trouble = tooLarge ? `Not sent: ${tooLarge}` : message.trouble;
     const state = make("div", "head", trouble || (message.sent ? "on its way" : "waits for the connection"));
-    const body = make("div", "body", message.label.slice(0, FOLD_CHARACTERS));
+    const body = make("div", "body", message.label.slice(0, 1_000));
     body.dir = "auto";
     if (message.sent && typeof message.frame !== "string") body.append(make("progress"));
     if (message.trouble && message.mayRetry && !tooLarge) state.append(button("Send again", () => room.sendAgain(message)));
@@ -193,8 +169,7 @@ export function clear(name) {
   while (entries.length > 0) removeOldest();
   log.dispatchEvent(new Event("emptied"));
   waitingList.replaceChildren();
-  last = null;
-  lastDay = "";
+  last = NOBODY;
   setFollowing(true);
 }
 
@@ -202,25 +177,29 @@ export function clear(name) {
 
 /** @param {string} text @param {HTMLElement} body @param {Entry} entry */
 function say(text, body, entry) {
-  const isLong = text.length > FOLD_CHARACTERS || text.split("\n", FOLD_LINES + 1).length > FOLD_LINES;
-  const isHuge = text.length > MAX_SHOWN;
-  body.append(isHuge ? text.slice(0, MAX_SHOWN) : text);
-  if (isHuge) {
-    body.append("…");
-    attach(new TextEncoder().encode(text), "message.txt", body, entry);
-  }
-  body.classList.toggle("folded", isLong);
-  if (!isLong && !/https?:/i.test(text)) return;
-  import("./texts.js").then((texts) => texts.dress(body), () => body.classList.remove("folded"));
+  entry.size = text.length;
+  body.append(text.slice(0, MAX_SHOWN));
+  if (!SHORT_LINE.test(text)) fetchFor(body, () => import("./texts.js"), (texts) => texts.draw(text, body, entry));
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {string} name @param {HTMLElement} body @param {Entry} entry */
-function attach(bytes, name, body, entry) {
+export function attach(bytes, name, body, entry) {
   entry.size = bytes.byteLength;
-  import("./files.js").then(
-    (files) => body.isConnected && body.append(...files.attachment(bytes, name, entry)),
+  fetchFor(body, () => import("./files.js"), (files) => body.append(...files.attachment(bytes, name, entry)));
+}
+
+/**
+ * What few messages need; a button tries again where it cannot be fetched.
+ * @template T
+ * @param {HTMLElement} body
+ * @param {() => Promise<T>} load
+ * @param {(module: T) => void} use
+ */
+function fetchFor(body, load, use) {
+  load().then(
+    (module) => body.isConnected && use(module),
     () => {
-      const again = button("Show the file", () => attach(bytes, name, body, entry));
+      const again = button("Show all of it", () => fetchFor(body, load, use));
       again.onclick = () => again.remove();
       body.append(again);
     },
@@ -239,14 +218,17 @@ function hue(key) {
 /** @param {Entry} entry */
 function add(entry) {
   entries.push(entry);
-  held += entry.size;
   let page = log.lastElementChild;
   if (!page || page.childElementCount === PAGE) log.append((page = make("ol", "page")));
   page.append(entry.item);
-  while (entries.length > MAX_ENTRIES || (held > MAX_HELD && entries.length > 1)) removeOldest();
+  while (isFull(following ? MAX_ENTRIES : MAX_READ) && entries.length > 1) removeOldest();
   if (following) follow();
   else latest.hidden = false;
 }
+
+/** @param {number} most @param {number} [more]  messages that are to come */
+export const isFull = (most, more = 0) =>
+  entries.length + more > most || entries.reduce((sum, { size }) => sum + size, 0) > MAX_HELD;
 
 function removeOldest() {
   const [oldest] = entries;
@@ -256,7 +238,6 @@ function removeOldest() {
 /** @param {Entry} entry */
 export function remove(entry) {
   entries.splice(entries.indexOf(entry), 1);
-  held -= entry.size;
   const page = entry.item.parentElement;
   entry.item.remove();
   if (!page?.hasChildNodes()) page?.remove();
@@ -283,7 +264,7 @@ function sizeOfScroller() {
 }
 
 /** @param {boolean} on */
-function setFollowing(on) {
+export function setFollowing(on) {
   following = on;
   // A reader's place is held by the browser's scroll anchoring; while following, it would pull the other way.
   scroller.classList.toggle("following", on);

@@ -1,6 +1,7 @@
 // What opens with a button: its elements and its looks are put into the page when the first one is opened.
 
 import { button, element, make } from "./dom.js";
+import { looks } from "./looks.js";
 import { present } from "./people.js";
 
 /** @type {Promise<void> | null} */
@@ -51,6 +52,11 @@ export async function places() {
   return import("./places.js");
 }
 
+export async function history() {
+  await bring();
+  return import("./history.js");
+}
+
 /** The question for the server's token. */
 export const token = () => bring();
 
@@ -72,7 +78,7 @@ export async function enlarge(url, name) {
 
 /** Puts them there, once. */
 export function bring() {
-  brought ??= Promise.all([elements(), looks()]).then(([found]) => {
+  brought ??= Promise.all([elements(), looks("panels.css")]).then(([found]) => {
     const main = element("main", HTMLElement);
     main.append(...found.querySelectorAll("aside"));
     main.before(...found.querySelectorAll("#banner"));
@@ -92,15 +98,4 @@ async function elements() {
   const answer = await fetch("panels.html");
   if (!answer.ok) throw new Error("The panels cannot be fetched.");
   return new DOMParser().parseFromString(await answer.text(), "text/html");
-}
-
-function looks() {
-  const link = make("link");
-  link.rel = "stylesheet";
-  link.href = "panels.css";
-  document.head.append(link);
-  return new Promise((resolve, reject) => {
-    link.onload = resolve;
-    link.onerror = () => reject(new Error("The panels cannot be fetched."));
-  });
 }

@@ -11,7 +11,7 @@ import { size, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 
-/** @import { Act, Binary, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
+/** @import { Act, Binary, File, Frame, Hand, Member, ServerEvent, Text, Waiting, Welcome } from "./types.js" */
 
 const MOST_WAITING = 100;
 
@@ -78,6 +78,8 @@ export class Room {
 
   #isAsked = false; // the server, whether it is there
   #typedAt = 0;
+
+  #told = Promise.resolve(); // by presence.js, so far
 
   /** What rules.js has not heard yet. @type {(Welcome | Act | Hand)[]} */
   #rulings = [];
@@ -180,6 +182,7 @@ export class Room {
         return this.#caughtUp(event);
       case "message":
       case "binary":
+      case "file":
         return this.#keep(event);
       case "act":
         this.#since = event.id;
@@ -268,7 +271,7 @@ export class Room {
     this.#tellWaiting();
   }
 
-  /** @param {Text | Binary} message */
+  /** @param {Text | Binary | File} message */
   #keep(message) {
     const { id, ref, from } = message;
     const isOurs = ref !== undefined; // it is told to its own session alone
@@ -291,7 +294,8 @@ export class Room {
   /** In a crowd nobody is named. @param {{ members?: Member[], count: number }} event */
   #joined({ members, count }) {
     if (!members) return this.#tellMembers([], count);
-    log.showPresence(others(members, [...this.#members.values()]), []);
+    const before = [...this.#members.values()];
+    this.#tell((presence) => presence.joined(members, before));
     this.#tellMembers([...this.#members.values(), ...members], count);
   }
 
@@ -299,7 +303,7 @@ export class Room {
   #left({ members, count }) {
     if (!members) return this.#tellMembers([], count);
     const { here, gone } = Object.groupBy(this.#members.values(), ({ id }) => (members.includes(id) ? "gone" : "here"));
-    log.showPresence([], others(gone ?? [], here ?? []));
+    this.#tell((presence) => presence.left(gone ?? [], here ?? []));
     people.writing.stop(members);
     this.#tellMembers(here ?? [], count);
   }
@@ -307,8 +311,15 @@ export class Room {
   /** @param {Member[]} members */
   #renamed(members) {
     this.#you = members.find(({ id }) => id === this.#you?.id) ?? this.#you;
-    log.showNames(members, this.#members);
+    const before = this.#members;
+    this.#tell((presence) => presence.renamed(members, before));
     this.#tellMembers([...this.#members.values()].map((one) => members.find(({ id }) => id === one.id) ?? one), this.#count);
+  }
+
+  /** Comings, goings and new names, in their order. @param {(presence: typeof import("./presence.js")) => void} use */
+  #tell(use) {
+    const told = this.#told.then(() => import("./presence.js"));
+    this.#told = told.then((presence) => void (this.connection.isOver || use(presence))).catch(() => {});
   }
 
   /** @param {{ ref?: string, detail: string, retry: boolean }} error */
@@ -325,12 +336,6 @@ export class Room {
     this.#count = count;
     if (this.#you) people.showMembers([...this.#members.values()], count, this.#you);
   }
-}
-
-/** Who is none of these; each once. @param {Member[]} members @param {Member[]} these */
-function others(members, these) {
-  const known = new Set(these.map(people.personOf));
-  return members.filter((one) => !known.has(people.personOf(one)) && known.add(people.personOf(one)));
 }
 
 /** A binary frame is a line of JSON, and bytes; a text frame such a line alone. @param {Frame} frame */

@@ -122,6 +122,30 @@ export interface Binary extends Said {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** A large one of the past: its bytes are fetched later. */
+export interface File extends Said {
+  name: string;
+  media_type: string;
+  size: number;
+}
+
+/** A message of the past, as the REST API tells it. */
+export type PastMessage =
+  | Text
+  | (File & { base64?: string })
+  | (Said & { act: string; said: string });
+
+/** A page of the past. */
+export interface Past {
+  /** In order of their ids. */
+  messages: PastMessage[];
+  /** There are others in the direction in which one reads on. */
+  more: boolean;
+  /** Then: where one goes on. */
+  next?: number;
+  last: number;
+}
+
 /** A message of ours that has not come back yet. */
 export interface Waiting {
   ref: string;
@@ -143,7 +167,7 @@ export interface Entry {
   item: HTMLLIElement;
   /** Blobs that it shows or offers. */
   urls: string[];
-  /** Their bytes. */
+  /** The length of its text, or its bytes. */
   size: number;
   /** Of the message or the act; 0: the page itself says it. */
   id: number;
@@ -154,6 +178,7 @@ export type ServerEvent =
   | Welcome
   | ({ type: "message" } & Text)
   | ({ type: "binary" } & Binary)
+  | ({ type: "file" } & File)
   | Act
   | Hand
   | { type: "kept"; ref: string; id: number }

@@ -70,6 +70,41 @@ fn rule_24_the_newest_are_told_to_who_asks_for_so_many() {
     }
 }
 
+/// Live messages come with their bytes, and so do small ones.
+#[test]
+fn large_files_of_the_past_come_later_to_who_asks_for_that() {
+    let server = Server::start();
+    let (mut ada, _) = V1::comes_back(&server, "/ws/a?files=later");
+    ada.hears_of("live");
+    let (small, large) = (vec![7; 64 << 10], vec![7; (64 << 10) + 1]);
+    for bytes in [&small, &large] {
+        ada.shows("cat.png", "image/png", bytes);
+        ada.sees(bytes);
+    }
+    let (mut bob, _) = V1::comes_back(&server, "/ws/a?since=0&files=later");
+    bob.sees(&small);
+    let file = bob.hears_of("file");
+    assert_eq!((&file["name"], &file["size"]), (&json!("cat.png"), &json!(large.len())));
+    let raw = server.is_visited().asks(support::request(
+        "GET",
+        &format!("/rooms/a/messages/{}", file["id"]),
+        &[],
+        "",
+    ));
+    assert_eq!((raw.status, raw.body.len()), (200, large.len()));
+    bob.hears_of("live");
+    // Others get all of it.
+    let (mut eve, _) = V1::comes_back(&server, "/ws/a?since=0");
+    eve.sees(&small);
+    eve.sees(&large);
+    Client::over(server.connects(), "/ws/a?last=1&files=later").sees(&large);
+    let messages = server.get("/rooms/a/messages?files=later").tells(200)["messages"].clone();
+    let has_bytes = [&messages[0], &messages[1]].map(|message| message["base64"].is_string());
+    assert_eq!((has_bytes, &messages[1]["size"]), ([true, false], &json!(large.len())));
+    server.get("/rooms/a/messages?files=now").has_a_problem(400);
+    server.is_visited().asks(support::handshake("/ws/a?files=now")).refuses_with(400);
+}
+
 #[test]
 fn plain_clients_may_come_back_too() {
     let server = Server::start();

@@ -30,13 +30,15 @@ fn files(server: &Server) -> BTreeSet<String> {
     files
 }
 
-/// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import "…"`, `import("…")`, `fetch("…")`.
+/// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import "…"`, `import("…")`, `fetch("…")`,
+/// `looks("…")`.
 fn named_in(text: &str) -> impl Iterator<Item = String> {
     // The types that a comment names are for the checker alone.
     let text: String = text.lines().filter(|line| !line.contains("@import")).collect();
     let text: &'static str = text.leak();
     let behind = |word| text.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-    let names = ["href=\"", "href = \"", "src=\"", "from \"", "import \"", "import(\"", "fetch(\""]
+    let names =
+        ["href=\"", "href = \"", "src=\"", "from \"", "import \"", "import(\"", "fetch(\"", "looks(\""]
         .into_iter()
         .flat_map(behind);
     names.map(|name| format!("/{}", name.trim_start_matches("./")))
@@ -46,7 +48,7 @@ fn named_in(text: &str) -> impl Iterator<Item = String> {
 fn every_file_that_the_page_names_is_served_as_what_it_is() {
     let server = Server::start();
     let files = files(&server);
-    assert_eq!(files.len(), 29, "{files:?}");
+    assert_eq!(files.len(), 35, "{files:?}");
     for path in &files {
         let media_type = match path.rsplit('.').next().unwrap() {
             "/" | "html" => "text/html; charset=utf-8",

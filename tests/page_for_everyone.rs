@@ -21,6 +21,7 @@ fn no_barrier_is_found_in_either_theme() {
     ada.takes_the_name("Ada");
     script.says("hello https://example.org/");
     script.says(&"long ".repeat(500));
+    script.says("see `code`, and\n```\nlines\n```");
     ada.says("hello");
     ada.sends_file(&browser.has_file("notes.bin", b"notes"));
     ada.shows("a file", "document.querySelector('#log .attachment') !== null");
@@ -35,6 +36,10 @@ fn no_barrier_is_found_in_either_theme() {
         has_no_barrier(&mut ada, &format!("the panels, {scheme}"));
         ada.clicks("#people-button");
         ada.clicks("#wire-button");
+        ada.clicks("#history-button");
+        ada.shows("the history", "document.querySelector('#history')?.hidden === false");
+        has_no_barrier(&mut ada, &format!("the history, {scheme}"));
+        ada.clicks("#history-button");
         ada.opens_the_rooms();
         has_no_barrier(&mut ada, &format!("the rooms, {scheme}"));
         ada.presses_escape();
@@ -127,7 +132,7 @@ fn everything_fits_at_every_size() {
     for size in [(320, 480), (390, 760), (640, 400), (1000, 700), (1900, 1000)] {
         ada.has_a_window_of(size);
         ada.shows("its new size", &format!("innerWidth === {}", size.0));
-        for panels in [&[][..], &["#people-button", "#wire-button"]] {
+        for panels in [&[][..], &["#people-button", "#wire-button"], &["#history-button"]] {
             panels.iter().for_each(|panel| ada.clicks(panel));
             let both = "document.querySelectorAll('aside:not([hidden])').length";
             ada.shows("the panels", &format!("{both} === {}", panels.len()));
@@ -180,6 +185,7 @@ fn the_keyboard_is_enough() {
         "wire-button",
         "projector-button",
         "scroller",
+        "history-button",
         "hand-button",
         "file",
         "text",

@@ -198,7 +198,7 @@ fn a_guest_who_takes_a_name_does_not_leave() {
     bob.hears("Ada", "Ada");
     bob.shows(
         "her by her name",
-        "document.querySelector('#log .notice').textContent === 'Ada came'",
+        "document.querySelector('#log .notice')?.textContent === 'Ada came'",
     );
     assert_eq!(bob.asks("told.some((it) => it.includes(' left'))"), false);
     assert_eq!(bob.asks("document.querySelector('#people-button').textContent"), "2 people");

@@ -32,6 +32,9 @@ fn after_a_kill_everything_is_there_and_what_waited_is_said_once() {
     ada.says("before");
     ada.hears("Ada", "before");
     bob.hears("Ada", "before");
+    // Or the page would complain of what the kill has cut off.
+    ada.has_fetched("presence.js");
+    bob.has_fetched("writing.js");
 
     program.gets_signal("KILL");
     assert_eq!(program.ends().0, None);

@@ -268,6 +268,36 @@ fn messages_between_two_ids_are_read_oldest_first() {
     }
 }
 
+/// A request looks at `limit` messages, and the next one goes on where it has stopped.
+#[test]
+fn what_is_kept_can_be_searched() {
+    let server = Server::start();
+    let (mut ada, _) = V1::joins(&server, "a");
+    let post = |text: &str| posts(&server, "a", "text/plain", text.as_bytes()).tells(202);
+    let first = post("Gr\u{fc}\u{df}e, 50% & more")["id"].clone();
+    post("nothing of the kind");
+    ada.shows("GR\u{dc}\u{df}E.png", "image/png", b"cat");
+    ada.hears("Gr\u{fc}\u{df}e, 50% & more");
+    ada.hears("nothing of the kind");
+    let file = ada.sees(b"cat")["id"].clone();
+    let search = |query: &str| {
+        let page = server.get(&format!("/rooms/a/messages?{query}")).tells(200);
+        let found = page["messages"].as_array().unwrap().iter().map(|it| it["id"].clone());
+        (found.collect::<Vec<_>>(), page["more"] == true, page["next"].clone())
+    };
+    let found = vec![first.clone(), file.clone()];
+    assert_eq!(search("q=gr%C3%BC%C3%9Fe"), (found.clone(), false, json!(null)));
+    assert_eq!(search("since=0&q=GR%C3%9C%C3%9FE").0, found);
+    assert_eq!(search("q=50%25+%26").0, [first.clone()]);
+    assert_eq!(search("q=dog"), (vec![], false, json!(null)));
+    assert_eq!(search("q=").0.len(), 3);
+    // The newest message alone is looked at, and has it not.
+    let newest = post("dog")["id"].clone();
+    assert_eq!(search("q=e&limit=1"), (vec![], true, newest.clone()));
+    assert_eq!(search(&format!("q=e&limit=1&before={newest}")), (vec![file.clone()], true, file));
+    assert_eq!(search("q=50&since=0&limit=2"), (vec![first.clone()], true, search("limit=3").2));
+}
+
 /// Wherever the page is: what counts is whether the history reaches back to `since`.
 #[test]
 fn a_history_says_how_far_it_reaches_back() {

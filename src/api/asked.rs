@@ -71,6 +71,13 @@ pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// The text in a parameter, decoded as a form is; of the first one if there are more.
+pub fn text(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let mut fields = form_urlencoded::parse(query.as_bytes());
+    fields.find_map(|(field, value)| (field == name).then(|| value.into_owned()))
+}
+
 /// The whole number in a parameter, or `default` if there is no such parameter.
 ///
 /// # Errors

@@ -18,9 +18,9 @@ use super::leading::complained;
 use super::per_address::PerAddress;
 use super::reply::{Reply, field, json, problem, too_many, whole};
 use super::rights::{Actor, Rights};
-use super::transcript::{self, Keep};
+use super::transcript::{self, Keep, Wish};
 use crate::identity::session::Session;
-use crate::protocol::address::RoomName;
+use crate::protocol::address::{Files, RoomName};
 use crate::protocol::message::{Content, Draft, MessageId, Origin, Stay, UserId};
 use crate::protocol::v1::MAX_FIELD_BYTES;
 use crate::relay::events::{Events, Receipt};
@@ -128,8 +128,10 @@ impl Rooms {
         Ok(json(200, &page))
     }
 
-    /// `GET /rooms/ROOM/messages?since=&before=&limit=`: the messages that are kept, in order of their
-    /// ids. With `since` these are the oldest ones behind it; without, the newest ones.
+    /// `GET /rooms/ROOM/messages?since=&before=&limit=&q=&files=`: the messages that are kept, in order of
+    /// their ids. With `since` these are the oldest ones behind it; without, the newest ones. With `q`
+    /// they are looked at, and only those that have this text are sent: a search costs no more than
+    /// any other page, and goes on with the next request.
     ///
     /// # Errors
     /// The response to a wrong parameter, to somebody who may not enter the room, or for a history that
@@ -149,7 +151,9 @@ impl Rooms {
         let rules = self.rights.rulebook().get(&room);
         found.complete &=
             rules.is_none_or(|rules| since.is_none_or(|id| rules.keeps_all_since(id)));
-        let body = transcript::encode(&room, &found, MAX_RESPONSE_BYTES, keep);
+        let sought = asked::text(url, "q").map(|text| text.to_lowercase());
+        let wish = Wish { sought: sought.as_deref(), files: files(url)?, keep };
+        let body = transcript::encode(&room, &found, wish, MAX_RESPONSE_BYTES);
         let reply = whole(200, "application/json", body);
         Ok(reply.with_header(field("Cache-Control", "no-store")))
     }
@@ -271,6 +275,12 @@ fn file_name(request: &Request) -> Result<String, Reply> {
     let value = asked::header(request, "Content-Disposition");
     let name = value.map_or(Ok(String::new()), disposition::file_name);
     name.map_err(|sentence| problem(400, sentence))
+}
+
+/// How the client wants the files of the past.
+fn files(url: &str) -> Result<Files, Reply> {
+    let files = parameter(url, "files").map_or(Ok(Files::Whole), Files::parse);
+    files.map_err(|sentence| problem(400, sentence))
 }
 
 fn range(after: MessageId, upto: MessageId, messages: usize) -> Range {

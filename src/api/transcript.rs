@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 use crate::protocol::act::Deed;
-use crate::protocol::address::RoomName;
+use crate::protocol::address::{Files, RoomName};
 use crate::protocol::message::{self, Content, Message, MessageId};
 use crate::protocol::v1;
 use crate::store::HistoryPage;
@@ -26,39 +26,77 @@ pub enum Keep {
     Newest,
 }
 
+/// What of a page is encoded, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Only the messages that have this text, which is in lower case.
+    pub sought: Option<&'a str>,
+    /// Whether large files have their bytes.
+    pub files: Files,
+    /// Which messages if not all of them fit.
+    pub keep: Keep,
+}
+
 /// Encodes as many messages as fit into `most` bytes, in order of their ids. The first one to keep is
 /// always encoded. `more` in the result tells whether there are messages beyond them, in the direction
-/// in which the reader goes on.
-pub fn encode(room: &RoomName, found: &HistoryPage, most: usize, keep: Keep) -> Vec<u8> {
+/// in which the reader goes on, and then `next` is the id from which.
+pub fn encode(room: &RoomName, found: &HistoryPage, wish: Wish, most: usize) -> Vec<u8> {
+    let Wish { sought, files, keep } = wish;
     let (complete, last) = (found.complete, found.last);
     let begin = format!(r#"{{"complete":{complete},"last":{last},"messages":["#);
-    let end = |more| format!(r#"],"more":{more},"room":"{}"}}"#, room.as_str());
-    // `false` is the longer of the two.
-    let most = most.saturating_sub(end(false).len());
+    let most = most.saturating_sub(end(room, Some(MessageId::MAX)).len());
     let mut bytes = begin.into_bytes();
     let start = bytes.len();
-    let messages = found.messages.iter().map(|message| &**message);
-    let count = match keep {
-        Keep::Oldest => add_while_they_fit(&mut bytes, messages, most).len(),
-        Keep::Newest => {
-            let ends = add_while_they_fit(&mut bytes, messages.rev(), most);
-            turn_round(&mut bytes, start, &ends);
-            ends.len()
-        }
+    let is_sought = |message: &&Message| sought.is_none_or(|sought| has(message, sought));
+    let mut messages: Vec<_> = found.messages.iter().map(|one| &**one).filter(is_sought).collect();
+    let edge = match keep {
+        Keep::Oldest => found.messages.last(),
+        Keep::Newest => found.messages.first(),
     };
-    if count > 0 {
+    if let Keep::Newest = keep {
+        messages.reverse();
+    }
+    let ends = add_while_they_fit(&mut bytes, &messages, files, most);
+    if let Keep::Newest = keep {
+        turn_round(&mut bytes, start, &ends);
+    }
+    if !ends.is_empty() {
         bytes.pop().expect("a comma follows each message");
     }
-    bytes.extend(end(found.more || count < found.messages.len()).into_bytes());
+    let next = match messages.get(ends.len()) {
+        Some(_) => messages[..ends.len()].last().map(|message| message.id),
+        None => edge.map(|message| message.id).filter(|_| found.more),
+    };
+    bytes.extend(end(room, next).into_bytes());
     bytes
+}
+
+/// The end of a page; `next` is the id from which the reader goes on, if there is more.
+fn end(room: &RoomName, next: Option<MessageId>) -> String {
+    let room = room.as_str();
+    match next {
+        Some(next) => format!(r#"],"more":true,"next":{next},"room":"{room}"}}"#),
+        None => format!(r#"],"more":false,"room":"{room}"}}"#),
+    }
+}
+
+/// Whether a text, or the name of a file, has the text `sought`, which is in lower case. An act is
+/// nothing that somebody has said.
+fn has(message: &Message, sought: &str) -> bool {
+    match &message.content {
+        Content::Text(text) => String::from_utf8_lossy(text).to_lowercase().contains(sought),
+        Content::Binary { name, .. } => name.to_lowercase().contains(sought),
+        Content::Act(_) => false,
+    }
 }
 
 /// Adds messages in this order, each with a comma behind it, as long as `bytes` without the last comma
 /// has at most `most` bytes. The first message is added whatever its length. Returns the place at
 /// which each of them ends.
-fn add_while_they_fit<'a>(
+fn add_while_they_fit(
     bytes: &mut Vec<u8>,
-    messages: impl Iterator<Item = &'a Message>,
+    messages: &[&Message],
+    files: Files,
     most: usize,
 ) -> Vec<usize> {
     let mut ends = Vec::new();
@@ -66,7 +104,7 @@ fn add_while_they_fit<'a>(
         let most = if ends.is_empty() { usize::MAX } else { most };
         let mark = bytes.len();
         let mut bounded = Bounded { bytes, most };
-        if serde_json::to_writer(&mut bounded, &Encoded::from(message)).is_err() {
+        if serde_json::to_writer(&mut bounded, &Encoded::of(message, files)).is_err() {
             bytes.truncate(mark);
             break;
         }
@@ -127,8 +165,8 @@ enum EncodedContent<'a> {
         name: &'a str,
         media_type: &'a str,
         size: usize,
-        #[serde(serialize_with = "as_base64")]
-        base64: &'a [u8],
+        #[serde(serialize_with = "as_base64", skip_serializing_if = "Option::is_none")]
+        base64: Option<&'a [u8]>,
     },
     Act {
         said: String,
@@ -137,12 +175,14 @@ enum EncodedContent<'a> {
     },
 }
 
-impl<'a> From<&'a Message> for Encoded<'a> {
-    fn from(message: &'a Message) -> Self {
+impl<'a> Encoded<'a> {
+    fn of(message: &'a Message, files: Files) -> Self {
         let content = match &message.content {
             Content::Text(text) => EncodedContent::Text { text: String::from_utf8_lossy(text) },
             Content::Binary { name, media_type, bytes } => {
-                EncodedContent::Binary { name, media_type, size: bytes.len(), base64: bytes }
+                let is_later = files == Files::Later && bytes.len() > v1::LARGE_BYTES;
+                let base64 = (!is_later).then_some(&**bytes);
+                EncodedContent::Binary { name, media_type, size: bytes.len(), base64 }
             }
             Content::Act(act) => {
                 let said = act.deed.sentence(&message.author.name);
@@ -155,7 +195,8 @@ impl<'a> From<&'a Message> for Encoded<'a> {
 }
 
 /// Encodes piece by piece, so that the base64 is whole nowhere but in the response.
-fn as_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_base64<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes = bytes.expect("a file without its bytes has no such field");
     serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
 }
 
@@ -176,6 +217,10 @@ mod tests {
         Arc::new(Message { id, room, author, content, origin: None })
     }
 
+    fn whole(keep: Keep) -> Wish<'static> {
+        Wish { sought: None, files: Files::Whole, keep }
+    }
+
     /// The ids of the encoded messages, `more`, and the length of the JSON in bytes.
     fn told(
         messages: Vec<Arc<Message>>,
@@ -184,7 +229,7 @@ mod tests {
         keep: Keep,
     ) -> (Vec<MessageId>, bool, usize) {
         let found = HistoryPage { messages, more, complete: true, last: 9 };
-        let bytes = encode(&RoomName::parse("a").unwrap(), &found, most, keep);
+        let bytes = encode(&RoomName::parse("a").unwrap(), &found, whole(keep), most);
         let told: Value = serde_json::from_slice(&bytes).unwrap();
         let ids = told["messages"].as_array().unwrap().iter();
         let ids = ids.map(|message| message["id"].as_i64().unwrap()).collect();
@@ -197,8 +242,10 @@ mod tests {
         for (keep, most, first) in [(Keep::Oldest, 1..=8, 1), (Keep::Newest, 2..=9, 9)] {
             let (all, more, length) = told(room(9), false, usize::MAX, keep);
             assert_eq!((all, more), ((1..=9).collect(), false));
-            assert_eq!(told(room(9), false, length, keep), ((1..=9).collect(), false, length));
-            let (some, more, shorter) = told(room(9), false, length - 1, keep);
+            // There must be room for the longest `next`.
+            let enough = length + r#"true,"next":9223372036854775807"#.len() - "false".len();
+            assert_eq!(told(room(9), false, enough, keep), ((1..=9).collect(), false, length));
+            let (some, more, shorter) = told(room(9), false, enough - 1, keep);
             assert_eq!((some, more), (most.collect(), true));
             assert!(shorter < length);
             // One message is always encoded. `more` of the page is kept.
@@ -215,8 +262,8 @@ mod tests {
         for count in 0..=all.len() {
             let found = HistoryPage { messages: all[..count].to_vec(), ..HistoryPage::default() };
             let room = RoomName::parse("a").unwrap();
-            let [oldest, newest] =
-                [Keep::Oldest, Keep::Newest].map(|keep| encode(&room, &found, usize::MAX, keep));
+            let [oldest, newest] = [Keep::Oldest, Keep::Newest]
+                .map(|keep| encode(&room, &found, whole(keep), usize::MAX));
             assert_eq!(oldest, newest, "{count} messages");
         }
     }

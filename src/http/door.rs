@@ -224,8 +224,8 @@ impl Door {
         address: IpAddr,
     ) -> Result<Joining, Response> {
         let upgrade = handshake::check(request, target, &self.allow_origin)?;
-        let JoinOptions { past, session, slow, key: room_key } = &upgrade.options;
-        let (past, slow, dialect) = (*past, *slow, upgrade.dialect);
+        let JoinOptions { past, files, session, slow, key: room_key } = &upgrade.options;
+        let (past, files, slow, dialect) = (*past, *files, *slow, upgrade.dialect);
         let user = self.user_of(request)?;
         let key = matches!(user, Whose::Nobody).then_some(Key::Unknown);
         // The cookie is removed: the browser would send it for ever, and its page cannot change
@@ -249,7 +249,7 @@ impl Door {
         let last = self.last_in(target, dialect, past)?;
         let limit = self.clients.limits.message_size;
         let experiment = upgrade.experiment(&request.head, &response_101, limit).map(Box::new);
-        Ok(Joining { response_101, dialect, past, slow, user, session, key, last, experiment })
+        Ok(Joining { response_101, dialect, past, files, slow, user, session, key, last, experiment })
     }
 
     /// Whose key a request carries.

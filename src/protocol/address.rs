@@ -80,11 +80,34 @@ pub enum Past {
     Newest(usize),
 }
 
+/// How a client wants the files of the past.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Files {
+    /// With their bytes.
+    #[default]
+    Whole,
+    /// `files=later`: a large one without its bytes. The client fetches them when it needs them.
+    Later,
+}
+
+impl Files {
+    /// Reads the value of `files`.
+    ///
+    /// # Errors
+    /// It is not `later`; the error is a sentence for the client.
+    pub fn parse(value: &str) -> Result<Self, &'static str> {
+        let later = (value == "later").then_some(Self::Later);
+        later.ok_or("files is later: leave it out to get all bytes at once.")
+    }
+}
+
 /// The options that a client of a room gives in the query of its address.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct JoinOptions {
     /// The part of the past that the client first wants.
     pub past: Option<Past>,
+    /// `files=later`: whether it wants the bytes of large files then.
+    pub files: Files,
     /// `session=S`: the client's own name for its visits, and its secret. So this type has no
     /// `Debug`: nobody can log it by mistake.
     pub session: Option<String>,
@@ -120,6 +143,7 @@ impl JoinOptions {
                     let grammar = "session is 16 to 64 of A-Z a-z 0-9 - _ of your own making.";
                     options.session = Some(session.ok_or(grammar)?);
                 }
+                "files" => options.files = Files::parse(value)?,
                 // Not checked: a wrong one does not open the room, whatever its form.
                 "key" => options.key = Some(value.to_owned()),
                 "slow" => {
@@ -195,6 +219,7 @@ mod tests {
             ("key=pi~3.14", JoinOptions { key: Some("pi~3.14".to_owned()), ..none() }),
             ("last=0", past(Past::Newest(0))),
             ("last=100", past(Past::Newest(100))),
+            ("files=later", JoinOptions { files: Files::Later, ..none() }),
             (&of_session, JoinOptions { session: Some(session.to_owned()), ..none() }),
         ] {
             assert!(parse(query) == Ok(options), "{query:?}");
@@ -209,6 +234,8 @@ mod tests {
             "last=1.5",
             "last=1&since=1",
             "since=1&since=1",
+            "files=",
+            "files=whole",
             "slow=",
             "slow=99",
             "slow=1000001",

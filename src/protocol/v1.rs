@@ -23,6 +23,9 @@ pub const NAME: &str = "wsroom.v1";
 /// The longest `name`, `media_type` and `ref` of an event, in bytes.
 pub const MAX_FIELD_BYTES: usize = 255;
 
+/// A file with more bytes is told of without them, where the client has asked for `files=later`.
+pub const LARGE_BYTES: usize = 64 << 10;
+
 /// The bytes by which a frame may be longer than its payload: the line of a binary message with its
 /// newline, or what surrounds the text of an event.
 pub const MAX_ENVELOPE_BYTES: usize = 4096;
@@ -323,6 +326,24 @@ pub enum ServerEvent<'a> {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a str>,
     },
+    /// A large binary message of the past, for a client that fetches its bytes later (`files=later`).
+    File {
+        /// Its place in the order of all messages.
+        id: MessageId,
+        /// Its author.
+        from: From<'a>,
+        /// When, RFC 3339.
+        at: String,
+        /// The name of a file, or empty.
+        name: &'a str,
+        /// The media type, such as `image/png`, or empty.
+        media_type: &'a str,
+        /// How many bytes it has.
+        size: usize,
+        /// The sender's `ref`, for the sender's own session alone.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
+    },
     /// Something was done to the room, or to a message.
     Act {
         /// Its place in the order of all messages.
@@ -487,6 +508,26 @@ pub fn write_message(out: &mut impl Write, message: &Message, copied: Copied) ->
             let (deed, said) = (&act.deed, act.deed.sentence(from.name));
             ServerEvent::Act { id, from, at, said, deed, reference }.write(out)
         }
+    }
+}
+
+/// Writes a message of the past for a client that wants large files later.
+///
+/// # Errors
+/// `out` cannot be written to. A vector always can.
+pub fn write_without_bytes(
+    out: &mut impl Write,
+    message: &Message,
+    copied: Copied,
+) -> io::Result<()> {
+    match &message.content {
+        Content::Binary { name, media_type, bytes } if bytes.len() > LARGE_BYTES => {
+            let Copied { member, reference } = copied;
+            let from = From { id: member, user: message.author.user, name: &message.author.name };
+            let (id, at, size) = (message.id, message::time(message.id), bytes.len());
+            ServerEvent::File { id, from, at, name, media_type, size, reference }.write(out)
+        }
+        _ => write_message(out, message, copied),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::identity::session::Session;
 use crate::net::byte_budget::{ByteBudget, Share};
 use crate::net::connection::{ClientId, Connection};
 use crate::protocol::act::{Hand, Wish};
-use crate::protocol::address::{Past, RoomName};
+use crate::protocol::address::{Files, Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::experiment::Experiment;
 use crate::protocol::message::{Author, Content, Draft, MessageId, UserId};
@@ -103,6 +103,8 @@ pub struct Joining {
     pub dialect: Dialect,
     /// The part of the past that it first wants.
     pub past: Option<Past>,
+    /// How it wants the files of the past.
+    pub files: Files,
     /// The rate at which it is sent to, in bytes a second, if it has asked to be slow.
     pub slow: Option<u32>,
     /// Its user; `None`: a guest.

@@ -200,7 +200,7 @@ impl Broadcaster {
 
     /// The first frames of a newcomer. If it wants the past, its own writer sends that behind them.
     fn arrival(&self, id: ClientId, room: RoomName, joining: Joining) -> Arrival {
-        let Joining { response_101, dialect, past, session, key, last, .. } = joining;
+        let Joining { response_101, dialect, past, files, session, key, last, .. } = joining;
         let upto = self.here(&room);
         let last = last.max(self.rooms[&room].last());
         let welcome = (dialect == Dialect::V1).then(|| {
@@ -219,7 +219,7 @@ impl Broadcaster {
         // The last message of the replay is known when it is numbered.
         let rules = self.rulebook.get(&room);
         let permits = self.permits.clone();
-        let replay = Replay { permits, log, room, past, session, upto: 0, rules, welcome };
+        let replay = Replay { permits, log, room, past, files, session, upto: 0, rules, welcome };
         Arrival { first, replay: Some(Box::new(replay)), upto }
     }
 
@@ -376,6 +376,7 @@ mod tests {
     use crate::identity::rulebook::Rulebook;
     use crate::net::connection::Connection;
     use crate::options::Options;
+    use crate::protocol::address::Files;
     use crate::protocol::rules::Change;
     use crate::relay::broadcaster::Keeper;
     use crate::relay::events;
@@ -409,6 +410,7 @@ mod tests {
             response_101: b"101".to_vec(),
             dialect: Dialect::Plain,
             past: None,
+            files: Files::Whole,
             slow: None,
             user: None,
             session: None,

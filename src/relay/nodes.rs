@@ -469,6 +469,7 @@ mod tests {
     use crate::identity::rulebook::Rulebook;
     use crate::net::connection::{ClientId, Connection};
     use crate::options::Options;
+    use crate::protocol::address::Files;
     use crate::protocol::dialect::Dialect;
     use crate::protocol::message::{Author, Content};
     use crate::relay::broadcaster::Keeper;
@@ -519,6 +520,7 @@ mod tests {
             response_101: b"101 ".to_vec(),
             dialect: Dialect::V1,
             past: None,
+            files: Files::Whole,
             slow: None,
             user: None,
             session: Some(Session::new(session, None)),

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::permits::Permits;
 use crate::identity::rules::Rules;
 use crate::identity::session::Session;
-use crate::protocol::address::{Past, RoomName};
+use crate::protocol::address::{Files, Past, RoomName};
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::rules::RulesInfo;
-use crate::protocol::v1::{Copied, Key, MemberInfo, ServerEvent};
+use crate::protocol::v1::{self, Copied, Key, MemberInfo, ServerEvent};
 use crate::store::{HistoryPage, KeptMessages, Range, Result, StoreError};
 
 /// The bytes of messages in one page.
@@ -37,6 +37,8 @@ pub struct Replay {
     pub room: RoomName,
     /// The part of the past that the newcomer wants.
     pub past: Past,
+    /// How it wants the files of it.
+    pub files: Files,
     /// The newcomer's session: its own messages carry their `ref`.
     pub session: Option<Session>,
     /// The last message of the replay. Newer ones wait in the newcomer's queue.
@@ -164,9 +166,13 @@ impl Replay {
     }
 
     fn write_message(&self, message: &Message, out: &mut impl Write) -> io::Result<()> {
-        let dialect = if self.welcome.is_some() { Dialect::V1 } else { Dialect::Plain };
         let mut own = self.session.iter().flat_map(Session::ids);
         let reference = own.find_map(|session| message.reference_for(session));
-        dialect.write_message(out, message, Copied { member: None, reference })
+        let copied = Copied { member: None, reference };
+        match (&self.welcome, self.files) {
+            (None, _) => Dialect::Plain.write_message(out, message, copied),
+            (Some(_), Files::Whole) => Dialect::V1.write_message(out, message, copied),
+            (Some(_), Files::Later) => v1::write_without_bytes(out, message, copied),
+        }
     }
 }

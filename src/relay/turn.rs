@@ -226,7 +226,7 @@ mod tests {
     use crate::identity::rulebook::Rulebook;
     use crate::net::connection::{ClientId, Connection};
     use crate::options::Options;
-    use crate::protocol::address::Past;
+    use crate::protocol::address::{Files, Past};
     use crate::protocol::dialect::Dialect;
     use crate::protocol::message::{Author, Stay};
     use crate::relay::broadcaster::Keeper;
@@ -260,6 +260,7 @@ mod tests {
             response_101: b"101".to_vec(),
             dialect: Dialect::Plain,
             past: Some(Past::Since(0)),
+            files: Files::Whole,
             slow: None,
             user: None,
             session: None,

@@ -252,6 +252,12 @@ impl Tab {
         }
     }
 
+    /// Waits until the page has fetched a file that it does not need at the start.
+    pub fn has_fetched(&mut self, file: &str) {
+        let all = "performance.getEntriesByType('resource')";
+        self.shows(file, &format!("{all}.some(({{ name }}) => name.endsWith({file:?}))"));
+    }
+
     fn is_there(&mut self) {
         let js = "document.readyState === 'complete' && location.href !== 'about:blank'";
         self.shows("the page", js);
