@@ -47,6 +47,7 @@ const FILES: &[File] = &[
     file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
     file!("/payload.js", "payload.js", "text/javascript; charset=utf-8"),
     file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
+    file!("/photos.js", "photos.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
     file!("/presence.js", "presence.js", "text/javascript; charset=utf-8"),
     file!("/protocol.css", "protocol.css", "text/css; charset=utf-8"),
