@@ -174,7 +174,7 @@ toggles("history-button", (shown) => {
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
 element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  log.fetched(async (panels) => (await panels.places()).project(name)));
+  log.fetched(async (panels) => (await panels.projector()).project(name)));
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
 

@@ -32,6 +32,11 @@ export async function history() {
   return import("./history.js");
 }
 
+export async function projector() {
+  await bring();
+  return import("./projector.js");
+}
+
 /** The question for the server's token. */
 export const token = () => bring();
 

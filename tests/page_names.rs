@@ -331,6 +331,7 @@ fn the_projector_shows_how_to_come() {
     );
     let _bob = program.joins("physics");
     ada.shows("two", "document.querySelector('#projector .count').textContent === '2 people'");
-    ada.clicks("#projector button");
+    ada.clicks("#projector form button:last-child");
+    ada.sees_no("#projector");
     ada.has_no_complaints();
 }

@@ -50,6 +50,7 @@ const FILES: &[File] = &[
     file!("/photos.js", "photos.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
     file!("/presence.js", "presence.js", "text/javascript; charset=utf-8"),
+    file!("/projector.js", "projector.js", "text/javascript; charset=utf-8"),
     file!("/protocol.css", "protocol.css", "text/css; charset=utf-8"),
     file!("/protocol.html", "protocol.html", "text/html; charset=utf-8"),
     file!("/refusal.js", "refusal.js", "text/javascript; charset=utf-8"),
