@@ -3,7 +3,7 @@
 //   address (#room) ─▶ enterRoom ─▶ Room ─▶ log, people
 //   box, button, drag, paste ─▶ Room
 
-import { element } from "./dom.js";
+import { element, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 import { NO_ROOM, Room, keyOf, keys, roomNamed } from "./room.js";
@@ -191,6 +191,8 @@ for (const type of ["pointermove", "pointerdown", "focusin"]) {
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave
 });
+
+if (storage("localStorage")?.getItem("wsroom.alerts")) import("./alerts.js");
 
 people.start(() => room?.connection.again());
 enterRoom();

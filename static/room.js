@@ -280,7 +280,9 @@ export class Room {
       this.#missedLine.textContent = `Connected again: ${(this.#missed += 1)} came in between.`;
     }
     this.#since = id;
-    log.showMessage(message, isOurs || (from.user !== undefined && from.user === this.#you?.user));
+    const isOwn = isOurs || (from.user !== undefined && from.user === this.#you?.user);
+    log.showMessage(message, isOwn);
+    if (!isOwn && (this.#isLive || this.#isBack)) witness.tell("news", { room: this.name, message });
     if (from.id !== undefined) people.writing.stop([from.id]);
     this.#settle(ref);
   }

@@ -29,6 +29,7 @@ macro_rules! file {
 /// All files. No other path leads to a file, so no file of the host can be read.
 const FILES: &[File] = &[
     file!("/", "index.html", "text/html; charset=utf-8"),
+    file!("/alerts.js", "alerts.js", "text/javascript; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
     file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
