@@ -192,7 +192,7 @@ window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave
 });
 
-if (storage("localStorage")?.getItem("wsroom.alerts")) import("./alerts.js");
+if (storage("localStorage")?.getItem("wsroom.alerts")) import("./alerts.js").catch(() => {});
 
 people.start(() => room?.connection.again());
 enterRoom();

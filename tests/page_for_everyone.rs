@@ -44,6 +44,9 @@ fn no_barrier_is_found_in_either_theme() {
         ada.clicks("#projector-button");
         ada.shows("the code", "document.querySelector('#projector[open]') !== null");
         has_no_barrier(&mut ada, &format!("the projector, {scheme}"));
+        ada.clicks("#projector-view");
+        has_no_barrier(&mut ada, &format!("the code alone, {scheme}"));
+        ada.clicks("#projector-view");
         ada.presses_escape();
     }
 }
