@@ -92,6 +92,18 @@ fn a_browser_that_forbids_it_is_explained() {
     assert_eq!(ada.asks("document.querySelector('#notify').disabled"), true);
 }
 
+/// Such a page came over plain http from another computer; here it is told so. The sound is left.
+#[test]
+fn where_no_browser_allows_it_the_page_says_so() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    ada.asks("Object.defineProperty(window, 'isSecureContext', { value: false }); 0");
+    opens_the_switches(&mut ada);
+    ada.reads("#notify-note", "only over https, or on this computer itself");
+    assert_eq!(ada.asks("document.querySelector('#notify').disabled"), true);
+    assert_eq!(ada.asks("document.querySelector('#sound').disabled"), false);
+}
+
 #[test]
 fn a_sound_is_off_until_it_is_asked_for() {
     let (program, browser) = (Program::start(&[]), Browser::start());
