@@ -173,8 +173,10 @@ toggles("history-button", (shown) => {
 
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
-element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  log.fetched(async (panels) => (await panels.projector()).project(name)));
+element("projector-button", HTMLButtonElement).addEventListener("click", () => {
+  room?.rule(); // whose hand was up before we came
+  log.fetched(async (panels) => (await panels.projector()).project(name));
+});
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
 

@@ -31,7 +31,8 @@ export async function project(room) {
   note("reach-note", reachOf(url));
   code.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   code.alt = `QR code of ${url}`;
-  address.textContent = url;
+  const [start = "", end = ""] = url.split(/(?=#)/);
+  address.replaceChildren(start, make("wbr"), end); // if it needs two lines, the room has its own
   element("addresses", HTMLUListElement).replaceChildren(...also.map((other) => make("li", "", other)));
   element("projected-room", HTMLHeadingElement).textContent = `#${room}`;
   element("projected-count", HTMLParagraphElement).textContent = element("people-button", HTMLButtonElement).textContent;

@@ -105,6 +105,19 @@ fn what_is_pinned_and_whose_hand_is_raised_is_on_it() {
     ada.has_no_complaints();
 }
 
+/// A room without rules tells of a hand only when it is raised.
+#[test]
+fn a_hand_that_was_raised_before_somebody_came_is_on_it() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut bob = browser.enters(&program, "#physics", "Bob");
+    bob.clicks("#hand-button");
+    bob.reads("#hands", "Bob");
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    projects(&mut ada);
+    ada.reads("#projector #hands", "Bob");
+    ada.has_no_complaints();
+}
+
 #[test]
 fn the_link_is_copied() {
     let (program, browser) = (Program::start(&[]), Browser::start());
