@@ -181,6 +181,22 @@ fn a_phone_has_its_buttons_in_one_row() {
     assert!(share.as_f64().unwrap() > 0.7, "{share}");
 }
 
+#[test]
+fn a_phone_says_in_a_line_or_two_why_there_is_no_connection() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.reads("#retry", "Try now");
+    for width in [320, 390] {
+        ada.has_a_window_of((width, 640));
+        ada.shows("its new size", &format!("innerWidth === {width}"));
+        let height = ada.asks("document.querySelector('#status').clientHeight");
+        assert!(height.as_f64().unwrap() < 45.0, "{width} px: {height} px high");
+    }
+}
+
 /// A dialog gives the focus back to its button, which does not look pressed then either.
 #[test]
 fn what_was_tapped_looks_as_before_when_its_dialog_is_closed() {
