@@ -58,7 +58,7 @@ function show(title, body, room) {
 /** In a sentence; empty if they can be shown. */
 function whyNot() {
   if (!isSecureContext) return "Browsers allow this only over https, or on this computer itself.";
-  if (!("Notification" in window)) return "This browser has it not.";
+  if (!("Notification" in window)) return "This browser has no notifications.";
   return Notification.permission === "denied" ? "This browser forbids it to this page: see beside the address." : "";
 }
 
@@ -72,7 +72,7 @@ async function startShowing() {
     show("wsroom", "New messages are shown like this.", "");
     return "";
   } catch {
-    return "This browser has it for installed pages alone."; // Chrome on Android throws
+    return "This browser shows notifications of installed pages alone."; // Chrome on Android throws
   }
 }
 

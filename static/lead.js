@@ -1,5 +1,5 @@
-// Leading a room: what opens for its leaders, and how the owner of the server names and dismisses them. Of an own message its author may open the
-// same. It is fetched with the first of these buttons.
+// Leading a room: what opens for its leaders, and how the owner of the server names and dismisses them. Of an own
+// message its author may open the same. It is fetched with the first of these buttons.
 //
 // Acts go over the connection of the room, which tells a refusal in the log. The settings are answered by the REST API,
 // so that a refusal stands beside them.
@@ -68,10 +68,12 @@ function candidates() {
   return new Map([...rules.leaders, ...here].map(({ user, name }) => [user, name]));
 }
 
-const isLeader = () => rules.leaders.some(({ user }) => String(user) === who.value);
+/** What the button says: it holds even if somebody else does the same meanwhile. */
+let dismisses = false;
 
 function nameTheDeed() {
-  buttonOf("lead-them").textContent = isLeader() ? "Dismiss as leader" : "Make a leader";
+  dismisses = rules.leaders.some(({ user }) => String(user) === who.value);
+  buttonOf("lead-them").textContent = dismisses ? "Dismiss as leader" : "Make a leader";
 }
 
 who.addEventListener("change", nameTheDeed);
@@ -82,7 +84,7 @@ element("lead-form", HTMLFormElement).addEventListener("submit", async (event) =
   const trouble = element("lead-trouble", HTMLParagraphElement);
   trouble.textContent = "";
   const path = `rooms/${nameOfRoom()}/leaders/${who.value}`;
-  const how = { method: isLeader() ? "DELETE" : "PUT", headers: { Authorization: `Bearer ${token}` } };
+  const how = { method: dismisses ? "DELETE" : "PUT", headers: { Authorization: `Bearer ${token}` } };
   try {
     await request(path, how);
     dialogOf("lead-dialog").close();

@@ -18,6 +18,8 @@ const STEP = 0.85;
 /** What moves: GIF, AVIF sequences, and by the chunks at their beginning WebP and PNG. Drawn anew it would stand still. */
 const ANIMATED = /^GIF8|^[^]{4}ftypavis|^RIFF[^]{4}WEBP[^]*?ANIM|^.PNG[^]*?acTL/;
 
+const STILL = "A picture that moves is not made smaller, or it would stand still.";
+
 /** So many bytes hold that beginning. */
 const BEGINNING = 64 << 10;
 
@@ -29,7 +31,7 @@ const BEGINNING = 64 << 10;
  */
 export async function smaller(file, limit) {
   const beginning = await file.slice(0, BEGINNING).arrayBuffer().catch(() => new ArrayBuffer());
-  if (ANIMATED.test(new TextDecoder("latin1").decode(beginning))) return "A picture that moves is not made smaller, or it would stand still.";
+  if (ANIMATED.test(new TextDecoder("latin1").decode(beginning))) return STILL;
   const picture = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
   if (!picture) return ""; // no picture, or none that this browser knows
   try {
