@@ -3,7 +3,7 @@
 //   address (#room) ─▶ enterRoom ─▶ Room ─▶ log, people
 //   box, button, drag, paste ─▶ Room
 
-import { element } from "./dom.js";
+import { element, storage } from "./dom.js";
 import * as log from "./log.js";
 import * as people from "./people.js";
 import { NO_ROOM, Room, keyOf, keys, roomNamed } from "./room.js";
@@ -164,8 +164,10 @@ toggles("history-button", (shown) => {
 
 roomsButton.addEventListener("click", () => log.fetched(async (panels) => (await panels.places()).showRooms()));
 
-element("projector-button", HTMLButtonElement).addEventListener("click", () =>
-  log.fetched(async (panels) => (await panels.places()).project(name)));
+element("projector-button", HTMLButtonElement).addEventListener("click", () => {
+  room?.rule(); // whose hand was up before we came
+  log.fetched(async (panels) => (await panels.projector()).project(name));
+});
 
 element("retry", HTMLButtonElement).addEventListener("click", () => room?.connection.retry());
 
@@ -182,6 +184,8 @@ for (const type of ["pointermove", "pointerdown", "focusin"]) {
 window.addEventListener("beforeunload", (event) => {
   if (room?.unheard.length) event.preventDefault(); // the browser asks whether to leave
 });
+
+if (storage("localStorage")?.getItem("wsroom.alerts")) import("./alerts.js").catch(() => {});
 
 people.start(() => room?.connection.again());
 enterRoom();

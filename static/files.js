@@ -35,11 +35,20 @@ export async function send(files, room) {
 /** @param {File} file @param {Room} room @returns {Promise<string>} why it is not sent; empty if it is */
 async function sendOne(file, room) {
   const problem = room.tooLarge(file.size);
-  if (problem) return problem;
+  if (problem) return sendSmaller(file, room, problem);
   const bytes = await file.arrayBuffer().catch(() => null);
   if (!bytes) return "it cannot be read. A folder, perhaps?";
   const event = { type: "binary", name: shortened(file.name), media_type: file.type.slice(0, 255) };
   return room.add(event, `${file.name}, ${size(file.size)}`, file.size, (line) => packed(line, bytes));
+}
+
+/** Pictures alone can be. @param {File} file @param {Room} room @param {string} problem  it is too large */
+async function sendSmaller(file, room, problem) {
+  const { smaller } = await import("./photos.js");
+  const photo = await smaller(file, room.limit);
+  if (typeof photo === "string") return `${problem} ${photo}`.trim();
+  log.showNotice(`${file.name} was made smaller: ${size(file.size)} → ${size(photo.size)}`);
+  return sendOne(photo, room);
 }
 
 /** The protocol takes 255 bytes; the end of a file's name says what it is. @param {string} name */

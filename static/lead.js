@@ -1,5 +1,5 @@
-// Leading a room: what opens for its leaders, and how one becomes a leader. Of an own message its author may open the
-// same. It is fetched with the first of these buttons.
+// Leading a room: what opens for its leaders, and how the owner of the server names and dismisses them. Of an own
+// message its author may open the same. It is fetched with the first of these buttons.
 //
 // Acts go over the connection of the room, which tells a refusal in the log. The settings are answered by the REST API,
 // so that a refusal stands beside them.
@@ -35,15 +35,14 @@ const inWords = (error) => (error instanceof Error ? error.message : String(erro
 // Nobody finds the token in the page afterwards.
 dialogOf("lead-dialog").addEventListener("close", () => (fieldOf("admin-token").value = ""));
 
-// ---- becoming a leader
+// ---- who leads: the owner of the server says it, by the admin token
 
 /** The dialog for whoever leads the room, or wants to. */
 export async function open() {
   await bring();
   if (leads()) return openRoom();
   if (present.you.user === undefined) return askForAName();
-  element("lead-trouble", HTMLParagraphElement).textContent = "";
-  dialogOf("lead-dialog").showModal();
+  openLeaders();
 }
 
 /** A leader is a user, and does this again by that name. */
@@ -52,19 +51,51 @@ function askForAName() {
   element("name-trouble", HTMLParagraphElement).textContent = "A leader needs a name. Then press the button again.";
 }
 
+const who = element("lead-who", HTMLSelectElement);
+
+function openLeaders() {
+  const options = [...candidates()].map(([user, name]) => new Option(name, String(user)));
+  who.replaceChildren(...options);
+  who.value = String(present.you.user);
+  element("lead-trouble", HTMLParagraphElement).textContent = "";
+  nameTheDeed();
+  dialogOf("lead-dialog").showModal();
+}
+
+/** Leaders, and the users who are here: guests have no number by which they could lead. @returns {Map<number, string>} */
+function candidates() {
+  const here = [present.you, ...present.members].flatMap(({ user, name }) => (user === undefined ? [] : [{ user, name }]));
+  return new Map([...rules.leaders, ...here].map(({ user, name }) => [user, name]));
+}
+
+/** What the button says: it holds even if somebody else does the same meanwhile. */
+let dismisses = false;
+
+function nameTheDeed() {
+  dismisses = rules.leaders.some(({ user }) => String(user) === who.value);
+  buttonOf("lead-them").textContent = dismisses ? "Dismiss as leader" : "Make a leader";
+}
+
+who.addEventListener("change", nameTheDeed);
+
 element("lead-form", HTMLFormElement).addEventListener("submit", async (event) => {
   event.preventDefault();
   const token = fieldOf("admin-token").value;
   const trouble = element("lead-trouble", HTMLParagraphElement);
   trouble.textContent = "";
-  const path = `rooms/${nameOfRoom()}/leaders/${present.you.user}`;
-  const how = { method: "PUT", headers: { Authorization: `Bearer ${token}` } };
+  const path = `rooms/${nameOfRoom()}/leaders/${who.value}`;
+  const how = { method: dismisses ? "DELETE" : "PUT", headers: { Authorization: `Bearer ${token}` } };
   try {
     await request(path, how);
     dialogOf("lead-dialog").close();
   } catch (error) {
     trouble.textContent = inWords(error);
   }
+});
+
+buttonOf("leaders").addEventListener("click", () => {
+  dialogOf("room-dialog").close();
+  openLeaders();
 });
 
 // ---- the room

@@ -10,7 +10,8 @@ let brought = null;
 /** @param {boolean} shown */
 export async function people(shown) {
   await bring();
-  const { list } = await import("./members.js");
+  const [{ list }, alerts] = await Promise.all([import("./members.js"), import("./alerts.js")]);
+  alerts.offer();
   if (shown) present.shows.add(list);
   else present.shows.delete(list);
   list();
@@ -55,6 +56,11 @@ export async function places() {
 export async function history() {
   await bring();
   return import("./history.js");
+}
+
+export async function projector() {
+  await bring();
+  return import("./projector.js");
 }
 
 /** The question for the server's token. */

@@ -54,7 +54,7 @@ export class Room {
   /** It may be told to end, to try again, or to connect anew. */
   connection;
 
-  #limit = 1 << 20; // bytes of a message, as the server tells; until then, its default
+  limit = 1 << 20; // bytes of a message, as the server tells; until then, its default
   #history = 0; // how many messages it keeps
 
   /** By their id. @type {Map<number, Member>} */
@@ -143,7 +143,7 @@ export class Room {
 
   /** Why something so long cannot be said here; empty if it can. @param {number} length  in bytes */
   tooLarge(length) {
-    return length > this.#limit ? `it has ${size(length)}, and a message here has ${size(this.#limit)} at most.` : "";
+    return length > this.limit ? `it has ${size(length)}, and a message here has ${size(this.limit)} at most.` : "";
   }
 
   /** Likewise. @param {object} event @param {string} label @param {number} length @param {(line: string) => Frame} [packed] */
@@ -228,7 +228,7 @@ export class Room {
     this.#key = you.user;
     this.#you = you;
     this.#isBack = this.#since !== null;
-    witness.limit = this.#limit = limit;
+    witness.limit = this.limit = limit;
     this.#history = history;
     this.#isAsked = false;
     this.#missed = 0;
@@ -280,7 +280,9 @@ export class Room {
       this.#missedLine.textContent = `Connected again: ${(this.#missed += 1)} came in between.`;
     }
     this.#since = id;
-    log.showMessage(message, isOurs || (from.user !== undefined && from.user === this.#you?.user));
+    const isOwn = isOurs || (from.user !== undefined && from.user === this.#you?.user);
+    log.showMessage(message, isOwn);
+    if (!isOwn && (this.#isLive || this.#isBack)) witness.tell("news", { room: this.name, message });
     if (from.id !== undefined) people.writing.stop([from.id]);
     this.#settle(ref);
   }

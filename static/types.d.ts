@@ -87,8 +87,15 @@ export interface Seen {
   opened: null;
   closed: { code: number; words: string };
   failed: null;
+  news: News;
   /** What waits on the server for a slow student, and how much may, in bytes. */
   behind: { waiting: number; limit: number };
+}
+
+/** Somebody else has said something new: no message of the past that we found when we came. */
+export interface News {
+  room: string;
+  message: Text | Binary;
 }
 
 /** Somebody in a room. */

@@ -46,6 +46,9 @@ fn no_barrier_is_found_in_either_theme() {
         ada.clicks("#projector-button");
         ada.shows("the code", "document.querySelector('#projector[open]') !== null");
         has_no_barrier(&mut ada, &format!("the projector, {scheme}"));
+        ada.clicks("#projector-view");
+        has_no_barrier(&mut ada, &format!("the code alone, {scheme}"));
+        ada.clicks("#projector-view");
         ada.presses_escape();
     }
 }
@@ -147,6 +150,76 @@ fn everything_fits_at_every_size() {
             assert_eq!(ada.asks(box_in_sight), true, "{size:?}, {panels:?}");
             panels.iter().for_each(|panel| ada.clicks(panel));
         }
+    }
+}
+
+#[test]
+fn a_phone_has_its_buttons_in_one_row() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#a-room-with-a-long-name", &"W".repeat(40));
+    ada.has_a_finger_for_a_mouse();
+    for width in [320, 390, 640, 800] {
+        ada.has_a_window_of((width, 760));
+        ada.shows("its new size", &format!("innerWidth === {width}"));
+        let is_one_row = "(() => {
+            const all = [...document.querySelectorAll('header button')].map((it) => it.getBoundingClientRect());
+            return Math.max(...all.map(({ top }) => top)) < Math.min(...all.map(({ bottom }) => bottom));
+        })()";
+        assert_eq!(ada.asks(is_one_row), true, "{width} px");
+        let narrowest = ada.asks("Math.min(...[...document.querySelectorAll('header button')].map((it) => it.getBoundingClientRect().width))");
+        assert!(narrowest.as_f64().unwrap() >= 36.0, "{width} px: {narrowest} px for a finger");
+    }
+    // What is an icon there has a name all the same.
+    ada.has_a_window_of((390, 760));
+    for (button, name) in [("#wire-button", "The wire"), ("#projector-button", "Projector")] {
+        ada.shows("an icon", &format!("document.querySelector('{button} svg').checkVisibility()"));
+        assert_eq!(
+            ada.asks(&format!("document.querySelector({button:?}).textContent.trim()")),
+            name
+        );
+    }
+    // The log has most of the height.
+    let share = ada.asks("document.querySelector('#scroller').clientHeight / innerHeight");
+    assert!(share.as_f64().unwrap() > 0.7, "{share}");
+}
+
+#[test]
+fn a_phone_says_in_a_line_or_two_why_there_is_no_connection() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.reads("#retry", "Try now");
+    for width in [320, 390] {
+        ada.has_a_window_of((width, 640));
+        ada.shows("its new size", &format!("innerWidth === {width}"));
+        let height = ada.asks("document.querySelector('#status').clientHeight");
+        assert!(height.as_f64().unwrap() < 45.0, "{width} px: {height} px high");
+    }
+}
+
+/// A dialog gives the focus back to its button, which does not look pressed then either.
+#[test]
+fn what_was_tapped_looks_as_before_when_its_dialog_is_closed() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut ada = browser.enters_as_a_guest(&program, "");
+    ada.has_a_window_of((390, 760));
+    ada.has_a_finger_for_a_mouse();
+    for (button, dialog, close) in [
+        ("#rooms-button", "#rooms-dialog", "#rooms-dialog form[method] button"),
+        ("#projector-button", "#projector", "#projector form button:last-child"),
+        ("#name-button", "#name-dialog", "#guest"),
+    ] {
+        let looks = format!(
+            "(({{ backgroundColor, outlineStyle }}) => backgroundColor + outlineStyle)(getComputedStyle(document.querySelector({button:?})))"
+        );
+        let untouched = ada.asks(&looks);
+        ada.clicks(button);
+        ada.shows("the dialog", &format!("document.querySelector({dialog:?})?.open === true"));
+        ada.clicks(close);
+        ada.sees_no(dialog);
+        assert_eq!(ada.asks(&looks), untouched, "{button}");
     }
 }
 

@@ -236,6 +236,41 @@ fn whoever_has_the_admin_token_becomes_a_leader_on_the_page() {
 }
 
 #[test]
+fn the_owner_makes_another_one_a_leader_and_dismisses_them() {
+    let (program, browser) = (Program::start(&OWNED), Browser::start());
+    let mut ada = browser.enters_to_lead(&program, "physics", "Ada");
+    let mut bob = browser.enters(&program, "#physics", "Bob");
+    let mut guest = browser.enters_as_a_guest(&program, "#physics");
+    bob.clicks("#people-button");
+    for (deed, told, offered) in [
+        ("Make a leader", "made Bob a leader of this room.", "Change this room"),
+        ("Dismiss as leader", "Bob no longer leads this room.", "Lead this room"),
+    ] {
+        ada.opens_the_settings();
+        ada.clicks("#leaders");
+        // A guest has no number by which they could lead.
+        let names = ada
+            .asks("[...document.querySelectorAll('#lead-who option')].map((it) => it.textContent)");
+        assert_eq!(names, json!(["Ada", "Bob"]));
+        ada.asks(
+            "(() => { const who = document.querySelector('#lead-who');
+                who.selectedIndex = 1; who.dispatchEvent(new Event('change')); })()",
+        );
+        ada.reads("#lead-them", deed);
+        ada.types("#admin-token", OWNER);
+        ada.presses_enter();
+        ada.sees_no("#lead-dialog");
+        for tab in [&mut ada, &mut bob, &mut guest] {
+            tab.is_told(told);
+        }
+        bob.reads("#lead-button", offered);
+        ada.clicks("#people-button");
+    }
+    ada.has_no_complaints();
+    bob.has_no_complaints();
+}
+
+#[test]
 fn hands_are_seen_in_their_order() {
     let (program, browser) = (Program::start_plainly(&OWNED), Browser::start());
     let mut ada = browser.enters_to_lead(&program, "physics", "Ada");

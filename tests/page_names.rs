@@ -50,6 +50,28 @@ fn a_guest_is_asked_only_once_too() {
 }
 
 #[test]
+fn a_newcomer_is_told_what_a_name_is_for_and_may_go_without_by_a_key() {
+    let (program, browser) = (Program::start(&[]), Browser::start());
+    let mut bob = browser.enters(&program, "", "Bob");
+    let mut guest = browser.opens(&program, "");
+    guest.is_asked_for_a_name();
+    guest.reads("#name-dialog", "The others see it beside what you say.");
+    // Nobody hears of a newcomer who has not answered yet.
+    bob.says("who is there?");
+    bob.hears("Bob", "who is there?");
+    assert_eq!(bob.asks("document.querySelector('#people-button').textContent"), "1 person");
+    guest.presses_escape();
+    guest.is_connected_to("lobby");
+    guest.says("me");
+    let name = guest.asks("document.querySelector('#name-button').textContent");
+    let name = name.as_str().unwrap();
+    assert!(name.starts_with("guest-"), "{name}");
+    bob.hears(name, "me");
+    bob.is_told(&format!("{name} came"));
+    assert_eq!(bob.asks("document.querySelectorAll('#log .notice').length"), 1);
+}
+
+#[test]
 fn a_name_that_is_taken_or_no_name_is_explained() {
     let (program, browser) = (Program::start(&[]), Browser::start());
     let _ada = browser.enters(&program, "", "Ada");
@@ -331,6 +353,7 @@ fn the_projector_shows_how_to_come() {
     );
     let _bob = program.joins("physics");
     ada.shows("two", "document.querySelector('#projector .count').textContent === '2 people'");
-    ada.clicks("#projector button");
+    ada.clicks("#projector form button:last-child");
+    ada.sees_no("#projector");
     ada.has_no_complaints();
 }

@@ -72,6 +72,25 @@ fn after_a_kill_everything_is_there_and_what_waited_is_said_once() {
 }
 
 #[test]
+fn whoever_does_not_want_to_wait_presses_try_now() {
+    let (program, browser) = (Program::start_plainly(&[]), Browser::start());
+    let address = program.address().to_string();
+    let mut ada = browser.enters(&program, "#physics", "Ada");
+    program.gets_signal("KILL");
+    program.ends();
+    ada.has_state("waiting");
+    ada.reads("#retry", "Try now");
+    // From here on the page does nothing by itself.
+    ada.asks("window.setTimeout = () => 0; 0");
+    let mut command = Program::command();
+    command.args(["--listen", &address]);
+    let _program = Program::spawn_plainly(command);
+    ada.clicks("#retry");
+    ada.is_connected_to("physics");
+    ada.sees_no("#retry");
+}
+
+#[test]
 fn what_was_kept_just_before_the_break_is_not_said_twice() {
     let (program, browser) = (Program::start_plainly(&[]), Browser::start());
     let mut ada = browser.enters(&program, "#physics", "Ada");

@@ -29,6 +29,7 @@ macro_rules! file {
 /// All files. No other path leads to a file, so no file of the host can be read.
 const FILES: &[File] = &[
     file!("/", "index.html", "text/html; charset=utf-8"),
+    file!("/alerts.js", "alerts.js", "text/javascript; charset=utf-8"),
     file!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     file!("/connection.js", "connection.js", "text/javascript; charset=utf-8"),
     file!("/dom.js", "dom.js", "text/javascript; charset=utf-8"),
@@ -50,8 +51,10 @@ const FILES: &[File] = &[
     file!("/panels.js", "panels.js", "text/javascript; charset=utf-8"),
     file!("/payload.js", "payload.js", "text/javascript; charset=utf-8"),
     file!("/people.js", "people.js", "text/javascript; charset=utf-8"),
+    file!("/photos.js", "photos.js", "text/javascript; charset=utf-8"),
     file!("/places.js", "places.js", "text/javascript; charset=utf-8"),
     file!("/presence.js", "presence.js", "text/javascript; charset=utf-8"),
+    file!("/projector.js", "projector.js", "text/javascript; charset=utf-8"),
     file!("/protocol.css", "protocol.css", "text/css; charset=utf-8"),
     file!("/protocol.html", "protocol.html", "text/html; charset=utf-8"),
     file!("/refusal.js", "refusal.js", "text/javascript; charset=utf-8"),

@@ -315,6 +315,17 @@ impl Tab {
         self.devtools.does("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
+    /// Has answered the browser whether the page may show notifications: `granted` or `denied`.
+    pub fn may_be_notified(&mut self, answer: &str) {
+        let person = self.person.clone();
+        let devtools = self.context.as_mut().expect("the first window of this person");
+        let permission = json!({
+            "permission": {"name": "notifications"}, "setting": answer, "browserContextId": person,
+        });
+        devtools.does("Browser.setPermission", &permission);
+        self.shows(answer, &format!("Notification.permission === {answer:?}"));
+    }
+
     /// What it looks like, as PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let shot = self.devtools.does("Page.captureScreenshot", &json!({"format": "png"}));
