@@ -95,7 +95,7 @@ export interface Seen {
 /** Somebody else has said something new: no message of the past that we found when we came. */
 export interface News {
   room: string;
-  message: Text | Binary;
+  message: Text | Binary | File;
 }
 
 /** Somebody in a room. */
