@@ -20,6 +20,7 @@ use crate::api::rooms::Rooms;
 use crate::api::routes::{Api, Routes};
 use crate::api::users::Users;
 use crate::capacity;
+use crate::client::owner::Owners;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::{Acceptor, DOOR_STACK};
@@ -200,6 +201,7 @@ impl Server {
                 past: Arc::clone(&past),
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 left: Limited::default(),
+                owners: Owners::default(),
             },
             past,
             proxy,

@@ -29,6 +29,7 @@ use super::presence::{NEWS_DELAY, Presence, author, member_info};
 use super::room::{Member, Room};
 use super::sessions::{Seat, Sessions};
 use super::turn::{Turn, Waiting};
+use super::watching::Traffic;
 use crate::identity::rulebook::Rulebook;
 use crate::logging::Limited;
 use crate::net::connection::ClientId;
@@ -88,6 +89,8 @@ pub struct Broadcaster {
     /// `--history`, in messages.
     pub(super) max_messages: usize,
     pub(super) turn: Turn,
+    /// What was said and sent since the start.
+    pub(super) traffic: Traffic,
     /// The buffers for a room's frames, used for one room after the other.
     pub(super) encoded: Encoded,
     /// Rooms with news of their members, and the times at which the news are due, in that order.
@@ -114,7 +117,7 @@ pub enum Keeper {
 pub(super) enum Client {
     /// A member of a room.
     Member(Box<Seat>),
-    /// A client of the echo.
+    /// A client of the echo, or the owner who watches.
     Echo(Goodbye),
 }
 
@@ -151,6 +154,7 @@ impl Broadcaster {
             permits: Permits::new(),
             max_messages: options.history,
             turn: Turn::default(),
+            traffic: Traffic::default(),
             encoded: Encoded::default(),
             news: VecDeque::new(),
             changed: HashMap::new(),
@@ -231,6 +235,7 @@ impl Broadcaster {
             Event::Removed(user) => self.rename(user, None),
             // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
+            Event::Watched(reply) => drop(reply.try_send(self.snapshot())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
             Event::MembersListed(query) => {
                 drop(query.reply.try_send(self.members(&query)));
@@ -386,7 +391,7 @@ impl Broadcaster {
     }
 
     /// The rooms that have members. (A room whose last members leave in this turn is still in the map.)
-    fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
         self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
 

@@ -30,6 +30,8 @@ pub struct Encoded {
     frames: [Vec<u8>; Dialect::COUNT],
     /// Copies of these, for the queues of members that are behind.
     shared: [Shared; Dialect::COUNT],
+    /// Messages among these frames.
+    messages: usize,
     /// For one member, in the order of their places.
     own: HashMap<ClientId, Vec<Own>>,
 }
@@ -83,6 +85,11 @@ impl Encoded {
         })
     }
 
+    /// Messages so far.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
     /// Bytes for all members that speak this dialect, so far.
     pub fn length(&self, dialect: Dialect) -> usize {
         self.frames[dialect as usize].len()
@@ -102,6 +109,7 @@ impl Encoded {
         reference: Option<&str>,
         speaking: [usize; Dialect::COUNT],
     ) {
+        self.messages += 1;
         let begin = self.length(Dialect::V1);
         let for_all = Copied { member: speaker.map(|speaker| speaker.member), reference: None };
         for dialect in Dialect::ALL {
@@ -145,6 +153,7 @@ impl Encoded {
 
     /// Empties this for the next room. Large buffers are freed.
     pub fn clear(&mut self) {
+        self.messages = 0;
         self.own.clear();
         self.shared = Default::default();
         for frames in &mut self.frames {

@@ -72,6 +72,11 @@ impl<'a> Batch<'a> {
         frames.into()
     }
 
+    /// How many bytes there are.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes from `sent` on, to be queued.
     fn rest(&self, sent: usize) -> Vec<Bytes> {
         if let Some(spliced) = self.spliced {
@@ -219,6 +224,16 @@ impl Outbox {
         }
         behind.push_frames(batch.rest(0));
         Ok(())
+    }
+
+    /// The bytes that wait for this member; `None`: it is not behind.
+    pub fn waiting(&self) -> Option<usize> {
+        self.behind.as_ref().map(|behind| behind.waiting.load(Ordering::Relaxed))
+    }
+
+    /// The connection to which it sends.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Notes that the server will end this client with a Close, and why.

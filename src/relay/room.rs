@@ -15,6 +15,7 @@ use super::history::Kept;
 use super::outbox::{Batch, Gone, Outbox, Writers};
 use super::presence::{News, Presence};
 use super::replay::Replay;
+use super::watching::Traffic;
 use crate::net::connection::ClientId;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::message::MessageId;
@@ -141,6 +142,11 @@ impl Room {
     /// The connection of the member with this number; `None`: it has none here.
     pub fn client_of(&self, number: MemberId) -> Option<ClientId> {
         self.members.iter().find(|member| member.number == number).map(|member| member.id)
+    }
+
+    /// The members that are sent to.
+    pub fn members(&self) -> &[Member] {
+        &self.members
     }
 
     /// The connections of all members.
@@ -423,17 +429,28 @@ impl Room {
         let batches = Dialect::ALL.map(|dialect| Batch::new(encoded.for_all(dialect)));
         let [plain, v1] = Dialect::ALL.map(|dialect| encoded.length(dialect));
         log::trace!("{plain} and {v1} bytes to {} members", self.members.len());
+        let (mut members, mut bytes) = (0, 0);
         let gone = self.members.extract_if(.., |member| {
             // The stream of a member that has not arrived yet begins later in the turn.
             member.arrival.is_none() && {
+                members += 1;
                 let sent = match encoded.for_one(member.id, member.dialect, None) {
-                    None => member.send(&batches[member.dialect as usize], sending),
-                    Some(frames) => member.send(&Batch::new(&frames), sending),
+                    None => {
+                        let batch = &batches[member.dialect as usize];
+                        bytes += batch.length();
+                        member.send(batch, sending)
+                    }
+                    Some(frames) => {
+                        let batch = Batch::new(&frames);
+                        bytes += batch.length();
+                        member.send(&batch, sending)
+                    }
                 };
                 sent.is_err()
             }
         });
         let gone: Vec<_> = gone.collect();
+        sending.traffic.delivered((members * encoded.messages()) as u64, bytes as u64);
         for member in &gone {
             self.speaking[member.dialect as usize] -= 1;
         }
@@ -489,4 +506,6 @@ pub struct Sending<'a> {
     pub writers: &'a Writers,
     /// The last id before this turn.
     pub before: MessageId,
+    /// Counts what is sent.
+    pub traffic: &'a Traffic,
 }

@@ -82,6 +82,7 @@ impl Broadcaster {
     /// Hands a message to the shared log, or adds it to the turn.
     pub(super) fn submit(&mut self, draft: Draft, waiting: Waiting) {
         self.turn.bytes += draft.content.size() + EVENT_OVERHEAD;
+        self.traffic.said();
         match &mut self.nodes {
             None => {
                 self.turn.note_act(&draft.content);
@@ -193,7 +194,8 @@ impl Broadcaster {
     /// Delivers the turn to one room, and removes the members that could not be sent to. `before` is
     /// the last id before this turn.
     fn deliver(&mut self, room: &RoomName, outcomes: &[Outcome], before: MessageId) {
-        let sending = Sending { max_backlog: self.max_backlog, writers: &self.writers, before };
+        let (max_backlog, writers, traffic) = (self.max_backlog, &self.writers, &self.traffic);
+        let sending = Sending { max_backlog, writers, before, traffic };
         let Some(members) = self.rooms.get_mut(room) else { return };
         for member in members.deliver(outcomes, &mut self.encoded, sending) {
             if let Some(Client::Member(seat)) = self.clients.remove(&member.id) {
