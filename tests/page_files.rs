@@ -20,7 +20,7 @@ fn files(server: &Server) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     let mut next = vec!["/".to_owned()];
     while let Some(path) = next.pop() {
-        if path == "/" || path.ends_with(".js") {
+        if path == "/" || path == "/owner.html" || path.ends_with(".js") {
             let text = server.get(&path).body;
             let new = named_in(&text).filter(|file| !files.contains(file));
             next.extend(new);
@@ -31,16 +31,25 @@ fn files(server: &Server) -> BTreeSet<String> {
 }
 
 /// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import "…"`, `import("…")`, `fetch("…")`,
-/// `looks("…")`.
+/// `looks("…")`, `location.replace("…")`.
 fn named_in(text: &str) -> impl Iterator<Item = String> {
     // The types that a comment names are for the checker alone.
     let text: String = text.lines().filter(|line| !line.contains("@import")).collect();
     let text: &'static str = text.leak();
     let behind = |word| text.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-    let names =
-        ["href=\"", "href = \"", "src=\"", "from \"", "import \"", "import(\"", "fetch(\"", "looks(\""]
-        .into_iter()
-        .flat_map(behind);
+    let names = [
+        "href=\"",
+        "href = \"",
+        "src=\"",
+        "from \"",
+        "import \"",
+        "import(\"",
+        "fetch(\"",
+        "looks(\"",
+        "location.replace(\"",
+    ]
+    .into_iter()
+    .flat_map(behind);
     names.map(|name| format!("/{}", name.trim_start_matches("./")))
 }
 

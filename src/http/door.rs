@@ -212,7 +212,8 @@ impl Door {
                 self.refuse_request(connection, request, response);
             }
             None if handshake::asks_for_websocket(request) => {
-                let response = Response::refusal(404, "WebSockets are at /ws, /ws/ROOM, /echo and /owner.");
+                let response =
+                    Response::refusal(404, "WebSockets are at /ws, /ws/ROOM, /echo and /owner.");
                 self.refuse_request(connection, request, response);
             }
             None => self.pass_on(connection, request, tail, deadline),
@@ -251,7 +252,18 @@ impl Door {
         let last = self.last_in(target, dialect, past)?;
         let limit = self.clients.limits.message_size;
         let experiment = upgrade.experiment(&request.head, &response_101, limit).map(Box::new);
-        Ok(Joining { response_101, dialect, past, files, slow, user, session, key, last, experiment })
+        Ok(Joining {
+            response_101,
+            dialect,
+            past,
+            files,
+            slow,
+            user,
+            session,
+            key,
+            last,
+            experiment,
+        })
     }
 
     /// Whose key a request carries.
@@ -319,12 +331,7 @@ impl Door {
 
     /// Lets somebody watch the server, if they then send the admin token: see `client/owner`. No cookie
     /// counts here, nor another field: a page cannot choose which ones its WebSocket brings.
-    fn let_watch(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        request: &Request,
-        tail: Vec<u8>,
-    ) {
+    fn let_watch(self: &Arc<Self>, connection: &Arc<Connection>, request: &Request, tail: Vec<u8>) {
         let upgrade = handshake::check(request, &Target::Owner, &self.allow_origin);
         let response_101 = match upgrade.and_then(|upgrade| upgrade.response_101(None)) {
             Ok(response_101) => response_101,

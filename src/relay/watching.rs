@@ -54,9 +54,10 @@ pub struct Snapshot {
     pub users: usize,
     /// The rooms that have members, the largest first.
     pub rooms: Listed<RoomRow>,
-    /// The members of rooms, those who are most behind first. The count has the clients of the echo and
-    /// the owners too.
+    /// The members of rooms that are connected, those who are most behind first.
     pub clients: Listed<ClientRow>,
+    /// Clients that are in no room: those of the echo, and owners who watch.
+    pub roomless: usize,
 }
 
 /// A list that has at most [`MAX_LISTED`] rows, and the number of all.
@@ -99,13 +100,15 @@ pub struct ClientRow {
 
 impl Broadcaster {
     pub(super) fn snapshot(&self) -> Snapshot {
+        let clients = self.slowest_clients();
         Snapshot {
             messages: self.traffic.messages.get(),
             deliveries: self.traffic.deliveries.get(),
             bytes: self.traffic.bytes.get(),
             users: self.users(),
             rooms: self.largest_rooms(),
-            clients: self.slowest_clients(),
+            roomless: self.clients.len().saturating_sub(clients.count),
+            clients,
         }
     }
 
@@ -118,10 +121,12 @@ impl Broadcaster {
     }
 
     fn largest_rooms(&self) -> Listed<RoomRow> {
-        let rooms: Vec<_> = self.occupied().map(|(room, members)| (room, members.count())).collect();
+        let rooms: Vec<_> =
+            self.occupied().map(|(room, members)| (room, members.count())).collect();
         let count = rooms.len();
         let first = first(rooms, |&(room, members)| (Reverse(members), room));
-        let rows = first.into_iter().map(|(room, members)| RoomRow { room: room.to_string(), members });
+        let rows =
+            first.into_iter().map(|(room, members)| RoomRow { room: room.to_string(), members });
         Listed { count, list: rows.collect() }
     }
 
@@ -129,9 +134,11 @@ impl Broadcaster {
         let members = self.rooms.values().flat_map(Room::members);
         // Read once: a writer takes from it meanwhile, and an order must not change while it is sorted.
         let members = members.map(|member| (member.outbox.waiting().unwrap_or(0), member));
-        let first = first(members.collect(), |(waiting, member)| (Reverse(*waiting), member.id));
+        let members: Vec<_> = members.collect();
+        let count = members.len();
+        let first = first(members, |(waiting, member)| (Reverse(*waiting), member.id));
         let rows = first.into_iter().filter_map(|(waiting, member)| self.row(member, waiting));
-        Listed { count: self.clients.len(), list: rows.collect() }
+        Listed { count, list: rows.collect() }
     }
 
     fn row(&self, member: &Member, waiting: usize) -> Option<ClientRow> {
