@@ -100,7 +100,7 @@ function show(snapshot) {
   tell(state, "Watching.");
   view.hidden = false;
   element("counts", HTMLParagraphElement).textContent =
-    `${clients.count.toLocaleString()} in rooms (${users.toLocaleString()} different users) · ${roomless} elsewhere: the echo, and this page`;
+    `In rooms: ${clients.count.toLocaleString()} · Different users: ${users.toLocaleString()} · Elsewhere (the echo, this page): ${roomless.toLocaleString()}`;
   showRates(snapshot);
   tellLength("rooms", rooms, "the largest are shown");
   fill("rooms", rooms.list, ({ room }) => room, roomCells, endRoom);
@@ -111,23 +111,24 @@ function show(snapshot) {
 
 /** @param {string} id  of a table's body @param {{ count: number, list: unknown[] }} all @param {string} which */
 function tellLength(id, { count, list }, which) {
-  const cut = list.length < count ? `: ${which}` : "";
-  element(`${id}-note`, HTMLParagraphElement).textContent = `${list.length} of ${count.toLocaleString()}${cut}`;
+  const all = count.toLocaleString();
+  const note = list.length < count ? `${list.length} of ${all}: ${which}` : `All: ${all}`;
+  element(`${id}-note`, HTMLParagraphElement).textContent = note;
 }
 
 /** @param {Traffic} now */
 function showRates(now) {
   past = [...past, now].slice(-SPAN - 1);
-  plot("messages", (count) => `Messages in: ${round(count)} a second`);
-  plot("deliveries", (count) => `Deliveries: ${round(count)} a second`);
-  plot("bytes", (count) => `Bytes out: ${size(Math.round(count))} a second`);
+  plot("messages", "Messages in", round);
+  plot("deliveries", "Deliveries", round);
+  plot("bytes", "Bytes out", (count) => size(Math.round(count)));
 }
 
 /** @param {number} count */
 const round = (count) => Math.round(count).toLocaleString();
 
-/** @param {"messages" | "deliveries" | "bytes"} what  the id of its line, too @param {(rate: number) => string} words */
-function plot(what, words) {
+/** @param {"messages" | "deliveries" | "bytes"} what  the id of its line, too @param {string} title @param {(rate: number) => string} words */
+function plot(what, title, words) {
   const rates = past.slice(1).map((now, n) => {
     const before = /** @type {Traffic} */ (past[n]);
     return ((now[what] - before[what]) * 1_000) / Math.max(1, now.at - before.at);
@@ -137,7 +138,7 @@ function plot(what, words) {
   const line = element(what, SVGPolylineElement);
   line.setAttribute("points", points.join(" "));
   const caption = line.closest("figure")?.querySelector("figcaption");
-  if (caption) caption.textContent = words(rates.at(-1) ?? 0);
+  if (caption) caption.textContent = `${title}: ${words(rates.at(-1) ?? 0)} a second, at most ${words(Math.max(0, ...rates))}`;
 }
 
 /** @param {RoomRow} row */

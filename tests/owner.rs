@@ -154,9 +154,9 @@ fn the_owner_only_listens() {
 
 #[test]
 fn an_owner_who_does_not_answer_is_ended() {
-    let server = Server::with(&[&OWNED[..], &["--idle-timeout", "4s"]].concat());
+    let server = Server::with(&[&OWNED[..], &["--idle-timeout", "1s"]].concat());
     let mut owner = server.is_watched_with(OWNER);
-    // tungstenite answers pings: longer than the timeout nothing else comes from here.
+    // tungstenite answers the pings, and nothing else comes from here.
     (0..6).for_each(|_| drop(owner.sees()));
     let mut silent = Visitor::over(server.connects());
     silent.upgrades("/owner");

@@ -57,7 +57,7 @@ fn named_in(text: &str) -> impl Iterator<Item = String> {
 fn every_file_that_the_page_names_is_served_as_what_it_is() {
     let server = Server::start();
     let files = files(&server);
-    assert_eq!(files.len(), 38, "{files:?}");
+    assert_eq!(files.len(), 42, "{files:?}");
     for path in &files {
         let media_type = match path.rsplit('.').next().unwrap() {
             "/" | "html" => "text/html; charset=utf-8",

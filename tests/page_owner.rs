@@ -5,10 +5,17 @@ mod support;
 use support::school::OWNER;
 use support::{Browser, OWNED, Program, Tab, axe, has_no_barrier};
 
-/// The owner's page, from the address that people know.
-fn opens_to_watch(browser: &Browser, program: &Program) -> Tab {
+/// The owner's page, at the address that people know.
+fn opens(browser: &Browser, program: &Program) -> Tab {
     let mut owner = browser.opens(program, "#/owner");
+    let is_there = "location.pathname === '/owner.html' && document.readyState === 'complete'";
+    owner.shows("the owner's page", is_there);
     owner.reads("#token-form", "Watch this server");
+    owner
+}
+
+fn opens_to_watch(browser: &Browser, program: &Program) -> Tab {
+    let mut owner = opens(browser, program);
     owner.types("#token", OWNER);
     owner.presses_enter();
     owner.reads("#state", "Watching.");
@@ -32,7 +39,7 @@ fn the_owner_watches_who_comes_and_goes() {
     let mut ada = program.joins("physics");
     let bob = program.joins("lobby");
     has_rows(&mut owner, "rooms", &[["lobby", "1"], ["physics", "1"]]);
-    owner.reads("#counts", "2 in rooms (0 different users)");
+    owner.reads("#counts", "In rooms: 2 · Different users: 0");
     owner.reads("#clients", "127.0.0.1");
     bob.leaves();
     has_rows(&mut owner, "rooms", &[["physics", "1"]]);
@@ -48,8 +55,7 @@ fn the_owner_watches_who_comes_and_goes() {
 #[test]
 fn the_token_is_asked_for_until_it_is_right_and_is_kept_nowhere() {
     let (program, browser) = (Program::start(&OWNED), Browser::start());
-    let mut owner = browser.opens(&program, "#/owner");
-    owner.reads("#token-form", "Watch this server");
+    let mut owner = opens(&browser, &program);
     owner.types("#token", "not-the-token-of-the-owner");
     owner.presses_enter();
     owner.reads("#state", "this is not the admin token");
@@ -137,9 +143,8 @@ fn the_page_watches_again_when_the_server_is_back() {
 #[test]
 fn no_barrier_is_found_on_a_phone_either() {
     let (program, browser) = (Program::start(&OWNED), Browser::start());
-    let _ada = program.joins("a-room-with-a-name-that-is-as-long-as-the-name-of-a-room-may-be-1");
-    let mut owner = browser.opens(&program, "#/owner");
-    owner.reads("#token-form", "Watch this server");
+    let _ada = program.joins("a-room-with-a-name-that-is-as-long-as-the-name-of-a-room-may-be_");
+    let mut owner = opens(&browser, &program);
     owner.asks(&(axe() + "; 0"));
     has_no_barrier(&mut owner, "the token");
     owner.types("#token", OWNER);

@@ -37,6 +37,9 @@ const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time between two snapshots.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Whoever has answered none of so many Pings is gone, and later if `--idle-timeout` is longer.
+const UNANSWERED_PINGS: u32 = 3;
+
 /// The longest wait for the broadcaster. A busy one is asked again with the next snapshot.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -140,6 +143,7 @@ impl From<Refusal> for End {
 
 struct Owner {
     socket: WebSocket<OwnerStream>,
+    /// How long the owner may be silent.
     idle: Duration,
 }
 
@@ -160,7 +164,7 @@ impl Owner {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-        Self { socket, idle }
+        Self { socket, idle: idle.max(UNANSWERED_PINGS * INTERVAL) }
     }
 
     /// Waits for the token.
@@ -222,12 +226,15 @@ impl Owner {
                 }
                 Ok(_) => {}
                 Err(Error::Io(error)) if timed_out(&error) => {
-                    let is_silent = self.socket.get_ref().heard.elapsed() > self.idle;
-                    return is_silent.then_some(End::Gone(Error::Io(error)));
+                    return self.is_silent().then_some(End::Gone(Error::Io(error)));
                 }
                 Err(error) => return Some(End::Gone(error)),
             }
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.socket.get_ref().heard.elapsed() > self.idle
     }
 
     /// Sends the last Close, and says in the log why.
@@ -236,7 +243,7 @@ impl Owner {
         let (why, close) = match end {
             End::Refused((code, why)) => (String::from(*why), Some((*code, *why))),
             End::Gone(error) => {
-                let ending = explain(error, true);
+                let ending = explain(error, self.is_silent());
                 (ending.why, ending.close)
             }
         };

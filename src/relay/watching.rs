@@ -160,10 +160,10 @@ impl Broadcaster {
 /// The first [`MAX_LISTED`] rows in the order of their keys. Only these are sorted.
 fn first<T, K: Ord>(mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
     if rows.len() > MAX_LISTED {
-        rows.select_nth_unstable_by(MAX_LISTED, |one, other| key(one).cmp(&key(other)));
+        rows.select_nth_unstable_by_key(MAX_LISTED, &key);
         rows.truncate(MAX_LISTED);
     }
-    rows.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
+    rows.sort_unstable_by_key(key);
     rows
 }
 
