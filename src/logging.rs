@@ -7,6 +7,7 @@
 //! tungstenite's trace lines would show the messages of users. Not here: which events are logged.
 //! Set up once by the main thread; used by every thread.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::panic;
@@ -31,6 +32,13 @@ const QUEUE_LINES: usize = 1024;
 
 /// The most bytes of the lines that wait to be written.
 const QUEUE_BYTES: usize = 256 << 10;
+
+/// The most warnings that are remembered, and the most bytes of each.
+const MAX_WARNINGS: usize = 50;
+const MAX_WARNING_BYTES: usize = 500;
+
+/// The last warnings and errors. The program has one log, and so one of these.
+static WARNINGS: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 /// The longest time that [`flush`] waits. A log that is still blocked then stays blocked.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,6 +73,12 @@ pub fn start(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
+/// The last warnings and errors, the newest last. They are lines as in the log, with the bytes of peers
+/// escaped.
+pub fn warnings() -> Vec<String> {
+    WARNINGS.lock().expect("nothing panics while holding it").iter().cloned().collect()
+}
+
 /// Waits until all lines that were logged so far are written, at most [`FLUSH_TIMEOUT`].
 pub fn flush() {
     log::logger().flush();
@@ -95,7 +109,11 @@ impl log::Log for JsonLogger {
             let thread = thread::current();
             let thread = thread.name().unwrap_or("unnamed");
             let text = record.args().to_string();
-            self.queue.add(line(LogFormat::Json, record.level(), thread, &text));
+            let line = line(LogFormat::Json, record.level(), thread, &text);
+            if record.level() <= Level::Warn {
+                remember(&line);
+            }
+            self.queue.add(line);
         }
     }
 
@@ -221,6 +239,9 @@ impl Write for Queue {
             self.line.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.line);
+                if is_trouble(&line) {
+                    remember(&line);
+                }
                 self.add(line);
             }
         }
@@ -231,6 +252,24 @@ impl Write for Queue {
         self.wait_until_written();
         Ok(())
     }
+}
+
+/// Whether a plain line is a warning or an error. The level stands behind the time, where no text of a
+/// peer can stand.
+fn is_trouble(line: &[u8]) -> bool {
+    let level = line.split(|&byte| byte == b' ').nth(1);
+    matches!(level, Some(b"[WARN]" | b"[ERROR]"))
+}
+
+/// Keeps a line for the owner.
+fn remember(line: &[u8]) {
+    let shown = &line[..line.len().min(MAX_WARNING_BYTES)];
+    let text = String::from_utf8_lossy(shown).trim_end().to_owned();
+    let mut warnings = WARNINGS.lock().expect("nothing panics while holding it");
+    if warnings.len() >= MAX_WARNINGS {
+        warnings.pop_front();
+    }
+    warnings.push_back(text);
 }
 
 /// The thread `log`. It never logs itself, because its line would come back to it.

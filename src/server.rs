@@ -17,6 +17,7 @@ use crate::api::rooms::Rooms;
 use crate::api::routes::{Api, Routes};
 use crate::api::users::Users;
 use crate::capacity;
+use crate::client::owner::Owners;
 use crate::client::reading::{Clients, Limits};
 use crate::client::stream::ESCAPED_BYTES;
 use crate::http::accept::{Acceptor, DOOR_STACK, Entrance, LastCall};
@@ -212,6 +213,7 @@ impl Server {
                 escaped: Arc::new(ByteBudget::new(ESCAPED_BYTES)),
                 metrics: Arc::clone(&metrics),
                 left: Limited::default(),
+                owners: Owners::default(),
             },
             past,
             proxy,

@@ -27,6 +27,7 @@ let room = null;
  */
 function enterRoom() {
   const given = fragment();
+  if (given === "/owner") return location.replace("owner.html");
   const [wish = "", key] = given.split("?key=");
   const wished = roomNamed(wish);
   const next = wished ?? (name || "lobby");

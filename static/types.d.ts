@@ -260,3 +260,40 @@ export interface User {
   id: number;
   name: string;
 }
+
+/** What passed the server since its start; `at` is in milliseconds. */
+export interface Traffic {
+  at: number;
+  messages: number;
+  deliveries: number;
+  bytes: number;
+}
+
+export interface RoomRow {
+  room: string;
+  members: number;
+}
+
+export interface ClientRow {
+  room: string;
+  member: number;
+  name: string;
+  /** Undefined: a guest. */
+  user?: number;
+  address: string;
+  seconds: number;
+  /** Bytes that wait for it. */
+  waiting: number;
+}
+
+/** What is so in the server, for its owner; a list may be shorter than the count. */
+export interface Snapshot extends Traffic {
+  type: "snapshot";
+  users: number;
+  rooms: { count: number; list: RoomRow[] };
+  /** Those who are in rooms. */
+  clients: { count: number; list: ClientRow[] };
+  /** All others. */
+  roomless: number;
+  warnings: string[];
+}

@@ -20,7 +20,7 @@ fn files(server: &Server) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     let mut next = vec!["/".to_owned()];
     while let Some(path) = next.pop() {
-        if path == "/" || path.ends_with(".js") {
+        if path == "/" || path == "/owner.html" || path.ends_with(".js") {
             let text = server.get(&path).body;
             let new = named_in(&text).filter(|file| !files.contains(file));
             next.extend(new);
@@ -31,7 +31,7 @@ fn files(server: &Server) -> BTreeSet<String> {
 }
 
 /// The files that a text names: `href="…"`, `src="…"`, `from "…"`, `import "…"`, `import("…")`, `fetch("…")`,
-/// `looks("…")`.
+/// `looks("…")`, `location.replace("…")`.
 fn named_in(text: &str) -> impl Iterator<Item = String> {
     // The types that a comment names are for the checker alone.
     let text: String = text.lines().filter(|line| !line.contains("@import")).collect();
@@ -46,6 +46,7 @@ fn named_in(text: &str) -> impl Iterator<Item = String> {
         "import(\"",
         "fetch(\"",
         "looks(\"",
+        "location.replace(\"",
     ]
     .into_iter()
     .flat_map(behind);
@@ -56,7 +57,7 @@ fn named_in(text: &str) -> impl Iterator<Item = String> {
 fn every_file_that_the_page_names_is_served_as_what_it_is() {
     let server = Server::start();
     let files = files(&server);
-    assert_eq!(files.len(), 38, "{files:?}");
+    assert_eq!(files.len(), 42, "{files:?}");
     for path in &files {
         let media_type = match path.rsplit('.').next().unwrap() {
             "/" | "html" => "text/html; charset=utf-8",

@@ -17,6 +17,8 @@ use crate::identity::name::OWNER;
 use crate::identity::rulebook::Rulebook;
 use crate::identity::rules::{Refusal, Visitor, mark_of, marks};
 use crate::identity::session::Session;
+use crate::logging::Limited;
+use crate::net::connection::Peer;
 use crate::protocol::address::RoomName;
 use crate::protocol::message::{Author, Message, UserId};
 use crate::protocol::rules::Mode;
@@ -27,7 +29,8 @@ use crate::store::User;
 /// The header field that carries the key of a room, for programs that do not write it into the address.
 pub const ROOM_KEY: &str = "Room-Key";
 
-/// The most wrong room keys of one address in a minute. A class behind one router is one address.
+/// The most wrong room keys of one address in a minute, and the most wrong admin tokens. A class behind
+/// one router is one address.
 const MAX_WRONG: u32 = 60;
 
 /// Decides who may enter a room, and who leads it.
@@ -36,6 +39,9 @@ pub struct Rights {
     rulebook: Rulebook,
     /// Limits the wrong room keys of one address: a key that people say aloud is short.
     wrong: PerAddress,
+    /// Limits the wrong admin tokens of one address, and the log lines about them.
+    wrong_owners: PerAddress,
+    refused: Limited,
 }
 
 /// Why somebody may not enter a room.
@@ -92,8 +98,9 @@ impl Denial {
 impl Rights {
     /// For the rooms in this rulebook.
     pub fn new(credentials: Arc<Credentials>, rulebook: Rulebook) -> Self {
-        let wrong = PerAddress::new(MAX_WRONG, Duration::from_secs(60));
-        Self { credentials, rulebook, wrong }
+        let limit = || PerAddress::new(MAX_WRONG, Duration::from_secs(60));
+        let (wrong, wrong_owners, refused) = (limit(), limit(), Limited::default());
+        Self { credentials, rulebook, wrong, wrong_owners, refused }
     }
 
     /// The rules of all rooms.
@@ -199,6 +206,26 @@ impl Rights {
         }
         self.credentials.user_of(request)?.ok_or_else(unknown_key)?;
         Err(problem(403, "Only --admin-token may do that."))
+    }
+
+    /// Checks the token of somebody who wants to watch the server.
+    ///
+    /// # Errors
+    /// Why not. After too many wrong ones no token of this address is looked at.
+    pub fn check_owner(&self, token: &str, peer: Peer) -> Result<(), &'static str> {
+        let auth = &self.credentials.auth;
+        if !auth.has_admin() {
+            return Err("this server was started without --admin-token");
+        }
+        if self.wrong_owners.check(peer.ip()).is_err() {
+            return Err("too many wrong tokens came from your address: wait a minute");
+        }
+        if auth.is_admin(token) {
+            return Ok(());
+        }
+        let _ = self.wrong_owners.count(peer.ip());
+        self.refused.line(|more| log::warn!("{peer} has sent a wrong admin token{more}"));
+        Err("this is not the admin token")
     }
 
     fn is_owner(&self, request: &Request) -> bool {

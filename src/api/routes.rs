@@ -145,10 +145,11 @@ pub fn largest_body(path: &str, message_size: usize) -> usize {
     if path.starts_with("/rooms/") { message_size } else { MAX_BODY_BYTES }
 }
 
-/// Whether a path is open to those who have no token: the page's files, which ask for one, and what a
-/// monitor looks at. Everything else is not, so that no new address is open by mistake.
+/// Whether a path is open to those who have no token: the page's files, which ask for one, what a
+/// monitor looks at, and the owner's WebSocket, which asks for the admin token. Everything else is not,
+/// so that no new address is open by mistake.
 pub fn is_open(path: &str) -> bool {
-    path == "/healthz" || files::find(path).is_some()
+    matches!(path, "/healthz" | "/owner") || files::find(path).is_some()
 }
 
 /// Whether a path belongs to the API. There, refusals are problems for programs (RFC 9457); at any other

@@ -35,7 +35,7 @@ impl Authorship {
     pub fn new(target: &Target, joining: &Joining, past: &Arc<dyn KeptMessages>) -> Self {
         let room = match target {
             Target::Room(room) => Some(room.clone()),
-            Target::Echo => None,
+            Target::Echo | Target::Owner => None,
         };
         let user = joining.user.as_ref().map(|user| user.id);
         Self { past: Arc::clone(past), room, user, session: joining.session }

@@ -7,6 +7,7 @@
 //! collects the bytes that tungstenite writes. Each message goes through [`dispatch`]. A client that
 //! is faster than its [`pace`] is then read more slowly. A client of the echo has an outbox of its
 //! own ([`echo`]), and may be told its [`frames`]; only the broadcaster writes to a member of a room.
+//! The [`owner`] of the server has a WebSocket too, and is sent what is so in it.
 //! [`closing`] explains why a client left. [`authorship`] finds out which messages a client has written.
 //!
 //! It imports `relay` (for the events that it sends), `identity`, `store`, `net`, `protocol` and
@@ -17,6 +18,7 @@ pub(crate) mod closing;
 pub(crate) mod dispatch;
 pub(crate) mod echo;
 pub(crate) mod frames;
+pub(crate) mod owner;
 pub(crate) mod pace;
 pub(crate) mod reading;
 pub(crate) mod stream;

@@ -15,6 +15,7 @@ use super::authorship::Authorship;
 use super::closing::{Ending, explain};
 use super::dispatch::{Dispatcher, Output};
 use super::echo::EchoOutbox;
+use super::owner::Owners;
 use super::pace::Pace;
 use super::stream::ClientStream;
 use crate::logging::Limited;
@@ -58,6 +59,8 @@ pub struct Clients {
     pub metrics: Arc<Metrics>,
     /// The log lines about clients that have left, limited in number.
     pub left: Limited,
+    /// The owners who watch.
+    pub owners: Owners,
 }
 
 /// Reads the client's messages until it leaves. `tail` is the bytes that came right behind its
@@ -102,6 +105,7 @@ fn join(
             events.send(Event::Joined(Box::new(Newcomer { connection, room, joining })));
             output
         }
+        Target::Owner => unreachable!("the door lets an owner watch, and does not call this"),
         Target::Echo => {
             // If sending fails, the first read fails too, and ends the client.
             let outbox = match &joining.experiment {
@@ -123,19 +127,19 @@ fn join(
 
 /// The broadcaster knows the client while this value lives. Its drop tells the broadcaster that the
 /// client has left.
-struct Membership<'a> {
-    connection: &'a Connection,
-    events: &'a Events,
-    farewell: Farewell,
+pub(super) struct Membership<'a> {
+    pub connection: &'a Connection,
+    pub events: &'a Events,
+    pub farewell: Farewell,
 }
 
 /// How a client leaves. The default is for a thread that panics.
-struct Farewell {
+pub(super) struct Farewell {
     /// The last frames for the client.
-    last_frames: Vec<u8>,
-    parting: Parting,
+    pub last_frames: Vec<u8>,
+    pub parting: Parting,
     /// The client has sent a Close.
-    said_goodbye: bool,
+    pub said_goodbye: bool,
 }
 
 impl Default for Farewell {

@@ -25,6 +25,7 @@ use crate::api::credentials::{self, Credentials};
 use crate::api::invitation::BaseUrl;
 use crate::api::rights::{Denial, ROOM_KEY, Rights};
 use crate::api::routes::largest_body;
+use crate::client::owner;
 use crate::client::reading::{self, Clients};
 use crate::identity::rules::Visitor;
 use crate::identity::session::Session;
@@ -213,6 +214,7 @@ impl Door {
             };
         }
         match Target::of(&request.path) {
+            Some(Ok(Target::Owner)) => self.let_watch(connection, request, tail),
             Some(Ok(target)) => match self.agree(request, &target, connection.peer().ip()) {
                 Ok(joining) => self.upgrade(connection, target, joining, tail),
                 Err(response) => self.refuse_request(connection, request, response),
@@ -225,7 +227,8 @@ impl Door {
                 self.refuse_request(connection, request, response);
             }
             None if handshake::asks_for_websocket(request) => {
-                let response = Response::refusal(404, "WebSockets are at /ws, /ws/ROOM and /echo.");
+                let response =
+                    Response::refusal(404, "WebSockets are at /ws, /ws/ROOM, /echo and /owner.");
                 self.refuse_request(connection, request, response);
             }
             None => self.pass_on(connection, request, tail, deadline),
@@ -339,13 +342,30 @@ impl Door {
         let joining = Box::new(joining);
         let thread =
             self.threads.run(move || reading::run(&own, &target, joining, tail, &door.clients));
-        if let Err(error) = thread {
+        self.refuse_without_thread(connection, thread);
+    }
+
+    /// Lets somebody watch the server, if they then send the admin token: see `client/owner`. No cookie
+    /// counts here, nor another field: a page cannot choose which ones its WebSocket brings.
+    fn let_watch(self: &Arc<Self>, connection: &Arc<Connection>, request: &Request, tail: Vec<u8>) {
+        let upgrade = handshake::check(request, &Target::Owner, &self.allow_origin);
+        let response_101 = match upgrade.and_then(|upgrade| upgrade.response_101(None)) {
+            Ok(response_101) => response_101,
+            Err(response) => return self.refuse_request(connection, request, response),
+        };
+        let (own, door) = (Arc::clone(connection), Arc::clone(self));
+        let thread = self.threads.run(move || {
+            let check = |token: &str| door.rights.check_owner(token, own.peer());
+            owner::run(&own, &response_101, tail, &door.clients, check);
+        });
+        self.refuse_without_thread(connection, thread);
+    }
+
+    fn refuse_without_thread(&self, connection: &Connection, started: io::Result<()>) {
+        if let Err(error) = started {
             let response = Response::refusal(503, "No thread could be started: try again soon.");
-            self.refuse(
-                connection,
-                response.with("Retry-After", "5"),
-                error.to_string().as_bytes(),
-            );
+            let response = response.with("Retry-After", "5");
+            self.refuse(connection, response, error.to_string().as_bytes());
         }
     }
 

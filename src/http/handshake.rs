@@ -59,10 +59,11 @@ pub fn check<'a>(
     let options = JoinOptions::parse(query).map_err(|sentence| Response::refusal(400, sentence))?;
     let echo = match target {
         Target::Echo => EchoOptions::parse(query),
-        Target::Room(_) => Ok(EchoOptions::default()),
+        Target::Room(_) | Target::Owner => Ok(EchoOptions::default()),
     };
     let echo = echo.map_err(|sentence| Response::refusal(400, &sentence))?;
-    let offered = *target != Target::Echo && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
+    let is_room = matches!(target, Target::Room(_));
+    let offered = is_room && request.has_token("Sec-WebSocket-Protocol", v1::NAME);
     let dialect = if offered { Dialect::V1 } else { Dialect::Plain };
     let key = request.value("Sec-WebSocket-Key").ok_or_else(bad_key)?;
     Ok(Upgrade { key, dialect, options, echo })

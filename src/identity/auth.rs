@@ -38,6 +38,11 @@ impl Auth {
         self.directory.user_with_key(&hash(key))
     }
 
+    /// Whether there is an `--admin-token`.
+    pub fn has_admin(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// Whether this is `--admin-token`. Hashes are compared, so that the time that this takes says
     /// nothing about the token.
     pub fn is_admin(&self, key: &str) -> bool {

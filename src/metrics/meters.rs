@@ -85,6 +85,16 @@ pub struct Metrics {
     closes: Family<Close, Counter>,
 }
 
+/// What was said and sent since the start.
+pub struct Traffic {
+    /// Messages.
+    pub messages: u64,
+    /// Messages times those who were sent them.
+    pub deliveries: u64,
+    /// Bytes of frames for members.
+    pub bytes: u64,
+}
+
 /// What a scrape asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
@@ -227,6 +237,12 @@ impl Metrics {
     pub fn delivered(&self, deliveries: u64, bytes: u64) {
         self.deliveries.inc_by(deliveries);
         self.sent_bytes.inc_by(bytes);
+    }
+
+    /// What was said and sent since the start.
+    pub fn traffic(&self) -> Traffic {
+        let Self { messages, deliveries, sent_bytes, .. } = self;
+        Traffic { messages: messages.get(), deliveries: deliveries.get(), bytes: sent_bytes.get() }
     }
 
     /// Counts a connection that is ended before it could ask.

@@ -83,6 +83,8 @@ impl fmt::Display for Peer {
 pub struct Connection {
     id: ClientId,
     socket: TcpStream,
+    /// When it was accepted.
+    began: Instant,
     /// The other end of the socket.
     peer: SocketAddr,
     /// The client for whom that one speaks, if it is a trusted proxy, and its place among those of
@@ -120,6 +122,7 @@ impl Connection {
         Ok(Arc::new(Self {
             id,
             socket,
+            began: Instant::now(),
             peer,
             client_behind: OnceLock::new(),
             session: OnceLock::new(),
@@ -133,6 +136,11 @@ impl Connection {
     /// The id of this connection.
     pub fn id(&self) -> ClientId {
         self.id
+    }
+
+    /// How long ago it was accepted.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Who is at the other end.

@@ -1,4 +1,4 @@
-//! The address of a WebSocket: a room's name or the echo, and the options in its query.
+//! The address of a WebSocket: a room's name, the echo or the owner, and the options in its query.
 //!
 //! Not here: who is in a room (`relay`).
 
@@ -69,6 +69,8 @@ pub enum Target {
     Echo,
     /// Every message goes to everyone in the room.
     Room(RoomName),
+    /// The owner of the server is sent what is so in it.
+    Owner,
 }
 
 /// The part of the past that a client first wants.
@@ -174,6 +176,7 @@ impl Target {
     pub fn of(path: &str) -> Option<Result<Self, BadRoomName>> {
         match path {
             "/echo" => Some(Ok(Self::Echo)),
+            "/owner" => Some(Ok(Self::Owner)),
             "/ws" => Some(Ok(Self::Room(RoomName::lobby()))),
             _ => {
                 let name = path.strip_prefix("/ws/")?;
@@ -188,6 +191,7 @@ impl fmt::Display for Target {
         match self {
             Self::Echo => f.write_str("the echo"),
             Self::Room(name) => write!(f, "room {name}"),
+            Self::Owner => f.write_str("the owner's place"),
         }
     }
 }
@@ -255,8 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_leads_to_a_room_or_the_echo() {
+    fn an_address_leads_to_a_room_the_echo_or_the_owner() {
         assert_eq!(Target::of("/echo"), Some(Ok(Target::Echo)));
+        assert_eq!(Target::of("/owner"), Some(Ok(Target::Owner)));
         assert_eq!(Target::of("/ws"), Some(Ok(Target::Room(RoomName::lobby()))));
         assert_eq!(Target::of("/ws/lobby"), Target::of("/ws"));
         assert_eq!(Target::of("/ws/"), Some(Err(BadRoomName)));

@@ -116,7 +116,7 @@ pub enum Keeper {
 pub(super) enum Client {
     /// A member of a room.
     Member(Box<Seat>),
-    /// A client of the echo.
+    /// A client of the echo, or the owner who watches.
     Echo(Goodbye),
 }
 
@@ -244,6 +244,7 @@ impl Broadcaster {
             // The asking thread may have given up. Then the answer is dropped.
             Event::Asked(reply) => drop(reply.try_send(self.counts())),
             Event::Measured(reply) => drop(reply.try_send(self.measure())),
+            Event::Watched(reply) => drop(reply.try_send(self.snapshot())),
             Event::Listed(reply) => drop(reply.try_send(self.list())),
             Event::MembersListed(query) => {
                 drop(query.reply.try_send(self.members(&query)));
@@ -393,7 +394,8 @@ impl Broadcaster {
     /// What a scrape tells. Nobody counts it meanwhile: it costs something only when it is asked for.
     fn measure(&mut self) -> Relaying {
         let keeps = self.counts().unkept.is_none();
-        let waiting = self.rooms.values().flat_map(Room::waiting);
+        let members = self.rooms.values().flat_map(Room::members);
+        let waiting = members.filter_map(|member| member.outbox.waiting());
         let (behind, behind_bytes) =
             waiting.fold((0, 0), |(behind, all), bytes| (behind + 1, all + bytes));
         Relaying {
@@ -418,7 +420,7 @@ impl Broadcaster {
     }
 
     /// The rooms that have members. (A room whose last members leave in this turn is still in the map.)
-    fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (&RoomName, &Room)> {
         self.rooms.iter().filter(|(_, members)| members.count() > 0)
     }
 

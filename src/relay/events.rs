@@ -12,6 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::members::{MembersPage, MembersQuery};
+use super::watching::Snapshot;
 use crate::identity::session::Session;
 use crate::metrics::meters::Relaying;
 use crate::net::byte_budget::{ByteBudget, Share};
@@ -42,8 +43,8 @@ const MAX_TOLD_BYTES: usize = 64 << 10;
 pub enum Event {
     /// A client has completed its handshake.
     Joined(Box<Newcomer>),
-    /// A client of the echo has connected. It writes its own answers. The broadcaster only counts it,
-    /// and sends it a Close when the server stops.
+    /// A client of the echo has connected, or the owner who watches. It writes its own answers. The
+    /// broadcaster only counts it, and sends it a Close when the server stops.
     EchoJoined(ClientId, Goodbye),
     /// A client has said something to its room.
     Said(ClientId, Box<Submission>),
@@ -76,6 +77,8 @@ pub enum Event {
     Measured(Sender<Relaying>),
     /// Somebody asks which rooms have members, and how many.
     Listed(Sender<Vec<(RoomName, usize)>>),
+    /// The owner watches, and asks what is so now.
+    Watched(Sender<Snapshot>),
     /// Somebody asks who is in a room.
     MembersListed(Box<MembersQuery>),
     /// The server stops: every client gets Close 1001.
@@ -331,6 +334,13 @@ impl Events {
         let (reply, rooms) = bounded(1);
         self.sender.send_timeout(Event::Listed(reply), timeout).ok()?;
         rooms.recv_timeout(timeout).ok()
+    }
+
+    /// Asks what the owner sees; `None` if the broadcaster does not answer within `timeout`.
+    pub fn watch(&self, timeout: Duration) -> Option<Snapshot> {
+        let (reply, snapshot) = bounded(1);
+        self.sender.send_timeout(Event::Watched(reply), timeout).ok()?;
+        snapshot.recv_timeout(timeout).ok()
     }
 
     /// Asks who is in a room: at most `limit` members with ids above `after`. `None` if the

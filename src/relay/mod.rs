@@ -8,10 +8,10 @@
 //! [`room`] deliver: [`encoding`] makes frames once for each dialect, and each member's [`outbox`]
 //! sends them, or queues them, [`shared`] with other queues. A newcomer who asks for the past is sent a
 //! [`replay`] first, few of them at a time ([`permits`]). [`presence`] is the news that members get of
-//! each other, and [`members`] the list that others ask for. [`joining`] is how a client comes and
-//! goes, and [`sessions`] tells who is back after a break. [`acts`] is what leaders ask for, [`deeds`]
-//! what that does when it is kept, and [`hands`] is who has raised one. With a log that several servers
-//! share, [`nodes`] is the way to the others.
+//! each other, [`members`] the list that others ask for, and [`watching`] what the owner sees.
+//! [`joining`] is how a client comes and goes, and [`sessions`] tells who is back after a break. [`acts`]
+//! is what leaders ask for, [`deeds`] what that does when it is kept, and [`hands`] is who has raised
+//! one. With a log that several servers share, [`nodes`] is the way to the others.
 //!
 //! It imports `identity`, `store`, `net`, `protocol`, `options` and `logging`.
 
@@ -34,3 +34,4 @@ pub(crate) mod sessions;
 pub(crate) mod shared;
 pub(crate) mod trouble;
 pub(crate) mod turn;
+pub(crate) mod watching;

@@ -239,6 +239,11 @@ impl Outbox {
         self.behind.as_ref().map(|behind| behind.waiting.load(Ordering::Relaxed))
     }
 
+    /// The connection to which it sends.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Notes that the server will end this client with a Close, and why.
     pub fn will_end(&self, reason: &'static str) {
         self.connection.will_end(reason);

@@ -143,9 +143,9 @@ impl Room {
         self.members.iter().find(|member| member.number == number).map(|member| member.id)
     }
 
-    /// The bytes that wait for each member that is behind.
-    pub fn waiting(&self) -> impl Iterator<Item = usize> {
-        self.members.iter().filter_map(|member| member.outbox.waiting())
+    /// The members that are sent to.
+    pub fn members(&self) -> &[Member] {
+        &self.members
     }
 
     /// The connections of all members.
