@@ -103,15 +103,17 @@ impl Signals {
         use signal_hook::flag::register_conditional_shutdown;
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
+        let at_once = Arc::new(AtomicBool::new(true));
+        for signal in [SIGINT, SIGTERM] {
+            register_conditional_shutdown(signal, 1, Arc::clone(&at_once)).map_err(failed)?;
+        }
+        // Behind the above: the handler does both in this order. Otherwise `wait` could set `at_once` in
+        // between, and the first signal would end the program at once.
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
         // Without files to read again SIGHUP keeps its meaning: when its terminal closes, the
         // program ends, unless `nohup` started it.
         if options.tls_cert.is_some() || options.token_file.is_some() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
-        }
-        let at_once = Arc::new(AtomicBool::new(true));
-        for signal in [SIGINT, SIGTERM] {
-            register_conditional_shutdown(signal, 1, Arc::clone(&at_once)).map_err(failed)?;
         }
         Ok(Self { arriving, at_once })
     }
