@@ -5,7 +5,10 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::backup::{self, Backup};
 use super::check;
+use super::export::{self, Export};
+use super::import::{self, Import};
 use crate::options::Options;
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
@@ -27,6 +30,12 @@ pub enum Command {
     /// Say what this host can hold, and whether a server with these options could start on it. Nothing is
     /// changed.
     Check(Box<Options>),
+    /// Copy a data file, while the server writes to it, and check the copy.
+    Backup(Backup),
+    /// Print a data file as JSON Lines.
+    Export(Export),
+    /// Make a new data file of what `export --for-import` has written, from standard input.
+    Import(Import),
 }
 
 impl CommandLine {
@@ -51,6 +60,9 @@ impl Command {
     pub fn run(&self) -> Result<(), String> {
         match self {
             Self::Check(options) => check::run(options),
+            Self::Backup(options) => backup::run(options),
+            Self::Export(options) => export::run(options),
+            Self::Import(options) => import::run(options),
         }
     }
 }
