@@ -22,6 +22,8 @@
 //! - `certificate` looks for a new certificate; none without `--tls-cert`.
 //! - `tokens` looks for new tokens; none without `--token-file`.
 //!
+//! A command that is a client (`commands`) has `from-server`, `to-server`, `input` and `signals` instead.
+//!
 //! # Invariants
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
 //! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's

@@ -9,6 +9,9 @@ use super::backup::{self, Backup};
 use super::check;
 use super::export::{self, Export};
 use super::import::{self, Import};
+use super::pipe::{self, Pipe};
+use super::play::{self, Play};
+use super::record::{self, Record};
 use crate::options::Options;
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
@@ -30,6 +33,12 @@ pub enum Command {
     /// Say what this host can hold, and whether a server with these options could start on it. Nothing is
     /// changed.
     Check(Box<Options>),
+    /// Connect standard input and output to a room: each line is a message.
+    Pipe(Pipe),
+    /// Write down what is said in a room, until Ctrl-C.
+    Record(Record),
+    /// Say again what was recorded.
+    Play(Play),
     /// Copy a data file, while the server writes to it, and check the copy.
     Backup(Backup),
     /// Print a data file as JSON Lines.
@@ -60,6 +69,9 @@ impl Command {
     pub fn run(&self) -> Result<(), String> {
         match self {
             Self::Check(options) => check::run(options),
+            Self::Pipe(options) => pipe::run(options),
+            Self::Record(options) => record::run(options),
+            Self::Play(options) => play::run(options),
             Self::Backup(options) => backup::run(options),
             Self::Export(options) => export::run(options),
             Self::Import(options) => import::run(options),
