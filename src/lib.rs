@@ -23,6 +23,8 @@
 //! - `tokens` looks for new tokens; none without `--token-file`.
 //! - `watchdog` tells systemd that the broadcaster turns; none without `WatchdogSec=`.
 //!
+//! A command that is a client (`commands`) has `from-server`, `to-server`, `input` and `signals` instead.
+//!
 //! # Invariants
 //! 1. Only the broadcaster knows who is in which room. So there is no lock on the client list.
 //! 2. Only the broadcaster, or the one writer thread that it started, writes to a member's

@@ -112,16 +112,18 @@ impl Signals {
         use signal_hook::flag::register_conditional_shutdown;
 
         let failed = |error: io::Error| format!("signals cannot be handled: {error}");
+        let at_once = Arc::new(AtomicBool::new(true));
+        for signal in [SIGINT, SIGTERM] {
+            register_conditional_shutdown(signal, 1, Arc::clone(&at_once)).map_err(failed)?;
+        }
+        // Behind the above: the handler does both in this order. Otherwise `wait` could set `at_once` in
+        // between, and the first signal would end the program at once.
         let arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
         // Without files to open again SIGHUP keeps its meaning: when its terminal closes, the
         // program ends, unless `nohup` started it. A service has no terminal.
         let files = [&options.tls_cert, &options.token_file, &options.log_file];
         if files.into_iter().any(Option::is_some) || service::has_manager() {
             arriving.add_signal(SIGHUP).map_err(failed)?;
-        }
-        let at_once = Arc::new(AtomicBool::new(true));
-        for signal in [SIGINT, SIGTERM] {
-            register_conditional_shutdown(signal, 1, Arc::clone(&at_once)).map_err(failed)?;
         }
         Ok(Self { arriving, at_once })
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -87,21 +87,11 @@ fn one_file_has_one_server() {
     ada.hears("undisturbed");
 }
 
-/// Started with this file, which the test can keep from growing, as on a full disk.
-fn starts_limited(file: &str) -> Program {
-    let mut command = Command::new("sh");
-    // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
-    // error, as from a full disk.
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
-    command.args(["--listen", "127.0.0.1:0", "-q", "--data", file]);
-    Program::spawn_plainly(command)
-}
-
 /// Whoever watches the server is told of a full disk, and of its end, although nobody speaks any more.
 #[test]
 fn a_full_disk_is_told_to_those_who_watch() {
     let place = tempfile::tempdir().unwrap();
-    let program = starts_limited(&place.path().join("kept").display().to_string());
+    let program = Program::with_a_disk_that_fills(&place.path().join("kept").display().to_string());
     let visit =
         |request: &[u8]| Visitor::over(Way::Plain.connects(program.address())).asks(request);
     let health = || visit(&request("GET", "/healthz", &[], ""));
@@ -135,7 +125,7 @@ fn a_full_disk_is_told_to_those_who_watch() {
 fn rule_43_a_full_disk_is_told_to_those_who_speak() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kept").display().to_string();
-    let program = starts_limited(&file);
+    let program = Program::with_a_disk_that_fills(&file);
     let (mut ada, _) = V1::over(Way::Plain.connects(program.address()), "/ws/a");
     ada.says("kept");
     ada.hears("kept");

@@ -5,7 +5,13 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::backup::{self, Backup};
 use super::check;
+use super::export::{self, Export};
+use super::import::{self, Import};
+use super::pipe::{self, Pipe};
+use super::play::{self, Play};
+use super::record::{self, Record};
 use crate::options::Options;
 
 /// A small WebSocket broadcast server: open the page it prints, and everyone on it hears
@@ -27,6 +33,18 @@ pub enum Command {
     /// Say what this host can hold, and whether a server with these options could start on it. Nothing is
     /// changed.
     Check(Box<Options>),
+    /// Connect standard input and output to a room: each line is a message.
+    Pipe(Pipe),
+    /// Write down what is said in a room, until Ctrl-C.
+    Record(Record),
+    /// Say again what was recorded.
+    Play(Play),
+    /// Copy a data file, while the server writes to it, and check the copy.
+    Backup(Backup),
+    /// Print a data file as JSON Lines.
+    Export(Export),
+    /// Make a new data file of what `export --for-import` has written, from standard input.
+    Import(Import),
 }
 
 impl CommandLine {
@@ -51,6 +69,12 @@ impl Command {
     pub fn run(&self) -> Result<(), String> {
         match self {
             Self::Check(options) => check::run(options),
+            Self::Pipe(options) => pipe::run(options),
+            Self::Record(options) => record::run(options),
+            Self::Play(options) => play::run(options),
+            Self::Backup(options) => backup::run(options),
+            Self::Export(options) => export::run(options),
+            Self::Import(options) => import::run(options),
         }
     }
 }

@@ -12,9 +12,19 @@ use std::path::Path;
 /// # Errors
 /// Those of [`OpenOptions::open`].
 pub fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
+    private(OpenOptions::new().write(true).create(true).truncate(false)).open(path)
+}
+
+/// Makes a new file at `path`.
+///
+/// # Errors
+/// Those of [`OpenOptions::open`]; a file is there already.
+pub fn create(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().write(true).create_new(true)).open(path)
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }

@@ -7,7 +7,9 @@
 //! The walk: [`directory`] and [`message_log`] are the traits, and [`error`] is what their
 //! functions fail with. [`memory`] is a history that ends with the program. [`sqlite`] has the users,
 //! and with `--data FILE` the history too: [`schema`] opens the file, [`sqlite_log`] appends and
-//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds, [`sqlite_check`] looks at a file and changes nothing.
+//! reads, [`sqlite_acts`] does what acts say, [`retention`] deletes messages beyond the bounds,
+//! [`sqlite_check`] looks at a file and changes nothing, [`backup`] copies one, [`dump`] makes records of
+//! it, and [`restore`] a file of those.
 //! [`shared`] is the trait of a log that several programs append to, and [`redis`] has that, users and
 //! history for all of them.
 //!
@@ -17,8 +19,11 @@ mod directory;
 mod error;
 mod message_log;
 
+pub mod backup;
+pub mod dump;
 pub mod memory;
 pub mod redis;
+pub mod restore;
 pub mod shared;
 pub(crate) mod retention;
 pub(crate) mod schema;

@@ -153,6 +153,35 @@ fn on_disk(file: &Path, readers: usize, fold: Fold) -> Result<Database, Trouble>
     Ok(Database { writer, readers, lock: Some(lock) })
 }
 
+/// Opens a file to read it alone, while a server may write to it.
+///
+/// # Errors
+/// As [`open`], and if there is no such file.
+pub fn open_to_read(file: &Path) -> Result<Connection, String> {
+    let open = || -> Result<Connection, Trouble> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        check(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|trouble| format!("--data {}: {trouble}", file.display()))
+}
+
+/// Checks that the schema is the one that this program writes.
+///
+/// # Errors
+/// A sentence: it is an older one.
+pub fn is_newest(connection: &Connection) -> Result<(), String> {
+    let version: usize = connection
+        .query_one("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| error.to_string())?;
+    if version < NEWEST {
+        return Err("an older wsroom has made it; start the server with it once".to_owned());
+    }
+    Ok(())
+}
+
 /// Locks the file for this program: two programs would give out the same ids. SQLite's own lock is
 /// not used, because it would keep out our readers too.
 fn lock(file: &Path) -> Result<File, Trouble> {

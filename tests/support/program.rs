@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -93,6 +94,17 @@ impl Program {
         Self { process, address, greeting, log, way, papers }
     }
 
+    /// Starts it with this data file, which a test can keep from growing, as on a full disk: by
+    /// [`Program::has_limit`] and `--fsize=1:`.
+    pub fn with_a_disk_that_fills(file: &str) -> Self {
+        let mut command = Command::new("sh");
+        // A process that goes beyond its limit is sent SIGXFSZ unless that is ignored; then it gets an
+        // error, as from a full disk.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_wsroom"));
+        command.args(["--listen", "127.0.0.1:0", "-q", "--data", file]);
+        Self::spawn_plainly(command)
+    }
+
     /// Starts it at this address, such as where another one was.
     pub fn start_at(address: &str) -> Self {
         let mut command = Self::command();
@@ -114,6 +126,11 @@ impl Program {
         self.address
     }
 
+    /// The way to it.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
     /// What other people's programs call it: `http` or `ws`, with an `s` over TLS.
     pub fn url(&self, scheme: &str) -> String {
         match self.way {
@@ -127,6 +144,11 @@ impl Program {
         if let Some(chain) = self.papers.chain() {
             command.env("CURL_CA_BUNDLE", &chain).env("SSL_CERT_FILE", &chain);
         }
+    }
+
+    /// The file with its certificate, if it has one.
+    pub fn certificate(&self) -> Option<PathBuf> {
+        self.papers.chain()
     }
 
     pub fn joins(&self, room: &str) -> Client {
@@ -194,13 +216,13 @@ impl Drop for Program {
 }
 
 /// What it says on standard error, taken off its hands by a thread: a full pipe would block it.
-struct Log {
+pub(super) struct Log {
     said: Arc<(Mutex<String>, Condvar)>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Log {
-    fn of(errors: impl Read + Send + 'static) -> Self {
+    pub(super) fn of(errors: impl Read + Send + 'static) -> Self {
         let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let told = Arc::clone(&said);
         let reader = thread::spawn(move || {
@@ -215,11 +237,16 @@ impl Log {
         Self { said, reader: Some(reader) }
     }
 
+    /// What it has said by now.
+    pub(super) fn so_far(&self) -> String {
+        self.said.0.lock().unwrap().clone()
+    }
+
     fn line_with(&self, wanted: &str) -> Option<String> {
         line_with(&self.said.0.lock().unwrap(), wanted)
     }
 
-    fn waits_for(&self, wanted: &str) -> String {
+    pub(super) fn waits_for(&self, wanted: &str) -> String {
         let (text, more) = &*self.said;
         let missing = |text: &mut String| line_with(text, wanted).is_none();
         let (text, _) = more.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
@@ -227,7 +254,7 @@ impl Log {
     }
 
     /// All of it, once the program has ended.
-    fn reads_to_the_end(&mut self) -> String {
+    pub(super) fn reads_to_the_end(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }

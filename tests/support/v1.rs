@@ -27,7 +27,12 @@ impl V1 {
 
     /// Joins with a field of the handshake, such as `Authorization: Bearer KEY`.
     pub fn joins_with(server: &Server, path: &str, field: &str) -> (Self, Value) {
-        Self::shakes_hands(server.connects(), path, Some(field))
+        Self::over_with(server.connects(), path, field)
+    }
+
+    /// The same on a connection that is there.
+    pub fn over_with(stream: Stream, path: &str, field: &str) -> (Self, Value) {
+        Self::shakes_hands(stream, path, Some(field))
     }
 
     fn shakes_hands(stream: Stream, path: &str, field: Option<&str>) -> (Self, Value) {
