@@ -31,7 +31,8 @@ pub fn read_everyone(link: &mut Link, keys: &Keys, shard: Shard) -> Result<Vec<P
     Ok(everyone)
 }
 
-/// Compares a node's members with those that Redis knows: the news that make them equal.
+/// Compares a node's members with those that Redis knows: the news that make them equal. Who came first is
+/// told first.
 ///
 /// # Errors
 /// Redis fails.
@@ -42,7 +43,9 @@ pub fn differences(
 ) -> Result<Vec<Entry>, Failure> {
     let known: HashMap<_, _> = read_members(link, keys, shard, node)?.collect();
     let mut news = Vec::new();
-    for present in members.values() {
+    let mut members_here: Vec<_> = members.values().collect();
+    members_here.sort_by_key(|present| (present.since, present.member));
+    for present in members_here {
         match known.get(&present.member.to_string()) {
             Some(Some(other)) if other == present => {}
             _ => news.push(Entry::Joined(present.clone())),
