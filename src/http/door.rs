@@ -51,6 +51,10 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// otherwise keep its share of the byte budget, which all long responses have together.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A body of so many bytes leaves together with its head: to copy it costs less than a second send. And
+/// a client that looks for the reason of a refusal right behind the head finds it there.
+const SHORT_BODY: usize = 4 << 10;
+
 /// Stack of a client's thread, in bytes. A client has another thread than the door, because the stack
 /// pages that the handshake touched stay resident as long as the door's thread lives.
 pub const CLIENT_STACK: usize = 128 << 10;
@@ -595,8 +599,13 @@ pub(super) fn respond(connection: &Connection, method: &str, response: Response)
 
 fn respond_before(deadline: Instant, connection: &Connection, method: &str, response: Response) {
     let body = if method == "HEAD" { b"" } else { response.body() };
-    let head = connection.send_all_before(deadline, &response.head());
-    let sent = head.and_then(|()| connection.send_all_before(deadline, body));
+    let head = response.head();
+    let sent = if body.len() <= SHORT_BODY {
+        connection.send_all_before(deadline, &[&head, body].concat())
+    } else {
+        let head = connection.send_all_before(deadline, &head);
+        head.and_then(|()| connection.send_all_before(deadline, body))
+    };
     // The kernel has the body now, or will never have it: freed before this thread lingers.
     drop(response);
     if sent.is_ok() {
