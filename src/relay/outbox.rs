@@ -153,7 +153,7 @@ struct Behind {
     /// Bytes in the queue and in the writer's hands, and [`Entry::overhead`]. The broadcaster adds, the
     /// writer takes away.
     waiting: Arc<AtomicUsize>,
-    /// Bytes that may wait beyond `--max-backlog`: those of the entries that it began with.
+    /// Bytes that may wait beyond `--max-backlog`: those that the entries count that it began with.
     allowance: usize,
     /// See [`Writer::until`].
     until: Arc<OnceLock<Instant>>,
@@ -284,7 +284,7 @@ impl Outbox {
     fn fall_behind(&mut self, rest: Vec<Bytes>, writers: &Writers) -> Result<(), Gone> {
         log::debug!("{} is behind", self.connection.id());
         let (queue, frames) = unbounded();
-        let allowance = length(&rest);
+        let allowance = length(&rest) + rest.len() * PIECE_OVERHEAD;
         let (waiting, until) = <(Arc<_>, Arc<_>)>::default();
         let behind = Box::new(Behind { queue, waiting, allowance, until });
         behind.push_frames(rest);
